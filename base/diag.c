@@ -1,0 +1,112 @@
+#include "base/diag.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *code, *title, *text, *wrong, *right;
+} ROWS[] = {
+#define DIAG(id, code, title, text, wrong, right) [id] = {code, title, text, wrong, right},
+#include "base/diag.def"
+#undef DIAG
+};
+
+Diag *diag_new(Arena *a) {
+    Diag *d = ARENA_NEW(a, Diag);
+    d->arena = a;
+    return d;
+}
+
+static void add(Diag *d, DiagLevel level, Loc at, DiagCode code, const char *fmt, va_list ap) {
+    if (level == DIAG_ERROR) d->errors++;
+    if (d->muted) return;
+    if (level == DIAG_WARNING) d->warnings++;
+    if (d->errors > DIAG_LIMIT) return;
+    char text[2048];
+    vsnprintf(text, sizeof text, fmt, ap);
+    Message m = {level, code, at, arena_strdup(d->arena, text)};
+    vec_push(d->arena, &d->list, m);
+}
+
+bool diag_error(Diag *d, Loc at, DiagCode code, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    add(d, DIAG_ERROR, at, code, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+void diag_warning(Diag *d, Loc at, DiagCode code, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    add(d, DIAG_WARNING, at, code, fmt, ap);
+    va_end(ap);
+}
+
+void diag_note(Diag *d, Loc at, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    add(d, DIAG_NOTE, at, 0, fmt, ap);
+    va_end(ap);
+}
+
+/* The source line of a place with the caret range below it:
+ *    12 |   z = logit(img)
+ *       |       ^~~~~                                                                    */
+static void print_line(Loc at, FILE *out) {
+    const char *p = at.src ? at.src->text : NULL;
+    if (!p || at.line < 1) return;
+    for (int l = 1; l < at.line; l++) {
+        p = strchr(p, '\n');
+        if (!p) return;
+        p++;
+    }
+    int width = (int)strcspn(p, "\n");
+    if (width > 200) return;
+    fprintf(out, "%5d | %.*s\n      | ", at.line, width, p);
+    for (int i = 0; i < at.col - 1 && i < width; i++) fputc(p[i] == '\t' ? '\t' : ' ', out);
+    fputc('^', out);
+    for (int i = 1; i < at.len && at.col - 1 + i < width; i++) fputc('~', out);
+    fputc('\n', out);
+}
+
+void diag_print(const Diag *d, FILE *out, bool color) {
+    static const struct { const char *word, *on; } LEVEL[] = {
+        [DIAG_ERROR] = {"error", "\033[1;31m"},
+        [DIAG_WARNING] = {"warning", "\033[1;35m"},
+        [DIAG_NOTE] = {"note", "\033[1;36m"},
+    };
+    for (int i = 0; i < d->list.n; i++) {
+        const Message *m = &d->list.at[i];
+        const char *on = color ? LEVEL[m->level].on : "", *off = color ? "\033[0m" : "";
+        if (m->loc.src) fprintf(out, "%s:%d:%d: ", m->loc.src->name, m->loc.line, m->loc.col);
+        fprintf(out, "%s%s:%s %s", on, LEVEL[m->level].word, off, m->text);
+        if (m->level != DIAG_NOTE) fprintf(out, " [%s]", ROWS[m->code].code);
+        fputc('\n', out);
+        print_line(m->loc, out);
+    }
+    if (d->errors > DIAG_LIMIT) fprintf(out, "%d more errors not shown\n", d->errors - DIAG_LIMIT);
+}
+
+const char *diag_code(DiagCode c) { return ROWS[c].code; }
+
+bool diag_explain(const char *code, FILE *out) {
+    for (int i = 0; i < DIAG_COUNT; i++) {
+        if (strcmp(ROWS[i].code, code)) continue;
+        fprintf(out, "%s: %s\n\n%s\n\nWrong:\n    %s\n\nRight:\n    %s\n", ROWS[i].code, ROWS[i].title,
+                ROWS[i].text, ROWS[i].wrong, ROWS[i].right);
+        return true;
+    }
+    return false;
+}
+
+_Noreturn void ice(const char *file, int line, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    fprintf(stderr, "netc: internal error in %s:%d: ", file, line);
+    vfprintf(stderr, fmt, ap);
+    fputs("\nThis is a bug in netc, not in your file: please report it with the file.\n", stderr);
+    va_end(ap);
+    exit(70);
+}

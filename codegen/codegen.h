@@ -1,0 +1,38 @@
+/* From graphs to machine code, through the LLVM C API. The one public header of codegen/.
+ *
+ *   Codegen *cg = codegen_new(diag_arena, &target, level, "mnist");
+ *   codegen_function(cg, kernels)            one per function of the model (train, eval, entries, init)
+ *   codegen_jit(cg) / codegen_object(cg)     the same module either way: the same bits
+ *
+ * What a function does is settled before: kernels (fused, scheduled nests with their memory plan) come
+ * from passes/; this folder only emits them.
+ */
+#ifndef NETC_CODEGEN_CODEGEN_H
+#define NETC_CODEGEN_CODEGEN_H
+#include "base/target.h"
+#include "ir/nest.h"
+
+typedef struct Codegen Codegen;
+
+Codegen *codegen_new(Arena *a, const Target *t, int level, const char *module_name);
+void     codegen_free(Codegen *cg);
+/* Emits `void PREFIX_NAME(const netc_args *, uint32_t tid, uint32_t nthreads)` (runtime/netc_rt.h). */
+void     codegen_function(Codegen *cg, const Kernels *k);
+/* A constant byte array with external visibility, for the model's description. */
+void     codegen_blob(Codegen *cg, const char *symbol, const void *bytes, size_t n);
+/* A table { name, function } of all functions emitted so far, NULL-terminated, for the stand-alone trainer. */
+void     codegen_function_table(Codegen *cg, const char *symbol);
+/* The C interface of a function (docs/c-api.md): a checked wrapper with an io struct. */
+struct CFunction;
+void     codegen_c_function(Codegen *cg, const struct CFunction *f);
+
+/* Outputs. false + message in *why (arena) on failure. */
+bool     codegen_jit(Codegen *cg, const char **why);
+void    *codegen_symbol(Codegen *cg, const char *symbol);              /* after codegen_jit */
+bool     codegen_object(Codegen *cg, const char *path, const char **why);
+bool     codegen_asm(Codegen *cg, const char *path, const char **why);
+char    *codegen_llvm_text(Codegen *cg, Arena *a);
+
+const char *codegen_llvm_version(void);                                 /* "19.1.7" */
+
+#endif

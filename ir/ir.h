@@ -1,0 +1,285 @@
+/* The graph: a typed tensor program in SSA form. The one public header of ir/.
+ *
+ * A Graph is one function of a model (a training step, an evaluation, an entry). Nodes are values;
+ * arithmetic is one operation, `comp`, an index equation:
+ *
+ *     %7 = comp [b,o,i,j | c,r,s] sum mul(%w[o,c,r,s], %x[b,c,2*i+r,2*j+s])  : f32[B,20,12,12]
+ *
+ * The batch is explicit: it is the first axis of everything that depends on an example. Its extent has
+ * a static size B and a run-time bound n <= B (the rows that this call really has).
+ * Rule of bounds: what lies at or beyond a bound is never read and is undefined; a variable that runs
+ * over a bounded axis runs to the bound. So padding is in no sum, no loss and no gradient.
+ */
+#ifndef NETC_IR_IR_H
+#define NETC_IR_IR_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/diag.h"
+#include "base/vec.h"
+
+enum { MAX_RANK = 8, MAX_VARS = 24, MAX_TERMS = 8 };
+
+/* ---- types ---------------------------------------------------------------------------------- */
+
+typedef enum { DT_F32, DT_I32, DT_U8, DT_PRED, DT_COUNT } DType;   /* storage bytes: 4 4 1 1 */
+
+/* An axis: its static size, and the run-time bound that cuts it (index into Graph.bounds), 0 = none. */
+typedef struct {
+    int64_t size;
+    int     bound;
+} Extent;
+
+typedef struct {
+    DType  dtype;
+    int    rank;
+    Extent dim[MAX_RANK];
+} Type;
+
+const char *dtype_text(DType d);                /* "f32" */
+int         dtype_size(DType d);                /* bytes */
+int64_t     type_count(const Type *t);          /* elements at full size */
+bool        type_equal(const Type *a, const Type *b);
+Type        type_of(DType d, int rank, const Extent *dims);
+
+/* ---- affine forms ------------------------------------------------------------------------------ */
+
+/* c + sum of coef * variable. Variables are indices into Comp.var. Terms are sorted by variable and
+ * have coef != 0, so that equal forms are equal bytes. */
+typedef struct {
+    int64_t c;
+    int     n;
+    struct { int var; int64_t coef; } term[MAX_TERMS];
+} Affine;
+
+Affine  affine_const(int64_t c);
+Affine  affine_var(int var);
+Affine  affine_add(Affine a, Affine b, int64_t scale);              /* a + scale * b */
+Affine  affine_scale(Affine a, int64_t k);
+int64_t affine_coef(const Affine *a, int var);                      /* 0 if absent */
+bool    affine_equal(const Affine *a, const Affine *b);
+bool    affine_is_const(const Affine *a);
+bool    affine_is_var(const Affine *a, int *var);                   /* exactly one variable, coef 1, c 0 */
+int64_t affine_eval(const Affine *a, const int64_t *value);         /* value[var] */
+Affine  affine_subst(const Affine *a, const Affine *by, int nvar);  /* variable v becomes by[v] */
+
+/* ---- scalar expressions ------------------------------------------------------------------------ */
+
+typedef enum {
+#define SCALAR(id, text, args, type, math) SC_##id,
+#include "ir/scalars.def"
+#undef SCALAR
+    SC_COUNT
+} ScalarOp;
+
+typedef struct {
+    const char *text;
+    int         args;
+    const char *math;
+} ScalarInfo;
+extern const ScalarInfo SCALARS[SC_COUNT];
+
+typedef struct Expr Expr;
+
+/* A subscript: an affine form plus, if `ind` is not NULL, the value of an integer expression (an
+ * indirect subscript: x[b, y[b]]). An indirect value is trusted to lie inside the axis: the runtime
+ * checks labels and symbols when it loads them. */
+typedef struct {
+    Affine      aff;
+    const Expr *ind;
+} Sub;
+
+/* Immutable; lives in the graph's arena; may be shared between comps with the same variables. */
+struct Expr {
+    ScalarOp    op;
+    DType       dtype;
+    const Expr *arg[3];
+    double      value;          /* SC_CONST */
+    Affine      aff;            /* SC_IDX */
+    int         bound;          /* SC_BOUND */
+    int         operand;        /* SC_READ: which operand of the comp */
+    int         nsub;
+    Sub        *sub;
+    bool        guarded;        /* SC_READ: an affine subscript may leave its axis; then the value is 0 */
+};
+
+const Expr *expr_const(Arena *a, double v);
+const Expr *expr_int(Arena *a, int64_t v);                               /* i32 constant */
+const Expr *expr_idx(Arena *a, Affine f);
+const Expr *expr_bound(Arena *a, int bound);
+const Expr *expr_read(Arena *a, DType d, int operand, int nsub, const Sub *sub, bool guarded);
+const Expr *expr_op1(Arena *a, ScalarOp op, const Expr *x);
+const Expr *expr_op2(Arena *a, ScalarOp op, const Expr *x, const Expr *y);
+const Expr *expr_sel(Arena *a, const Expr *c, const Expr *x, const Expr *y);
+const Expr *expr_cast(Arena *a, DType d, const Expr *x);
+bool        expr_is_const(const Expr *e, double v);
+bool        expr_equal(const Expr *a, const Expr *b);
+int         expr_size(const Expr *e);                                     /* operations, reads included */
+/* Calls f on every node of e, operands before users; indirect subscripts included. */
+void        expr_walk(const Expr *e, void (*f)(const Expr *, void *), void *cx);
+/* e with every variable v replaced by var[v] and operand k renumbered to operand[k] (NULL: same). */
+const Expr *expr_subst(Arena *a, const Expr *e, const Affine *var, int nvar, const int *operand);
+/* The number an operation gives for numbers (pred: 0 or 1): the interpreter's and the folder's rule. */
+double      scalar_eval(ScalarOp op, DType result, double x, double y, double z);
+
+/* ---- nodes ------------------------------------------------------------------------------------- */
+
+typedef enum {
+#define OP(id, text, args, math) OP_##id,
+#include "ir/ops.def"
+#undef OP
+    OP_COUNT
+} OpId;
+
+typedef struct {
+    const char *text;
+    int         args;
+    const char *math;
+} OpInfo;
+extern const OpInfo OPS[OP_COUNT];
+
+typedef enum {
+#define KIND(id, text, math) KIND_##id,
+#include "ir/kinds.def"
+#undef KIND
+    KIND_COUNT
+} Kind;
+extern const char *const KIND_TEXT[KIND_COUNT];
+
+/* A variable of a comp. Outs come first, then reds, then derived. A derived variable has the value
+ * num / div; the point is skipped unless the division is exact and the value lies in 0 .. extent-1
+ * (and below the bound). `num` may use outs, reds and derived variables of lower number. */
+typedef struct {
+    const char *name;           /* for printing: "i"; printed names are made unique */
+    Extent      ext;
+    Affine      num;            /* derived only */
+    int64_t     div;            /* derived only: >= 1; 0 for outs and reds */
+} Var;
+
+typedef struct {
+    Kind        kind;
+    int         nout, nred, nder;
+    Var        *var;            /* nout + nred + nder */
+    const Expr *expr;
+} Comp;
+
+/* Where an input's numbers come from. */
+typedef enum {
+    IN_DATA,                    /* an argument: [n, ...] one row per example */
+    IN_SCALAR                   /* a run-time scalar: hyper.eta, step, batches, epoch, progress */
+} InputKind;
+
+typedef enum {
+    STATE_SHARED,               /* batch-norm averages: stored with the weights */
+    STATE_LANE,                 /* one row per batch row */
+    STATE_OPT                   /* an optimizer's slot */
+} StateKind;
+
+typedef struct Node  Node;
+typedef struct Graph Graph;
+
+struct Node {
+    OpId        op;
+    int         id;             /* number within the graph, in creation order */
+    Type        type;
+    const char *name;           /* the user's name path ("Net.c1"), or NULL */
+    Loc         loc;            /* the source it came from */
+    int         narg;
+    Node      **arg;
+    union {
+        struct { const double *value; } konst;                 /* OP_CONST: type_count numbers, C order */
+        struct { InputKind kind; const char *key; } input;     /* OP_INPUT */
+        struct { const char *key; } param;                     /* OP_PARAM: "Net.c1.w" */
+        struct { StateKind kind; const char *key; double init; } state;   /* OP_STATE */
+        struct { uint32_t site; } rng;                         /* OP_RNG: hash of the call path */
+        Comp        comp;                                      /* OP_COMP */
+    } u;
+    void       *mark;           /* scratch of the running pass; NULL between passes */
+};
+
+typedef enum {
+    OUT_VALUE,                  /* handed to the caller under `name` */
+    OUT_PARAM, OUT_STATE        /* becomes the new value of the leaf `target` when the call ends */
+} OutKind;
+
+typedef struct {
+    OutKind     kind;
+    const char *name;           /* "loss", "metric.accuracy", "0" (first result), "grad.Net.c1.w" */
+    Node       *value;
+    Node       *target;
+} Output;
+
+/* A run-time bound: bounds[1] is the number of rows n of this call; index 0 is not used. */
+typedef struct {
+    const char *name;           /* "n" */
+    int64_t     size;           /* its largest value, B */
+} Bound;
+
+struct Graph {
+    Arena      *arena;
+    const char *name;           /* "train", "eval", "classify" */
+    VEC(Node *)  nodes;         /* every node, operands before users */
+    VEC(Output)  outs;
+    VEC(Bound)   bounds;        /* [0] unused */
+};
+
+/* graph.c: making graphs. Every builder appends to g->nodes, checks its operands (ICE on a broken
+ * rule) and works out the type. Equal leaves (same op and key) are made once. */
+Graph *graph_new(Arena *a, const char *name);
+int    graph_bound(Graph *g, const char *name, int64_t size);
+void   graph_at(Graph *g, const char *name, Loc loc);    /* name and place of the nodes made next */
+Node  *graph_const(Graph *g, Type t, const double *value);
+Node  *graph_scalar(Graph *g, double v);                  /* rank 0 f32 */
+Node  *graph_input(Graph *g, Type t, InputKind kind, const char *key);
+Node  *graph_param(Graph *g, Type t, const char *key);
+Node  *graph_state(Graph *g, Type t, StateKind kind, const char *key, double init);
+Node  *graph_rng(Graph *g, Type t, uint32_t site);
+/* Reads in `expr` refer to args[operand]; unused operands are dropped, equal ones merged. The result
+ * type is dtype x the extents of the outs (argmax: i32; all, any: pred). `var` is copied. */
+Node  *graph_comp(Graph *g, Kind kind, int nout, int nred, int nder, const Var *var, const Expr *expr,
+                  int narg, Node *const *args);
+Node  *graph_gather(Graph *g, Node *table, Node *index);
+Node  *graph_scatter(Graph *g, Node *grad, Node *index, int64_t rows);
+Node  *graph_reshape(Graph *g, Node *a, int rank, const Extent *dims);
+Node  *graph_stop(Graph *g, Node *a);
+void   graph_output(Graph *g, OutKind kind, const char *name, Node *value, Node *target);
+Output *graph_find_output(Graph *g, const char *name);    /* NULL if there is none */
+/* y = op of equal-shaped operands, element by element (rank-0 operands spread). */
+Node  *graph_map1(Graph *g, ScalarOp op, Node *a);
+Node  *graph_map2(Graph *g, ScalarOp op, Node *a, Node *b);
+/* Keeps the nodes that the outputs need, renumbers them in a topological order. */
+void   graph_sweep(Graph *g);
+/* Sorts g->nodes so that operands come before users (after a pass changed operands in place). */
+void   graph_sort(Graph *g);
+
+/* print.c, parse.c: the text form; parse(print(g)) is g. docs/ir.md describes it. */
+void   graph_print(const Graph *g, FILE *out);
+Graph *graph_parse(Arena *a, Diag *d, const Source *src);   /* NULL after an error in `d` */
+
+/* verify.c: every rule of docs/ir.md (V1 ..); false and a text in *why (in the graph's arena). */
+bool   graph_verify(Graph *g, const char **why);
+
+/* dot.c: for graphviz; gradient nodes in another colour. */
+void   graph_dot(const Graph *g, FILE *out);
+
+/* interp.c: the reference. Runs a graph in double precision, in plain index order. */
+typedef struct {
+    /* The numbers of a leaf (input, param, state), type_count doubles in C order; NULL: zeros
+     * (states: their first value). */
+    const double *(*leaf)(void *cx, const Node *leaf);
+    void          *cx;
+    uint64_t       seed, step;
+    int64_t        bound[8];         /* bound[1] = rows of this call; 0 = its full size */
+} InterpEnv;
+/* Values of the outputs, in the order of g->outs; each type_count doubles, 0 beyond a bound. */
+double **interp_run(Arena *a, const Graph *g, const InterpEnv *env);
+
+/* philox.c: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+ * Element e (C order, row axis included) of an rng node of a call: key = (seed, site), counter =
+ * (e / 4, step low, step high, 0), word e % 4; number = (word >> 8 + 0.5) * 2^-24, in (0,1). */
+void   philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+double rng_uniform(uint64_t seed, uint32_t site, uint64_t step, int64_t element);
+
+#endif

@@ -1,0 +1,10 @@
+# Writes OUT: a C file with `std_files`, the text of every file of FILES (a ;-list).
+set(text "#include \"frontend/std_files.h\"\nconst StdFile std_files[] = {\n")
+foreach(f ${FILES})
+  get_filename_component(name ${f} NAME)
+  file(READ ${f} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "\\\\x\\1" bytes "${hex}")
+  string(APPEND text "    {\"${name}\", \"${bytes}\"},\n")
+endforeach()
+string(APPEND text "    {0, 0}};\n")
+file(WRITE ${OUT} "${text}")
