@@ -55,6 +55,8 @@ typedef struct {
  *   "batch": 10,
  *   "dims":    [{"name":"Digit","size":10,"vocab":{...}?}],
  *   "hypers":  [{"name":"eta","value":0.03,"grid":[0.01,0.03]}],
+ *   "scalars": ["hyper.eta","step","epoch","batches","progress"],   order of netc_args.scalars; step counts
+ *              from 0 over the whole training, batches = steps per epoch, progress = step / (epochs * batches)
  *   "params":  [{"key":"Net.c1.w","shape":[20,1,5,5],"offset":BYTES,"init":"he","orthogonal":false}],
  *   "states":  [{"key":"Net.bn.mu","shape":[16],"offset":BYTES,"lane":false,"init":0}],
  *   "opt":     [{"key":"opt.v.Net.c1.w","shape":[...],"offset":BYTES,"init":0}],

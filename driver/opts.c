@@ -1,0 +1,161 @@
+#include "driver/opts.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/str.h"
+
+static const struct {
+    const char *name, *operands, *help;
+    bool        runtime;
+} COMMANDS[] = {
+#define COMMAND(id, name, operands, help, runtime) [CMD_##id] = {name, operands, help, runtime},
+#define OPTION(id, name, arg, help)
+#include "driver/opts.def"
+#undef COMMAND
+#undef OPTION
+};
+
+static const struct {
+    const char *name, *arg, *help;
+} OPTIONS[] = {
+#define COMMAND(id, name, operands, help, runtime)
+#define OPTION(id, name, arg, help) [OPT_##id] = {name, arg, help},
+#include "driver/opts.def"
+#undef COMMAND
+#undef OPTION
+};
+
+static bool find_command(const char *s, Command *c) {
+    for (int i = 0; i < CMD_COUNT; i++) {
+        if (strcmp(s, COMMANDS[i].name)) continue;
+        *c = (Command)i;
+        return true;
+    }
+    const char *names[CMD_COUNT];
+    for (int i = 0; i < CMD_COUNT; i++) names[i] = COMMANDS[i].name;
+    const char *near = str_nearest(s, names, CMD_COUNT);
+    fprintf(stderr, "netc: unknown command '%s'%s%s%s (netc help lists them)\n", s, near ? "; did you mean '" : "",
+            near ? near : "", near ? "'?" : "");
+    return false;
+}
+
+/* The option that `s` names: "--data", "--data=x", "-O2" and "-mcpu=x" are all found; *value is what
+ * stands behind the name, or NULL. */
+static int find_option(const char *s, const char **value) {
+    for (int i = 0; i < OPT_COUNT; i++) {
+        size_t n = strlen(OPTIONS[i].name);
+        if (strncmp(s, OPTIONS[i].name, n)) continue;
+        bool glued = s[1] != '-' && n == 2 && s[n] && OPTIONS[i].arg[0];      /* -O2 */
+        if (s[n] && s[n] != '=' && !glued) continue;
+        *value = s[n] == '=' ? s + n + 1 : s[n] ? s + n : NULL;
+        return i;
+    }
+    return -1;
+}
+
+static bool unknown_option(const char *s) {
+    const char *names[OPT_COUNT], *near;
+    for (int i = 0; i < OPT_COUNT; i++) names[i] = OPTIONS[i].name;
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(s, "="), s);
+    near = str_nearest(name, names, OPT_COUNT);
+    fprintf(stderr, "netc: unknown option '%s'%s%s%s\n", name, near ? "; did you mean '" : "", near ? near : "",
+            near ? "'?" : "");
+    return false;
+}
+
+/* name=value with a name of the language ("train.batch" too). */
+static bool is_setting(const char *s) {
+    if (!isalpha((unsigned char)*s) && *s != '_') return false;
+    while (isalnum((unsigned char)*s) || *s == '_' || *s == '.') s++;
+    return *s == '=';
+}
+
+static bool take_option(Arena *a, Options *o, int argc, char **argv, int *i) {
+    char       *s = argv[*i];
+    const char *value = NULL;
+    int         k = find_option(s, &value);
+    /* The runtime's commands have their own -o and --seed. */
+    bool theirs = COMMANDS[o->command].runtime && (k == OPT_OUTPUT || k == OPT_SEED || k == OPT_BATCH);
+    if (!strncmp(s, "--fno-", 6)) {
+        vec_push(a, &o->off, s + 6);
+        return true;
+    }
+    if (k < 0 || theirs) {
+        if (!COMMANDS[o->command].runtime) return unknown_option(s);
+        vec_push(a, &o->rest, s);
+        return true;
+    }
+    bool wants = OPTIONS[k].arg[0];
+    if (!wants && value) {
+        fprintf(stderr, "netc: option %s takes no value\n", OPTIONS[k].name);
+        return false;
+    }
+    if (wants && !value) {
+        if (*i + 1 >= argc) {
+            fprintf(stderr, "netc: option %s needs %s\n", OPTIONS[k].name, OPTIONS[k].arg);
+            return false;
+        }
+        value = argv[++*i];
+    }
+    o->value[k] = wants ? value : "";
+    return true;
+}
+
+bool opts_parse(Arena *a, int argc, char **argv, Options *o) {
+    memset(o, 0, sizeof *o);
+    o->command = CMD_HELP;
+    if (argc < 2) return true;
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+        o->command = CMD_VERSION;
+        return true;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) return true;
+    if (!find_command(argv[1], &o->command)) return false;
+    bool options = true, runtime = COMMANDS[o->command].runtime;
+    for (int i = 2; i < argc; i++) {
+        char *s = argv[i];
+        if (options && !strcmp(s, "--")) {
+            options = false;
+        } else if (options && (!strcmp(s, "-h") || !strcmp(s, "--help"))) {
+            vec_push(a, &o->operands, COMMANDS[o->command].name);
+            o->command = CMD_HELP;
+            return true;
+        } else if (options && s[0] == '-' && s[1]) {
+            if (!take_option(a, o, argc, argv, &i)) return false;
+        } else if (!o->operands.n) {
+            vec_push(a, &o->operands, s);                       /* the FILE */
+        } else if (is_setting(s) && (!o->rest.n || o->rest.at[o->rest.n - 1][0] != '-' ||
+                                     strchr(o->rest.at[o->rest.n - 1], '=') )) {
+            vec_push(a, &o->settings, s);
+        } else if (runtime) {
+            vec_push(a, &o->rest, s);
+        } else {
+            vec_push(a, &o->operands, s);
+        }
+    }
+    return true;
+}
+
+void opts_help(FILE *out, Command about) {
+    if (about != CMD_HELP) {
+        fprintf(out, "netc %s %s\n    %s\n\n", COMMANDS[about].name, COMMANDS[about].operands, COMMANDS[about].help);
+    } else {
+        fputs("netc: a compiler for neural networks\n\nCommands:\n", out);
+        for (int i = 0; i < CMD_COUNT; i++)
+            fprintf(out, "  %-10s %-28.28s %s\n", COMMANDS[i].name, COMMANDS[i].operands, COMMANDS[i].help);
+        fputc('\n', out);
+    }
+    fputs("Options:\n", out);
+    for (int i = 0; i < OPT_COUNT; i++) {
+        char left[40];
+        snprintf(left, sizeof left, "%s%s%s", OPTIONS[i].name, OPTIONS[i].arg[0] ? " " : "", OPTIONS[i].arg);
+        fprintf(out, "  %-22s %s\n", left, OPTIONS[i].help);
+    }
+    fputs("  --fno-NAME             switch off a pass or a fusion by name\n"
+          "\nname=value sets a dim, a hyper (eta=0.1) or a train key (train.batch=20) of the file.\n"
+          "Exit codes: 0 done, 1 errors in the model, 2 usage, 3 file or I/O, 4 bad data or weights, 5 NaN or\n"
+          "infinity, 6 could not save, 8 a limit, 70 internal error, 130/143 stopped by a signal after saving.\n",
+          out);
+}
