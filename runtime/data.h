@@ -1,0 +1,73 @@
+/* Data: the splits of a description's data block, loaded and ready to be gathered into batches.
+ *
+ *     source   a file or several: fields with `rows` rows each; u8 stays u8 in memory
+ *     split    a view of a source: a range or a list of dataset indices
+ * A dataset index is row * variants + variant (variants = 1 without `expand`). Positions 0 .. count-1
+ * of a split are what the trainer shuffles.
+ */
+#ifndef NETC_RUNTIME_DATA_H
+#define NETC_RUNTIME_DATA_H
+#include "runtime/model.h"
+
+/* One field of a source. */
+typedef struct {
+    const netc_port *port;
+    netc_dtype dtype;           /* in memory: NETC_U8, NETC_F32 or NETC_I32 */
+    bool       scale;           /* u8 that becomes f32 / 255 */
+    void      *data;            /* rows * port->count numbers */
+} netc_column;
+
+typedef struct netc_source {
+    const netc_json *plan;      /* the description's node: equal ones are loaded once */
+    int64_t      rows;
+    netc_column *column;        /* one per field of the data block */
+    int          ncolumn;
+    struct netc_source *next;
+} netc_source;
+
+typedef struct {
+    const char  *name;          /* "train", "valid", "test" */
+    netc_source *source;
+    int64_t      count;         /* examples, variants included */
+    int64_t      first;         /* dataset index of position 0 if map is NULL (the others follow) */
+    int64_t     *map;           /* else the dataset index of each position */
+    /* expand */
+    int64_t      variants;      /* 1: not expanded */
+    int          nargs;         /* integers of a variant */
+    int32_t     *variant;       /* variants * nargs */
+    const char  *function;      /* "expand.0", NULL without */
+    int          field;         /* which field it makes */
+} netc_split;
+
+typedef struct {
+    netc_split  *split;
+    int          nsplit;
+    netc_source *sources;
+} netc_data;
+
+/* Loads the named splits (NULL: all; `names` ends with NULL; one that the description lacks is passed
+ * over). File names are looked up below `dir`. Exit code 3: a file cannot be read; 4: it is corrupt or
+ * does not fit the fields. On failure *d is {0}. */
+int  netc_data_load(const netc_model *m, const char *dir, const char *const *names, netc_data *d);
+void netc_data_free(netc_data *d);
+netc_split *netc_data_split(const netc_data *d, const char *name);       /* NULL if absent */
+/* A number of the loaded contents (and of the views), for checkpoints. */
+uint64_t netc_data_fingerprint(const netc_data *d);
+
+/* Copies field `field` of the examples at `position[0..n)` of the split to rows 0 .. n-1 of dst, in the
+ * port's dtype (u8 of idx and images: / 255 for f32). Rows from n on are not touched. The untransformed
+ * field, if the split is expanded. */
+void netc_batch_gather(const netc_split *s, const int64_t *position, int64_t n, int field, void *dst);
+/* Argument `arg` of the expand function for those examples. */
+void netc_batch_variant(const netc_split *s, const int64_t *position, int64_t n, int arg, int32_t *dst);
+
+/* out[0..n) = a random order of 0 .. n-1: a function of (seed, epoch) only. */
+void netc_permutation(uint64_t seed, uint64_t epoch, int64_t n, int64_t *out);
+
+/* A tensor from a file as rows of a port (`run --in`, npy sources): the first axis is the rows, the rest
+ * must be the port's shape. Checks types and that elements lie in their dim. *data: port->dtype, or u8
+ * kept for an f32 port if `keep_u8`; netc_try_alloc'ed, `rows` rows and 64 bytes; free() it. */
+int  netc_rows_from_tensor(const netc_port *p, const netc_tensor *t, const char *path, bool keep_u8,
+                           netc_dtype *dtype, void **data);
+
+#endif
