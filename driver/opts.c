@@ -9,7 +9,7 @@ static const struct {
     const char *name, *operands, *help;
     bool        runtime;
 } COMMANDS[] = {
-#define COMMAND(id, name, operands, help, runtime) [CMD_##id] = {name, operands, help, runtime},
+#define COMMAND(name, operands, help, runtime) [CMD_##name] = {#name, operands, help, runtime},
 #define OPTION(id, name, arg, help)
 #include "driver/opts.def"
 #undef COMMAND
@@ -19,7 +19,7 @@ static const struct {
 static const struct {
     const char *name, *arg, *help;
 } OPTIONS[] = {
-#define COMMAND(id, name, operands, help, runtime)
+#define COMMAND(name, operands, help, runtime)
 #define OPTION(id, name, arg, help) [OPT_##id] = {name, arg, help},
 #include "driver/opts.def"
 #undef COMMAND
@@ -105,10 +105,10 @@ static bool take_option(Arena *a, Options *o, int argc, char **argv, int *i) {
 
 bool opts_parse(Arena *a, int argc, char **argv, Options *o) {
     memset(o, 0, sizeof *o);
-    o->command = CMD_HELP;
+    o->command = CMD_help;
     if (argc < 2) return true;
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
-        o->command = CMD_VERSION;
+        o->command = CMD_version;
         return true;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) return true;
@@ -120,7 +120,7 @@ bool opts_parse(Arena *a, int argc, char **argv, Options *o) {
             options = false;
         } else if (options && (!strcmp(s, "-h") || !strcmp(s, "--help"))) {
             vec_push(a, &o->operands, COMMANDS[o->command].name);
-            o->command = CMD_HELP;
+            o->command = CMD_help;
             return true;
         } else if (options && s[0] == '-' && s[1]) {
             if (!take_option(a, o, argc, argv, &i)) return false;
@@ -139,7 +139,7 @@ bool opts_parse(Arena *a, int argc, char **argv, Options *o) {
 }
 
 void opts_help(FILE *out, Command about) {
-    if (about != CMD_HELP) {
+    if (about != CMD_help) {
         fprintf(out, "netc %s %s\n    %s\n\n", COMMANDS[about].name, COMMANDS[about].operands, COMMANDS[about].help);
     } else {
         fputs("netc: a compiler for neural networks\n\nCommands:\n", out);

@@ -8,7 +8,7 @@
 #include "base/vec.h"
 
 typedef enum {
-#define COMMAND(id, name, operands, help, runtime) CMD_##id,
+#define COMMAND(name, operands, help, runtime) CMD_##name,
 #define OPTION(id, name, arg, help)
 #include "driver/opts.def"
 #undef COMMAND
@@ -17,7 +17,7 @@ typedef enum {
 } Command;
 
 typedef enum {
-#define COMMAND(id, name, operands, help, runtime)
+#define COMMAND(name, operands, help, runtime)
 #define OPTION(id, name, arg, help) OPT_##id,
 #include "driver/opts.def"
 #undef COMMAND
@@ -36,6 +36,6 @@ typedef struct {
 
 /* False after a message on stderr (exit code 2). */
 bool opts_parse(Arena *a, int argc, char **argv, Options *o);
-void opts_help(FILE *out, Command about);  /* CMD_HELP: all commands */
+void opts_help(FILE *out, Command about);  /* CMD_help: all commands */
 
 #endif

@@ -1,0 +1,255 @@
+#include "driver/build.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/vocab.h"
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The file's name as an identifier: "a_mnist.net" -> "a_mnist", "3layers.net" -> "net_3layers". */
+static const char *identifier(Arena *a, const char *path) {
+    const char *base = strrchr(path, '/');
+    base = base ? base + 1 : path;
+    size_t n = strcspn(base, ".");
+    char  *s = arena_printf(a, "%s%.*s", isalpha((unsigned char)*base) ? "" : "net_", (int)n, base);
+    for (char *p = s; *p; p++) *p = isalnum((unsigned char)*p) ? (char)tolower((unsigned char)*p) : '_';
+    return s;
+}
+
+int build_messages(const Build *b) {
+    const Diag *d = b->diag;
+    diag_print(d, stderr, isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
+    if (!d->errors) return 0;
+    bool limits = true;
+    for (int i = 0; i < d->list.n; i++)
+        if (d->list.at[i].level == DIAG_ERROR && strncmp(diag_code(d->list.at[i].code), "E07", 3)) limits = false;
+    return limits ? NETC_EXIT_LIMIT : NETC_EXIT_MODEL;
+}
+
+/* The front end's question for the size of a vocab dim, answered by the runtime's reader. */
+static bool vocab_size(void *cx, const char *file, const char *by, int col, int64_t min, bool eos, int64_t *size,
+                       const char **why) {
+    (void)cx;
+    return netc_vocab_size(file, by, col, min, eos, size, why);
+}
+
+static void overrides(Build *b, FrontOptions *f) {
+    const Options *o = b->options;
+    f->override = ARENA_ARRAY(b->arena, Override, o->settings.n + 1);
+    f->noverride = o->settings.n;
+    for (int i = 0; i < o->settings.n; i++) {
+        const char *s = o->settings.at[i], *eq = strchr(s, '=');
+        f->override[i] = (Override){arena_strndup(b->arena, s, (size_t)(eq - s)), eq + 1, false};
+    }
+}
+
+int build_load(Build *b, Arena *a, const Options *o) {
+    memset(b, 0, sizeof *b);
+    b->arena = a;
+    b->options = o;
+    b->diag = diag_new(a);
+    b->t_start = now();
+    if (!o->operands.n) {
+        fputs("netc: a .net file is needed (netc help)\n", stderr);
+        return NETC_EXIT_USAGE;
+    }
+    b->path = o->operands.at[0];
+    b->stem = identifier(a, b->path);
+    if (access(b->path, R_OK)) {
+        fprintf(stderr, "netc: cannot read %s: %s\n", b->path, strerror(errno));
+        return NETC_EXIT_IO;
+    }
+    FrontOptions f = {.data_dir = o->value[OPT_DATA], .vocab = vocab_size, .cx = b};
+    overrides(b, &f);
+    b->program = program_load(a, b->diag, b->path, &f);
+    if (b->program) program_check(b->program);
+    b->t_front = now() - b->t_start;
+    int code = build_messages(b);
+    if (code) return code;
+    b->model = program_model(b->program);
+    const TrainInfo *t = program_train(b->program);
+    b->batch = t ? t->batch : 32;
+    return 0;
+}
+
+int build_start(Build *b) {
+    const Options *o = b->options;
+    const char    *why = NULL;
+    if (!b->model) {
+        fprintf(stderr, "netc: %s has no model\n", b->path);
+        return NETC_EXIT_MODEL;
+    }
+    b->level = 2;
+    if (o->value[OPT_LEVEL]) {
+        const char *s = o->value[OPT_LEVEL];
+        if (s[0] < '0' || s[0] > '3' || s[1]) {
+            fprintf(stderr, "netc: -O takes 0, 1, 2 or 3, not '%s'\n", s);
+            return NETC_EXIT_USAGE;
+        }
+        b->level = s[0] - '0';
+    }
+    if (!target_select(&b->target, o->value[OPT_TARGET], o->value[OPT_MCPU], &why)) {
+        fprintf(stderr, "netc: %s (netc targets lists what there is)\n", why);
+        return NETC_EXIT_USAGE;
+    }
+    for (int i = 0; i < b->model->nparam; i++) {
+        const ParamInfo *p = &b->model->param[i];
+        Slot s = {.key = p->key, .type = p->type, .offset = b->weights.size, .param = p};
+        vec_push(b->arena, &b->weights.slots, s);
+        b->weights.size += (type_count(&p->type) * 4 + 63) / 64 * 64;
+    }
+    b->cg = codegen_new(b->arena, &b->target, b->level, b->stem);
+    return 0;
+}
+
+/* The byte offset of a leaf in its block; a state that is new gets the next free place. */
+static int64_t slot_offset(Build *b, Block *block, const Node *leaf) {
+    bool        param = leaf->op == OP_PARAM;
+    const char *key = param ? leaf->u.param.key : leaf->u.state.key;
+    for (int i = 0; i < block->slots.n; i++)
+        if (!strcmp(block->slots.at[i].key, key)) return block->slots.at[i].offset;
+    if (param) ICE("parameter %s is not in the model", key);
+    Slot s = {.key = key, .type = leaf->type, .offset = block->size, .init = leaf->u.state.init, .kind = leaf->u.state.kind};
+    vec_push(b->arena, &block->slots, s);
+    block->size += (type_count(&leaf->type) * 4 + 63) / 64 * 64;
+    return s.offset;
+}
+
+/* Index of a run-time scalar in the order that build_describe writes. */
+static int64_t scalar_index(Build *b, const char *key) {
+    static const char *const LAST[] = {"step", "epoch", "batches", "progress"};
+    int              n;
+    const HyperInfo *h = program_hypers(b->program, &n);
+    for (int i = 0; i < n; i++)
+        if (!strncmp(key, "hyper.", 6) && !strcmp(key + 6, h[i].name)) return i;
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(key, LAST[i])) return n + i;
+    ICE("unknown scalar %s", key);
+}
+
+/* Where the leaves of a graph lie: the same for every function of the model. */
+static Place leaf_place(void *cx, const Node *leaf) {
+    Build *b = cx;
+    if (leaf->op == OP_PARAM) return (Place){.space = SPACE_WEIGHTS, .offset = slot_offset(b, &b->weights, leaf)};
+    if (leaf->op == OP_INPUT) return (Place){.space = SPACE_SCALAR, .offset = scalar_index(b, leaf->u.input.key)};
+    bool opt = leaf->u.state.kind == STATE_OPT;
+    return (Place){.space = opt ? SPACE_OPT : SPACE_STATE, .offset = slot_offset(b, opt ? &b->opt : &b->state, leaf)};
+}
+
+static const FuncInfo *function_info(const Build *b, const char *name, int *entry) {
+    *entry = -1;
+    if (!strcmp(name, "train") || !strcmp(name, "eval") || !strcmp(name, "grad")) return &b->model->objective;
+    for (int i = 0; i < b->model->nentry && !strncmp(name, "entry.", 6); i++)
+        if (!strcmp(name + 6, b->model->entry[i].name)) return *entry = i, &b->model->entry[i];
+    return NULL;
+}
+
+Graph *build_graph(Build *b, const char *name, Arena *a) {
+    int    entry;
+    Graph *g = NULL;
+    function_info(b, name, &entry);
+    if (!strcmp(name, "train") || !strcmp(name, "grad")) {
+        g = program_objective(b->program, true, b->batch, a);
+        if (!g) return NULL;
+        grad_params(g);
+        if (*name == 't' && !program_optimize(b->program, g)) return NULL;
+    } else if (!strcmp(name, "eval")) {
+        g = program_objective(b->program, false, b->batch, a);
+    } else if (!strcmp(name, "init")) {
+        g = program_init(b->program, a);
+    } else if (entry >= 0) {
+        g = program_entry(b->program, entry, b->batch, a);
+    } else if (!strncmp(name, "expand.", 7)) {
+        g = program_expand(b->program, atoi(name + 7), b->batch, a);
+    }
+    if (g) g->name = arena_strdup(b->arena, name);
+    return g;
+}
+
+PassOptions build_pass_options(const Build *b) {
+    const Options *o = b->options;
+    Buf off = buf_new(b->arena);
+    for (int i = 0; i < o->off.n; i++) buf_printf(&off, "%s%s", i ? "," : "", o->off.at[i]);
+    bool verify = o->value[OPT_VERIFY] != NULL;
+#ifdef NETC_CHECKS
+    verify = true;
+#endif
+    return (PassOptions){.level = b->level, .only = o->value[OPT_PASSES], .off = off.n ? off.s : NULL,
+                         .print_after = o->value[OPT_PRINT_AFTER], .dot_after = o->value[OPT_DOT_AFTER],
+                         .verify_each = verify, .time_report = o->value[OPT_TIME] != NULL, .out = stdout};
+}
+
+int build_kernels(Build *b, const char *name) {
+    int    entry;
+    double t0 = now();
+    Graph *g = build_graph(b, name, arena_new());
+    double t1 = now();
+    if (!g) {
+        int code = build_messages(b);
+        return code ? code : NETC_EXIT_MODEL;
+    }
+    PassOptions po = build_pass_options(b);
+    passes_run(g, &po);
+    KernelOptions ko = {.level = b->level, .off = po.off, .place = leaf_place, .cx = b};
+    Function f = {.name = g->name, .info = function_info(b, name, &entry), .graph = g};
+    f.kernels = kernels_build(b->arena, g, &b->target, &ko);
+    if (b->options->value[OPT_SCHEDULE]) kernels_print(f.kernels, stdout);
+    vec_push(b->arena, &b->functions, f);
+    b->t_lower += t1 - t0;
+    b->t_passes += now() - t1;
+    return 0;
+}
+
+int build_function(Build *b, const char *name) {
+    int code = build_kernels(b, name);
+    if (code) return code;
+    double t = now();
+    codegen_function(b->cg, b->functions.at[b->functions.n - 1].kernels);
+    b->t_emit += now() - t;
+    return 0;
+}
+
+int build_expands(Build *b) {
+    for (int k = 0;; k++) {
+        Arena *a = arena_new();
+        Graph *g = program_expand(b->program, k, b->batch, a);
+        arena_free(a);
+        if (!g) return b->diag->errors ? build_messages(b) : 0;
+        int code = build_function(b, arena_printf(b->arena, "expand.%d", k));
+        if (code) return code;
+    }
+}
+
+netc_model *build_jit(Build *b) {
+    const char *why = NULL;
+    double      t0 = now();
+    if (!codegen_jit(b->cg, &why)) ICE("%s", why);
+    netc_function_entry *table = ARENA_ARRAY(b->arena, netc_function_entry, b->functions.n + 1);
+    for (int i = 0; i < b->functions.n; i++) {
+        table[i].name = b->functions.at[i].name;
+        table[i].fn = (netc_function *)(uintptr_t)codegen_function_address(b->cg, b->functions.at[i].name);
+    }
+    b->t_code = now() - t0;
+    size_t size;
+    char  *json = build_describe(b, &size);
+    return netc_model_new(json, size, table);
+}
+
+void build_time_report(const Build *b, FILE *out) {
+    fprintf(out, "front end %6.1f ms\nlowering  %6.1f ms\npasses    %6.1f ms\nemission  %6.1f ms\nmachine code %3.1f ms\n",
+            1e3 * b->t_front, 1e3 * b->t_lower, 1e3 * b->t_passes, 1e3 * b->t_emit, 1e3 * b->t_code);
+}
+
+void build_free(Build *b) {
+    if (b->cg) codegen_free(b->cg);
+    for (int i = 0; i < b->functions.n; i++) arena_free(b->functions.at[i].graph->arena);
+}

@@ -1,0 +1,80 @@
+/* From a .net file to compiled functions: the one pipeline behind train, run, compile, check ...
+ *
+ *   build_load      file -> checked Program
+ *   build_function  lower, differentiate, optimize, fuse, schedule, emit: one function of the model
+ *   build_describe  the description that the runtime reads (runtime/netc_rt.h)
+ *   build_jit       machine code in memory and a netc_model over it
+ */
+#ifndef NETC_DRIVER_BUILD_H
+#define NETC_DRIVER_BUILD_H
+#include "base/target.h"
+#include "codegen/codegen.h"
+#include "driver/opts.h"
+#include "frontend/frontend.h"
+#include "passes/kernels.h"
+#include "passes/pass.h"
+#include "runtime/netc_rt.h"
+
+/* A tensor of a block (weights, states, optimizer slots), at a 64-byte aligned byte offset. */
+typedef struct {
+    const char *key;
+    Type        type;
+    int64_t     offset;
+    double      init;
+    StateKind   kind;              /* states and optimizer slots */
+    const ParamInfo *param;        /* parameters */
+} Slot;
+
+typedef struct {
+    VEC(Slot) slots;
+    int64_t   size;                /* bytes */
+} Block;
+
+typedef struct {
+    const char     *name;          /* "train", "entry.classify", "expand.0" */
+    const FuncInfo *info;          /* ports; NULL for init and expand */
+    Graph          *graph;
+    Kernels        *kernels;
+} Function;
+
+typedef struct {
+    Arena         *arena;
+    Diag          *diag;
+    const Options *options;
+    const char    *path, *stem;    /* the .net file; its name as an identifier */
+    Program       *program;
+    const ModelInfo *model;
+    int64_t        batch;
+    int            level;          /* -O */
+    Target         target;
+    Block          weights, state, opt;
+    VEC(Function)  functions;
+    Codegen       *cg;
+    double         t_start, t_front, t_lower, t_passes, t_emit, t_code;   /* seconds, for --time-report */
+} Build;
+
+/* Loads and checks operand 0. Returns an exit code, 0 = fine (messages are printed). */
+int build_load(Build *b, Arena *a, const Options *o);
+/* Chooses the target and lays out the blocks; call once before build_function. An exit code. */
+int build_start(Build *b);
+/* Lowers one function: "train", "eval", "grad", "init", "entry.NAME", "expand.K". NULL after an error
+ * in b->diag, or if the model has no such function. */
+Graph *build_graph(Build *b, const char *name, Arena *a);
+/* The pass options that the command line asks for. */
+PassOptions build_pass_options(const Build *b);
+/* build_graph, passes, kernels: all but machine code. An exit code. */
+int build_kernels(Build *b, const char *name);
+/* build_kernels and emission. An exit code. */
+int build_function(Build *b, const char *name);
+/* Every expand of the data block. An exit code. */
+int build_expands(Build *b);
+/* The description of everything built so far. */
+char *build_describe(Build *b, size_t *size);
+/* Machine code in memory; NULL after a message. */
+netc_model *build_jit(Build *b);
+void build_time_report(const Build *b, FILE *out);
+/* Prints the messages of b->diag; the exit code they stand for: 0, 1, or 8 if only limits were hit. */
+int build_messages(const Build *b);
+void build_free(Build *b);
+
+#endif

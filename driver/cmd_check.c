@@ -1,0 +1,150 @@
+/* netc check: what a model is, before anything runs: layers with their shapes, parameters and work, the
+ * functions it offers, and the memory that training and each entry take. */
+#include <string.h>
+
+#include "driver/build.h"
+#include "driver/commands.h"
+
+/* Multiply-adds per example that a layer's contractions take, and the shape of what it computes last. */
+typedef struct {
+    int64_t macs;
+    Type    shape;
+} Work;
+
+static Work layer_work(const Graph *g, const char *layer) {
+    Work   w = {0};
+    size_t n = strlen(layer);
+    for (int i = 0; i < g->nodes.n; i++) {
+        const Node *x = g->nodes.at[i];
+        if (!x->name || strncmp(x->name, layer, n) || (x->name[n] && x->name[n] != '.') || x->op != OP_COMP) continue;
+        w.shape = x->type;
+        if (x->u.comp.kind != KIND_SUM || x->narg < 2) continue;
+        int64_t points = 1;
+        for (int v = 0; v < x->u.comp.nout + x->u.comp.nred; v++)
+            if (x->u.comp.var[v].ext.bound != 1) points *= x->u.comp.var[v].ext.size;
+        w.macs += points;
+    }
+    return w;
+}
+
+static const char *shape_text(Arena *a, const Type *t) {
+    Buf b = buf_new(a);
+    int first = t->rank && t->dim[0].bound == 1;
+    buf_puts(&b, "[");
+    for (int i = first; i < t->rank; i++) buf_printf(&b, "%s%lld", i > first ? ", " : "", (long long)t->dim[i].size);
+    buf_puts(&b, "]");
+    return b.s;
+}
+
+/* How a layer's count comes about: "20 x (25 + 1)" for 20 filters of 25 weights and a bias each. */
+static const char *count_text(Arena *a, const ModelInfo *m, int from, int to) {
+    const Type *w = &m->param[from].type, *b = to - from == 2 ? &m->param[from + 1].type : NULL;
+    if (w->rank < 2) return "";
+    long long n = (long long)w->dim[0].size, each = (long long)type_count(w) / n;
+    if (to - from == 1) return arena_printf(a, "%lld x %lld", n, each);
+    if (b && b->rank == 1 && b->dim[0].size == n) return arena_printf(a, "%lld x (%lld + 1)", n, each);
+    return "";
+}
+
+static void print_layers(const Build *b, const Graph *g) {
+    const ModelInfo *m = b->model;
+    int64_t          total = 0, macs = 0;
+    printf("%-20s %-10s %-16s %-18s %12s %14s\n", "layer", "kind", "output", "", "parameters", "multiply-adds");
+    for (int i = 0, j; i < m->nparam; i = j) {
+        int64_t count = 0;
+        for (j = i; j < m->nparam && !strcmp(m->param[j].layer, m->param[i].layer); j++)
+            count += type_count(&m->param[j].type);
+        Work w = g ? layer_work(g, m->param[i].layer) : (Work){0};
+        printf("%-20s %-10s %-16s %-18s %12lld %14lld\n", m->param[i].layer, m->param[i].decl,
+               g ? shape_text(b->arena, &w.shape) : "", count_text(b->arena, m, i, j), (long long)count,
+               (long long)w.macs);
+        total += count;
+        macs += w.macs;
+    }
+    printf("%-20s %-10s %-16s %-18s %12lld %14lld\n\n", "in all", "", "", "", (long long)total, (long long)macs);
+}
+
+static void print_port(const PortInfo *p) {
+    if (p->name && *p->name) printf("%s: ", p->name);
+    fputs(p->dim ? p->dim : p->type.rank && p->type.dtype == DT_F32 ? "" : dtype_text(p->type.dtype), stdout);
+    for (int i = 0; i < p->type.rank; i++) {
+        fputs(i ? "," : "[", stdout);
+        if (p->axis[i])
+            fputs(p->axis[i], stdout);
+        else
+            printf("%lld", (long long)p->type.dim[i].size);
+    }
+    if (p->type.rank) fputs("]", stdout);
+}
+
+static void print_signature(const FuncInfo *f, const char *what) {
+    printf("%s%s(", what, *what == 'e' ? f->name : "");
+    for (int i = 0; i < f->nin; i++) {
+        fputs(i ? ", " : "", stdout);
+        print_port(&f->in[i]);
+    }
+    fputs(")", stdout);
+    for (int i = 0; i < f->nout; i++) {
+        fputs(i ? ", " : " -> ", stdout);
+        PortInfo p = f->out[i];
+        p.name = NULL;
+        print_port(&p);
+    }
+    fputs("\n", stdout);
+}
+
+static const char *bytes_text(Arena *a, double n) {
+    return n < 10240 ? arena_printf(a, "%.0f B", n) : n < 10485760 ? arena_printf(a, "%.1f KiB", n / 1024)
+                                                                  : arena_printf(a, "%.1f MiB", n / 1048576);
+}
+
+/* Compiles everything down to the memory plan (no machine code) and prints the exact sizes. */
+static int print_memory(Build *b) {
+    static const char *const NAMES[] = {"train", "eval"};
+    int code = 0;
+    for (int i = 0; i < 2 && b->model->objective.name && !code; i++) {
+        if (!i && !(program_train(b->program) && program_train(b->program)->has_optimizer)) continue;
+        code = build_kernels(b, NAMES[i]);
+    }
+    for (int i = 0; i < b->model->nentry && !code; i++)
+        code = build_kernels(b, arena_printf(b->arena, "entry.%s", b->model->entry[i].name));
+    if (code) return code;
+    printf("\nmemory for batches of %lld:\n  weights %s, optimizer %s, states %s\n", (long long)b->batch,
+           bytes_text(b->arena, (double)b->weights.size), bytes_text(b->arena, (double)b->opt.size),
+           bytes_text(b->arena, (double)b->state.size));
+    for (int i = 0; i < b->functions.n; i++)
+        printf("  %-20s scratch %s, %.3f MFLOP an example\n", b->functions.at[i].name,
+               bytes_text(b->arena, (double)b->functions.at[i].kernels->arena_size),
+               1e-6 * (double)kernels_flops(b->functions.at[i].kernels) / (double)b->batch);
+    return 0;
+}
+
+int cmd_check(Arena *a, const Options *o) {
+    Build b;
+    int   code = build_load(&b, a, o);
+    if (b.program && o->value[OPT_AST]) ast_print(program_ast(b.program), stdout);
+    if (code) return code;
+    if (o->value[OPT_TYPES]) program_print(b.program, stdout);
+    if (!b.model) {
+        printf("%s: no model, no errors\n", b.path);
+        return 0;
+    }
+    code = build_start(&b);
+    if (code) return code;
+    const ModelInfo *m = b.model;
+    bool recurrent = m->objective.recurrent;
+    for (int i = 0; i < m->nentry; i++) recurrent |= m->entry[i].recurrent;
+    printf("%s: model %s\n\n", b.path, m->name);
+    Graph *g = !m->objective.name || recurrent ? NULL : program_objective(b.program, false, b.batch, arena_new());
+    print_layers(&b, g);
+    if (m->objective.name) print_signature(&m->objective, "objective");
+    for (int i = 0; i < m->nentry; i++) print_signature(&m->entry[i], "entry ");
+    if (recurrent)
+        puts("\nmemory: not known; this version checks sequences but does not compile them yet");
+    else
+        code = print_memory(&b);
+    if (!code && o->value[OPT_TIME]) build_time_report(&b, stdout);
+    if (g) arena_free(g->arena);
+    build_free(&b);
+    return code;
+}

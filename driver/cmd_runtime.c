@@ -1,0 +1,115 @@
+/* The commands that the runtime carries out on code from the JIT: train, sweep, eval, run, init, grad,
+ * filters. Each says which functions of the model it needs; the rest is the runtime's, as in a
+ * stand-alone trainer. */
+#include <string.h>
+
+#include "driver/build.h"
+#include "driver/commands.h"
+
+typedef int RuntimeCommand(netc_model *m, int argc, char **argv);
+
+static int needs_optimizer(const Build *b) {
+    const TrainInfo *t = program_train(b->program);
+    if (t && t->has_optimizer && b->model->objective.name) return 0;
+    fprintf(stderr, "netc: %s has no %s, which training needs\n", b->path,
+            !t ? "train block" : !t->has_optimizer ? "optimizer in its train block" : "objective");
+    return NETC_EXIT_MODEL;
+}
+
+/* Loads the file, builds the functions in `names` (NULL-terminated; "entries" and "expands" stand for
+ * all of them), makes machine code. The caller frees *b after use. */
+static int prepare(Build *b, Arena *a, const Options *o, const char *const *names, netc_model **m) {
+    int code = build_load(b, a, o);
+    if (!code) code = build_start(b);
+    for (; *names && !code; names++) {
+        if (!strcmp(*names, "expands")) {
+            code = build_expands(b);
+        } else if (!strcmp(*names, "entries")) {
+            for (int i = 0; i < b->model->nentry && !code; i++)
+                code = build_function(b, arena_printf(a, "entry.%s", b->model->entry[i].name));
+        } else {
+            if (!strcmp(*names, "train")) code = needs_optimizer(b);
+            if (!code && strcmp(*names, "init") && strncmp(*names, "entry.", 6) && !b->model->objective.name) {
+                fprintf(stderr, "netc: model %s has no objective\n", b->model->name);
+                code = NETC_EXIT_MODEL;
+            }
+            if (!code) code = build_function(b, *names);
+        }
+    }
+    if (code) return code;
+    *m = build_jit(b);
+    if (o->value[OPT_TIME]) build_time_report(b, stderr);
+    return *m ? 0 : NETC_EXIT_INTERNAL;
+}
+
+/* argv of the runtime's command: "netc COMMAND", --data and --out as they apply, then what was not ours. */
+static int call(RuntimeCommand *run, netc_model *m, Build *b, const char *command, const char *extra) {
+    Arena *a = b->arena;
+    VEC(char *) argv = {0};
+    vec_push(a, &argv, arena_printf(a, "netc %s", command));
+    if (extra) vec_push(a, &argv, arena_strdup(a, extra));
+    for (int i = 0; i < b->options->rest.n; i++) vec_push(a, &argv, b->options->rest.at[i]);
+    const char *data = b->options->value[OPT_DATA], *slash = strrchr(b->path, '/');
+    vec_push(a, &argv, arena_strdup(a, "--data"));
+    vec_push(a, &argv, data ? arena_strdup(a, data) : slash ? arena_strndup(a, b->path, (size_t)(slash - b->path) + 1)
+                                                            : arena_strdup(a, "."));
+    int n = argv.n;
+    vec_push(a, &argv, NULL);
+    return run(m, n, argv.at);
+}
+
+static int run_command(Arena *a, const Options *o, const char *const *names, RuntimeCommand *run, const char *command) {
+    Build       b;
+    netc_model *m = NULL;
+    int         code = prepare(&b, a, o, names, &m);
+    if (!code) code = call(run, m, &b, command, NULL);
+    netc_model_free(m);
+    build_free(&b);
+    return code;
+}
+
+int cmd_train(Arena *a, const Options *o) {
+    static const char *const NAMES[] = {"train", "eval", "init", "expands", "entries", NULL};
+    return run_command(a, o, NAMES, netc_cmd_train, "train");
+}
+
+int cmd_sweep(Arena *a, const Options *o) {
+    static const char *const NAMES[] = {"train", "eval", "init", "expands", NULL};
+    return run_command(a, o, NAMES, netc_cmd_sweep, "sweep");
+}
+
+int cmd_eval(Arena *a, const Options *o) {
+    static const char *const NAMES[] = {"eval", "expands", "entries", NULL};
+    return run_command(a, o, NAMES, netc_cmd_eval, "eval");
+}
+
+int cmd_init(Arena *a, const Options *o) {
+    static const char *const NAMES[] = {"init", NULL};
+    return run_command(a, o, NAMES, netc_cmd_init, "init");
+}
+
+int cmd_grad(Arena *a, const Options *o) {
+    static const char *const NAMES[] = {"grad", NULL};
+    return run_command(a, o, NAMES, netc_cmd_grad, "grad");
+}
+
+int cmd_filters(Arena *a, const Options *o) {
+    static const char *const NAMES[] = {"init", NULL};
+    return run_command(a, o, NAMES, netc_cmd_filters, "filters");
+}
+
+/* The entry's name is the first operand behind the file. */
+int cmd_run(Arena *a, const Options *o) {
+    if (!o->rest.n || o->rest.at[0][0] == '-') {
+        fputs("netc: run needs the name of an entry: netc run FILE ENTRY --weights W --in name=x.npy --out y.npy\n", stderr);
+        return NETC_EXIT_USAGE;
+    }
+    const char *names[] = {arena_printf(a, "entry.%s", o->rest.at[0]), NULL};
+    Build       b;
+    netc_model *m = NULL;
+    int         code = prepare(&b, a, o, names, &m);
+    if (!code) code = call(netc_cmd_run, m, &b, "run", NULL);
+    netc_model_free(m);
+    build_free(&b);
+    return code;
+}

@@ -1,0 +1,174 @@
+/* The description of a compiled model: the JSON that the runtime reads (its form: runtime/netc_rt.h). */
+#include <string.h>
+
+#include "driver/build.h"
+
+static void shape(Buf *j, const Type *t, int skip) {
+    buf_puts(j, "[");
+    for (int i = skip; i < t->rank; i++) buf_printf(j, "%s%lld", i > skip ? "," : "", (long long)t->dim[i].size);
+    buf_puts(j, "]");
+}
+
+static void numbers(Buf *j, const double *v, int n) {
+    buf_puts(j, "[");
+    for (int i = 0; i < n; i++) {
+        if (i) buf_puts(j, ",");
+        buf_number(j, v[i]);
+    }
+    buf_puts(j, "]");
+}
+
+static void dims(Buf *j, const Program *p) {
+    int            n;
+    const DimInfo *d = program_dims(p, &n);
+    buf_puts(j, "\"dims\":[");
+    for (int i = 0; i < n; i++) {
+        buf_printf(j, "%s{\"name\":\"%s\",\"size\":%lld", i ? "," : "", d[i].name, (long long)d[i].size);
+        if (d[i].ragged) buf_puts(j, ",\"ragged\":true");
+        if (d[i].vocab) {
+            buf_puts(j, ",\"vocab\":{\"file\":");
+            buf_json(j, d[i].vocab_file);
+            buf_printf(j, ",\"by\":\"%s\",\"col\":%d,\"min\":%lld,\"eos\":%s}", d[i].vocab_by, d[i].vocab_col,
+                       (long long)d[i].vocab_min, d[i].vocab_eos ? "true" : "false");
+        }
+        if (d[i].ngrid) {
+            buf_puts(j, ",\"grid\":");
+            numbers(j, d[i].grid, d[i].ngrid);
+        }
+        buf_puts(j, "}");
+    }
+    buf_puts(j, "],\n");
+}
+
+static void hypers(Buf *j, const Program *p) {
+    int              n;
+    const HyperInfo *h = program_hypers(p, &n);
+    buf_puts(j, "\"hypers\":[");
+    for (int i = 0; i < n; i++) {
+        buf_printf(j, "%s{\"name\":\"%s\",\"value\":", i ? "," : "", h[i].name);
+        buf_number(j, h[i].value);
+        if (h[i].ngrid) {
+            buf_puts(j, ",\"grid\":");
+            numbers(j, h[i].grid, h[i].ngrid);
+        }
+        buf_puts(j, "}");
+    }
+    buf_puts(j, "],\n\"scalars\":[");
+    for (int i = 0; i < n; i++) buf_printf(j, "\"hyper.%s\",", h[i].name);
+    buf_puts(j, "\"step\",\"epoch\",\"batches\",\"progress\"],\n");
+}
+
+static void block(Buf *j, const char *name, const Block *b) {
+    buf_printf(j, "\"%s\":[", name);
+    for (int i = 0; i < b->slots.n; i++) {
+        const Slot *s = &b->slots.at[i];
+        buf_printf(j, "%s\n  {\"key\":\"%s\",\"shape\":", i ? "," : "", s->key);
+        shape(j, &s->type, !s->param && s->kind == STATE_LANE);
+        buf_printf(j, ",\"offset\":%lld", (long long)s->offset);
+        if (s->param) {
+            buf_printf(j, ",\"init\":\"%s\",\"orthogonal\":%s}", s->param->init.name,
+                       strcmp(s->param->init.name, "orthogonal") ? "false" : "true");
+            continue;
+        }
+        buf_printf(j, ",\"lane\":%s,\"init\":", s->kind == STATE_LANE ? "true" : "false");
+        buf_number(j, s->init);
+        buf_puts(j, "}");
+    }
+    buf_puts(j, "],\n");
+}
+
+/* One argument or result: `t` has the row axis iff it is bounded by the rows of the call. */
+static void port(Buf *j, const char *name, const Type *t, const PortInfo *info) {
+    static const char *const TEXT[] = {"f32", "i32", "u8", "pred"};
+    bool rows = t->rank && t->dim[0].bound == 1;
+    buf_printf(j, "{\"name\":\"%s\",\"dtype\":\"%s\",\"shape\":", name, TEXT[t->dtype]);
+    shape(j, t, rows);
+    if (!rows) buf_puts(j, ",\"rows\":false");
+    if (info && info->dim)
+        buf_printf(j, ",\"dim\":\"%s\",\"size\":%lld", info->dim, (long long)info->dim_size);
+    if (info && info->has_default) {
+        buf_puts(j, ",\"default\":");
+        buf_number(j, info->value);
+    }
+    buf_puts(j, "}");
+}
+
+static const PortInfo *find_port(const PortInfo *p, int n, const char *name) {
+    for (int i = 0; i < n; i++)
+        if (!strcmp(p[i].name, name)) return &p[i];
+    return NULL;
+}
+
+static void function(Buf *j, const Function *f) {
+    const FuncInfo *info = f->info;
+    const Kernels  *k = f->kernels;
+    buf_printf(j, "  {\"name\":\"%s\",\"arena\":%lld,\"flops\":%lld,\n   \"in\":[", f->name,
+               (long long)k->arena_size, (long long)kernels_flops(k));
+    for (int i = 0; i < k->nin; i++) {
+        const char *name = k->in[i]->u.input.key;
+        buf_puts(j, i ? "," : "");
+        port(j, name, &k->in[i]->type, info ? find_port(info->in, info->nin, name) : NULL);
+    }
+    buf_puts(j, "],\n   \"out\":[");
+    for (int i = 0; i < k->nout; i++) {
+        const char *name = k->out[i].name;
+        buf_puts(j, i ? "," : "");
+        port(j, name, &k->out[i].value->type, info ? find_port(info->out, info->nout, name) : NULL);
+    }
+    buf_puts(j, "]}");
+}
+
+static void train(Buf *j, const TrainInfo *t) {
+    buf_printf(j, "\"train\":{\"seed\":%lld,\"batch\":%lld,\"epochs\":%lld,\"patience\":%lld,\"ensemble\":%lld",
+               (long long)t->seed, (long long)t->batch, (long long)t->epochs, (long long)t->patience,
+               (long long)t->ensemble);
+    if (t->keep.key) buf_printf(j, ",\"keep\":{\"key\":\"%s\",\"sign\":%d}", t->keep.key, t->keep.sign);
+    buf_puts(j, ",\"sweep\":[");
+    for (int i = 0; i < t->nsweep; i++) buf_printf(j, "%s\"%s\"", i ? "," : "", t->sweep[i]);
+    buf_puts(j, "]},\n");
+}
+
+/* FNV-1a over everything that gives the weights their meaning. */
+static uint64_t hash(const char *s, size_t n) {
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)s[i]) * UINT64_C(1099511628211);
+    return h;
+}
+
+/* "avx2,fma" as a list. */
+static void cpu(Buf *j, const char *needs) {
+    buf_puts(j, "\"cpu\":[");
+    for (const char *p = needs; *p;) {
+        int n = (int)strcspn(p, ",");
+        buf_printf(j, "%s\"%.*s\"", p == needs ? "" : ",", n, p);
+        p += n + (p[n] == ',');
+    }
+    buf_puts(j, "],");
+}
+
+char *build_describe(Build *b, size_t *size) {
+    Buf body = buf_new(b->arena), j = buf_new(b->arena);
+    block(&body, "params", &b->weights);
+    block(&body, "states", &b->state);
+    uint64_t h = hash(body.s, body.n);
+    block(&body, "opt", &b->opt);
+    dims(&body, b->program);
+    hypers(&body, b->program);
+    if (program_train(b->program)) train(&body, program_train(b->program));
+    Buf data = buf_new(b->arena);
+    if (program_data_json(b->program, &data)) buf_printf(&body, "\"data\":%s,\n", data.s);
+    buf_printf(&j, "{\"netc\":\"%s\",\"name\":\"%s\",\"model\":\"%s\",\"hash\":\"%016llx\",\"target\":\"%s\",\n", NETC_VERSION,
+               b->stem, b->model->name, (unsigned long long)h, b->target.name);
+    cpu(&j, b->target.needs);
+    buf_printf(&j, "\"batch\":%lld,\n", (long long)b->batch);
+    buf_puts(&j, body.s);
+    buf_printf(&j, "\"weights_size\":%lld,\"state_size\":%lld,\"opt_size\":%lld,\n\"functions\":[\n",
+               (long long)b->weights.size, (long long)b->state.size, (long long)b->opt.size);
+    for (int i = 0; i < b->functions.n; i++) {
+        buf_puts(&j, i ? ",\n" : "");
+        function(&j, &b->functions.at[i]);
+    }
+    buf_puts(&j, "]}\n");
+    *size = j.n;
+    return j.s;
+}
