@@ -21,6 +21,7 @@
 #include "base/vec.h"
 
 enum { MAX_RANK = 8, MAX_VARS = 24, MAX_TERMS = 8 };
+#define MAX_ELEMENTS ((int64_t)1 << 40)         /* of one value */
 
 /* ---- types ---------------------------------------------------------------------------------- */
 
@@ -107,7 +108,8 @@ struct Expr {
 
 const Expr *expr_const(Arena *a, double v);
 const Expr *expr_int(Arena *a, int64_t v);                               /* i32 constant */
-const Expr *expr_idx(Arena *a, Affine f);
+const Expr *expr_pred(Arena *a, bool v);                                  /* true, false */
+const Expr *expr_idx(Arena *a, Affine f);                                /* i32 constant if f has no variable */
 const Expr *expr_bound(Arena *a, int bound);
 const Expr *expr_read(Arena *a, DType d, int operand, int nsub, const Sub *sub, bool guarded);
 const Expr *expr_op1(Arena *a, ScalarOp op, const Expr *x);
@@ -121,6 +123,9 @@ int         expr_size(const Expr *e);                                     /* ope
 void        expr_walk(const Expr *e, void (*f)(const Expr *, void *), void *cx);
 /* e with every variable v replaced by var[v] and operand k renumbered to operand[k] (NULL: same). */
 const Expr *expr_subst(Arena *a, const Expr *e, const Affine *var, int nvar, const int *operand);
+/* The result type of an operation on operands of these types (docs/ir.md has the table); false if it has
+ * none. Rows of type OWN other than sel are not looked at. */
+bool        scalar_type(ScalarOp op, const DType *arg, DType *result);
 /* The number an operation gives for numbers (pred: 0 or 1): the interpreter's and the folder's rule. */
 double      scalar_eval(ScalarOp op, DType result, double x, double y, double z);
 
@@ -223,6 +228,8 @@ struct Graph {
     VEC(Node *)  nodes;         /* every node, operands before users */
     VEC(Output)  outs;
     VEC(Bound)   bounds;        /* [0] unused */
+    const char *at_name;        /* graph_at: what the next nodes are called and where they come from */
+    Loc         at_loc;
 };
 
 /* graph.c: making graphs. Every builder appends to g->nodes, checks its operands (ICE on a broken
@@ -251,6 +258,13 @@ Node  *graph_map1(Graph *g, ScalarOp op, Node *a);
 Node  *graph_map2(Graph *g, ScalarOp op, Node *a, Node *b);
 /* Keeps the nodes that the outputs need, renumbers them in a topological order. */
 void   graph_sweep(Graph *g);
+/* Who reads what: users[node id] for the nodes in g->nodes (ids must be current: graph_sort, graph_sweep);
+ * an operand used twice by one node counts once. Lives in `a`. */
+typedef VEC(Node *) NodeList;
+NodeList *graph_users(Graph *g, Arena *a);
+/* Every operand and output value that is `old` becomes `new`, which must have the same type. Output
+ * targets stay. `old` itself goes with the next sweep. Needs graph_sort if `new` is younger than a user. */
+void   graph_replace(Graph *g, Node *old, Node *new);
 /* Sorts g->nodes so that operands come before users (after a pass changed operands in place). */
 void   graph_sort(Graph *g);
 

@@ -1,0 +1,266 @@
+/* Types, and the type rule of every operation (rule V2 of docs/ir.md). */
+#include <stdarg.h>
+#include <string.h>
+
+#include "ir/ir_impl.h"
+
+static const struct { const char *text; int size; } DTYPES[DT_COUNT] = {
+    [DT_F32] = {"f32", 4}, [DT_I32] = {"i32", 4}, [DT_U8] = {"u8", 1}, [DT_PRED] = {"pred", 1},
+};
+
+const char *dtype_text(DType d) { return DTYPES[d].text; }
+int         dtype_size(DType d) { return DTYPES[d].size; }
+
+int64_t type_count(const Type *t) {
+    int64_t n = 1;
+    for (int i = 0; i < t->rank; i++)
+        if (__builtin_mul_overflow(n, t->dim[i].size, &n)) return INT64_MAX;
+    return n;
+}
+
+static bool extent_equal(Extent a, Extent b) { return a.size == b.size && a.bound == b.bound; }
+
+static bool dims_equal(int n, const Extent *a, const Extent *b) {
+    for (int i = 0; i < n; i++)
+        if (!extent_equal(a[i], b[i])) return false;
+    return true;
+}
+
+bool type_equal(const Type *a, const Type *b) {
+    return a->dtype == b->dtype && a->rank == b->rank && dims_equal(a->rank, a->dim, b->dim);
+}
+
+Type type_of(DType d, int rank, const Extent *dims) {
+    Type t = {.dtype = d, .rank = rank};
+    if (rank < 0 || rank > MAX_RANK) ICE("a type of rank %d", rank);
+    if (rank) memcpy(t.dim, dims, sizeof *dims * (size_t)rank);
+    return t;
+}
+
+/* ---- checks that several rules share -------------------------------------------------------------- */
+
+static const char *say(Graph *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static const char *say(Graph *g, const char *fmt, ...) {
+    char    text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return arena_strdup(g->arena, text);
+}
+
+static const char *check_extent(Graph *g, Extent e) {
+    if (e.size < 1) return say(g, "an extent of %lld", (long long)e.size);
+    if (e.bound == 0) return NULL;
+    if (e.bound < 0 || e.bound >= g->bounds.n) return say(g, "bound %d does not exist", e.bound);
+    if (e.size != g->bounds.at[e.bound].size)
+        return say(g, "an extent of %lld under bound %s of %lld", (long long)e.size, g->bounds.at[e.bound].name,
+                   (long long)g->bounds.at[e.bound].size);
+    return NULL;
+}
+
+static const char *check_type(Graph *g, const Type *t) {
+    const char *why;
+    if (t->rank < 0 || t->rank > MAX_RANK) return say(g, "rank %d is over %d", t->rank, MAX_RANK);
+    for (int i = 0; i < t->rank; i++)
+        if ((why = check_extent(g, t->dim[i]))) return why;
+    if (type_count(t) > MAX_ELEMENTS) return say(g, "more than 2^40 elements");
+    return NULL;
+}
+
+/* ---- comp ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    Graph      *g;
+    const Node *n;
+    int         nvar;
+} CompCheck;
+
+static const char *check_affine(const CompCheck *cx, const Affine *f, int nvar) {
+    if (f->n < 0 || f->n > MAX_TERMS) return say(cx->g, "an affine form of %d terms", f->n);
+    for (int i = 0; i < f->n; i++)
+        if (f->term[i].var < 0 || f->term[i].var >= nvar)
+            return say(cx->g, "variable %d is not defined where it is used", f->term[i].var);
+    return NULL;
+}
+
+static const char *check_expr(const CompCheck *cx, const Expr *e);
+
+static const char *check_read(const CompCheck *cx, const Expr *e) {
+    const char *why;
+    if (e->operand < 0 || e->operand >= cx->n->narg) return say(cx->g, "a read of operand %d, which is not there", e->operand);
+    const Type *t = &cx->n->arg[e->operand]->type;
+    if (e->nsub != t->rank) return say(cx->g, "%d subscripts on a value of rank %d", e->nsub, t->rank);
+    if (e->dtype != t->dtype) return say(cx->g, "a read of %s as %s", dtype_text(t->dtype), dtype_text(e->dtype));
+    for (int i = 0; i < e->nsub; i++) {
+        const Expr *ind = e->sub[i].ind;
+        if ((why = check_affine(cx, &e->sub[i].aff, cx->nvar))) return why;
+        if (ind && (why = check_expr(cx, ind))) return why;
+        if (ind && ind->dtype != DT_I32) return say(cx->g, "an indirect subscript of type %s, not i32", dtype_text(ind->dtype));
+    }
+    return NULL;
+}
+
+static const char *check_expr(const CompCheck *cx, const Expr *e) {
+    const char *why;
+    DType       arg[3] = {DT_F32, DT_F32, DT_F32}, result = e->dtype;
+    if (e->op == SC_READ) return check_read(cx, e);
+    for (int i = 0; i < SCALARS[e->op].args; i++) {
+        if ((why = check_expr(cx, e->arg[i]))) return why;
+        arg[i] = e->arg[i]->dtype;
+    }
+    if (e->op == SC_IDX && (why = check_affine(cx, &e->aff, cx->nvar))) return why;
+    if (e->op == SC_BOUND && (e->bound < 1 || e->bound >= cx->g->bounds.n))
+        return say(cx->g, "bound %d does not exist", e->bound);
+    if (!scalar_type(e->op, arg, &result))
+        return say(cx->g, "%s does not take these types (%s ...)", SCALARS[e->op].text, dtype_text(arg[0]));
+    if (result != e->dtype) return say(cx->g, "%s gives %s, not %s", SCALARS[e->op].text, dtype_text(result), dtype_text(e->dtype));
+    return NULL;
+}
+
+static const char *check_vars(const CompCheck *cx, const Comp *c) {
+    const char *why;
+    for (int i = 0; i < cx->nvar; i++) {
+        const Var *v = &c->var[i];
+        bool       derived = i >= c->nout + c->nred;
+        if ((why = check_extent(cx->g, v->ext))) return why;
+        if (derived != (v->div != 0)) return say(cx->g, "variable %d: only a derived variable has a divisor", i);
+        if (!derived) continue;
+        if (v->div < 1) return say(cx->g, "variable %d is divided by %lld", i, (long long)v->div);
+        if ((why = check_affine(cx, &v->num, i))) return why;
+    }
+    return NULL;
+}
+
+/* Which element types a way of reducing takes, and the type of its result. */
+static const char *check_kind(const CompCheck *cx, const Comp *c, DType *d) {
+    bool number = *d == DT_F32 || *d == DT_I32;
+    switch (c->kind) {
+    case KIND_MAP:
+        if (c->nred || c->nder) return say(cx->g, "a map has no variables but its outs");
+        return NULL;
+    case KIND_ALL:
+    case KIND_ANY:
+        return *d == DT_PRED ? NULL : say(cx->g, "%s of %s", KIND_TEXT[c->kind], dtype_text(*d));
+    default:
+        if (!number) return say(cx->g, "%s of %s", KIND_TEXT[c->kind], dtype_text(*d));
+        if (c->kind == KIND_ARGMAX || c->kind == KIND_ARGMIN) *d = DT_I32;
+        return NULL;
+    }
+}
+
+static const char *shape_COMP(Graph *g, const Node *n, Type *t) {
+    const Comp *c = &n->u.comp;
+    const char *why;
+    if (c->nout < 0 || c->nred < 0 || c->nder < 0 || c->nout > MAX_RANK || c->nred > MAX_VARS || c->nder > MAX_VARS)
+        return say(g, "%d outs, %d reds, %d derived variables", c->nout, c->nred, c->nder);
+    CompCheck cx = {g, n, c->nout + c->nred + c->nder};
+    if (cx.nvar > MAX_VARS) return say(g, "%d variables, more than %d", cx.nvar, MAX_VARS);
+    if ((why = check_vars(&cx, c)) || (why = check_expr(&cx, c->expr))) return why;
+    DType d = c->expr->dtype;
+    if ((why = check_kind(&cx, c, &d))) return why;
+    *t = (Type){.dtype = d, .rank = c->nout};
+    for (int i = 0; i < c->nout; i++) t->dim[i] = c->var[i].ext;
+    return NULL;
+}
+
+/* ---- the other operations ---------------------------------------------------------------------------- */
+
+static const char *shape_leaf(const Node *n, Type *t) {
+    *t = n->type;
+    return NULL;
+}
+
+static const char *shape_CONST(Graph *g, const Node *n, Type *t) {
+    if (!n->u.konst.value) return say(g, "no numbers");
+    return shape_leaf(n, t);
+}
+
+static const char *shape_INPUT(Graph *g, const Node *n, Type *t) {
+    if (n->u.input.kind == IN_SCALAR && (n->type.rank || n->type.dtype != DT_F32)) return say(g, "a scalar input is f32[]");
+    return shape_leaf(n, t);
+}
+
+static const char *shape_PARAM(Graph *g, const Node *n, Type *t) {
+    if (n->type.dtype != DT_F32) return say(g, "a parameter of %s", dtype_text(n->type.dtype));
+    return shape_leaf(n, t);
+}
+
+static const char *shape_STATE(Graph *g, const Node *n, Type *t) {
+    (void)g;
+    return shape_leaf(n, t);
+}
+
+static const char *shape_RNG(Graph *g, const Node *n, Type *t) {
+    if (n->type.dtype != DT_F32) return say(g, "random numbers of %s", dtype_text(n->type.dtype));
+    return shape_leaf(n, t);
+}
+
+static const char *shape_GATHER(Graph *g, const Node *n, Type *t) {
+    const Type *table = &n->arg[0]->type, *index = &n->arg[1]->type;
+    int         rest = table->rank - 1, rank = index->rank + rest;
+    if (rest < 0) return say(g, "gather from a value of rank 0");
+    if (index->dtype != DT_I32) return say(g, "an index of type %s, not i32", dtype_text(index->dtype));
+    if (rank > MAX_RANK) return say(g, "rank %d is over %d", rank, MAX_RANK);
+    *t = type_of(table->dtype, index->rank, index->dim);
+    t->rank = rank;
+    if (rest) memcpy(t->dim + index->rank, table->dim + 1, sizeof *t->dim * (size_t)rest);
+    return NULL;
+}
+
+static const char *shape_SCATTER(Graph *g, const Node *n, Type *t) {
+    const Type *grad = &n->arg[0]->type, *index = &n->arg[1]->type;
+    int         rest = grad->rank - index->rank;
+    if (index->dtype != DT_I32) return say(g, "an index of type %s, not i32", dtype_text(index->dtype));
+    if (grad->dtype != DT_F32) return say(g, "a sum of %s", dtype_text(grad->dtype));
+    if (rest < 0 || !dims_equal(index->rank, grad->dim, index->dim)) return say(g, "the axes of the index do not come first");
+    if (rest + 1 > MAX_RANK || n->type.rank < 1) return say(g, "rank %d", rest + 1);
+    *t = type_of(DT_F32, 1, n->type.dim);
+    t->rank = 1 + rest;
+    if (rest) memcpy(t->dim + 1, grad->dim + index->rank, sizeof *t->dim * (size_t)rest);
+    return NULL;
+}
+
+/* The size of the run of unbounded axes that starts at *i; *i moves to the bounded axis after it. */
+static int64_t unbounded_run(const Type *t, int *i) {
+    int64_t n = 1;
+    while (*i < t->rank && !t->dim[*i].bound) n *= t->dim[(*i)++].size;
+    return n;
+}
+
+/* The same count of numbers; and a bounded axis stays an axis, with the same number of elements on each
+ * side of it, so that what lies beyond the bound before lies beyond it after. */
+static const char *shape_RESHAPE(Graph *g, const Node *n, Type *t) {
+    const Type *from = &n->arg[0]->type, *to = &n->type;
+    for (int i = 0, j = 0;; i++, j++) {
+        if (unbounded_run(from, &i) != unbounded_run(to, &j)) return say(g, "the counts of elements differ");
+        if (i == from->rank && j == to->rank) break;
+        if (i == from->rank || j == to->rank || !extent_equal(from->dim[i], to->dim[j]))
+            return say(g, "a bounded axis is cut or joined");
+    }
+    *t = type_of(from->dtype, to->rank, to->dim);
+    return NULL;
+}
+
+static const char *shape_STOP(Graph *g, const Node *n, Type *t) {
+    (void)g;
+    *t = n->arg[0]->type;
+    return NULL;
+}
+
+static const char *(*const SHAPE[OP_COUNT])(Graph *, const Node *, Type *) = {
+#define OP(id, text, args, math) [OP_##id] = shape_##id,
+#include "ir/ops.def"
+#undef OP
+};
+
+/* Types that an operation takes from n->type are checked before the rule uses them, the result after it. */
+const char *shape_infer(Graph *g, const Node *n, Type *t) {
+    const char *why;
+    int         args = OPS[n->op].args;
+    if (args >= 0 && n->narg != args) return say(g, "%d operands instead of %d", n->narg, args);
+    if (n->op != OP_COMP && (why = check_type(g, &n->type))) return why;
+    if ((why = SHAPE[n->op](g, n, t))) return why;
+    return check_type(g, t);
+}
