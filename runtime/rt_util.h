@@ -14,7 +14,7 @@
  * One line on stderr: "PROGRAM: what: where: what to do". Functions that can fail return an exit code
  * (NETC_EXIT_OK = 0), having said why through netc_error exactly once. */
 void        netc_set_program(const char *name);         /* shown first; keeps the pointer; NULL: nothing */
-void        netc_messages_to(FILE *out);                /* default stderr; NULL: nowhere (tests) */
+FILE       *netc_messages_to(FILE *out);                /* default stderr; NULL: nowhere. Returns the one before */
 /* Prints the message and returns `code`, so that `return netc_error(NETC_EXIT_DATA, ...)` reads well. */
 int         netc_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* netc_error with ": " and the text of errno. */
@@ -26,9 +26,9 @@ const char *netc_error_text(void);                      /* the last error's mess
 /* ---- memory ---------------------------------------------------------------------------------------
  * netc_alloc is for small things of our own: out of memory ends the process with exit code 8.
  * netc_try_alloc is for sizes that come from files: NULL after a message when the size is more than
- * the machine has (the caller returns NETC_EXIT_LIMIT). Both give zeroed memory; free with free(). */
-void *netc_alloc(size_t size);
-void *netc_array(size_t count, size_t size);            /* count * size, checked */
+ * the machine has (the caller returns NETC_EXIT_LIMIT); its memory is not zeroed. Free with free(). */
+void *netc_alloc(size_t size);                          /* zeroed */
+void *netc_array(size_t count, size_t size);            /* count * size, checked, zeroed */
 void *netc_resize(void *p, size_t count, size_t size);  /* what is new is not zeroed */
 char *netc_strdup(const char *s);
 char *netc_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));   /* free() it */

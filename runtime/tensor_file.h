@@ -35,6 +35,10 @@ typedef struct {
 
 int64_t      netc_tensor_count(const netc_tensor *t);   /* elements */
 void         netc_tensor_free(netc_tensor *t);          /* one that owns its data (netc_npy_read, ...) */
+/* Bytes of dtype and shape; false: more than 2^40 elements, or an axis below 0. */
+bool         netc_tensor_size(const netc_tensor *t, uint64_t *bytes);
+/* Memory for dtype and shape: sets data and bytes. `path` for messages. */
+int          netc_tensor_alloc(netc_tensor *t, const char *path);
 /* "[20, 1, 5, 5]" into text. */
 enum { NETC_SHAPE_TEXT = 160 };
 const char  *netc_shape_text(int rank, const int64_t *shape, char text[NETC_SHAPE_TEXT]);
@@ -58,9 +62,13 @@ typedef int netc_tensors_check(void *cx, const char *path, const netc_tensors *h
 /* ---- safetensors: github.com/huggingface/safetensors, "Format" -------------------------------------- */
 /* `check` may be NULL. On failure *s is {0}. */
 int netc_safetensors_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s);
-/* Sorted by alignment of the dtype (large first), then name; data begin on 64 bytes; atomic. `last`: a
- * name to put last (a commit record) or NULL; it must be of the smallest dtype or U64 only files. */
+/* Sorted by alignment of the dtype (large first), then name; data begin on 64 bytes; atomic. */
 int netc_safetensors_write(const char *path, const netc_tensors *s);
+/* The same with a commit record: one more tensor, last in the file, "netc.end" U64[4] = { magic, step,
+ * CRC-32 of the header, CRC-32 of magic, step and the data before it }. */
+int netc_checkpoint_write(const char *path, const netc_tensors *s, uint64_t step);
+/* Reads a file that has one; exit code 4 if it is missing or a sum is wrong. */
+int netc_checkpoint_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s);
 
 /* ---- .npy, .npz: numpy.org/doc/stable/reference/generated/numpy.lib.format.html ---------------------- */
 /* f4 f8 f2 i1 u1 i2 i4 i8 u8 b1, little-endian; Fortran order is turned into C order. */

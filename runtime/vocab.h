@@ -13,7 +13,7 @@ typedef struct {
     int64_t  plain;             /* symbols that stand in the text: 0 .. plain-1 */
     char   **symbol;            /* count texts; special ones as "<unk>" */
     int64_t  unk, bos, eos;     /* indices, -1: absent */
-    int64_t *slot;              /* hash table of `nslot` indices + 1 */
+    uint64_t *slot;             /* hash table of `nslot` indices + 1 */
     uint64_t nslot;
 } netc_vocab;
 
