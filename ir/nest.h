@@ -1,16 +1,30 @@
 /* Kernels: a graph after fusion, scheduling and memory planning; what codegen/ emits.
  *
  * A Kernels is one function: a list of nests, run in order, with a barrier where one thread needs what
- * another made. A nest computes one or more nodes over one loop space. Everything about speed (lanes,
- * tiles, order, what is kept in registers) is data here, chosen in passes/, and only read by codegen/.
+ * another made. A nest computes one or more nodes over one loop space:
+ *
+ *     for outs:                             loops over the nest's out variables, in tiles
+ *         stage 0, stage 1, ...             reductions, each kept in registers for the whole tile
+ *         stores                            maps of the stages' values, written to memory
+ *
+ * A convolution with bias, activation and max-pooling is one nest: outs [b,o,i,j]; stage 0 the sum over
+ * (c, ky, kx) at each of the window's 4 positions; stage 1 the max over the window, stage 2 its argmax;
+ * the stores are relu(stage 1 + b[o]) and stage 2. The unpooled image exists in registers only.
+ *
+ * Everything about speed (lanes, tiles, order, places, strides) is data here, chosen in passes/, and only
+ * read by codegen/.
  */
 #ifndef NETC_IR_NEST_H
 #define NETC_IR_NEST_H
+#include "base/target.h"
 #include "ir/ir.h"
 
-/* Where a node's numbers lie during a call. */
+enum { MAX_STAGES = 8, MAX_STORES = 16, MAX_LANES = 64, MAX_LANE_VARS = 6 };
+
+/* ---- where a node's numbers lie during a call ---------------------------------------------------- */
+
 typedef enum {
-    SPACE_NONE,                 /* not stored: computed where it is read (a fused node) */
+    SPACE_NONE,                 /* not stored: computed where it is read (fused, random), or a view */
     SPACE_ARENA, SPACE_WEIGHTS, SPACE_OPT, SPACE_STATE,
     SPACE_IN,                   /* offset = index of the data input */
     SPACE_OUT,                  /* offset = index of the output */
@@ -24,9 +38,142 @@ typedef struct {
     int64_t stride[MAX_RANK];   /* elements, per axis of the node's type */
 } Place;
 
-typedef struct Nest Nest;
-typedef struct Kernels Kernels;
+/* ---- expressions of a nest ------------------------------------------------------------------------ */
 
-/* The rest is written with passes/fuse.c, passes/schedule.c, passes/plan.c. */
+/* c + sum of k[v] * variable v: element offsets and conditions over a nest's variables. */
+typedef struct {
+    int64_t c;
+    int64_t k[MAX_VARS];
+} Lin;
+
+/* nest.c */
+Lin     lin_const(int64_t c);
+Lin     lin_var(int var);
+void    lin_add(Lin *a, const Lin *b, int64_t scale);               /* a += scale * b */
+bool    lin_equal(const Lin *a, const Lin *b);
+bool    lin_is_const(const Lin *a);
+Lin     lin_of(const Affine *a, const Lin *by);                     /* variable v becomes by[v] */
+Affine  lin_affine(const Lin *a);
+
+/* Holds where 0 <= lin < size, and below the run-time bound if there is one. */
+typedef struct {
+    Lin     lin;
+    int64_t size;
+    int     bound;              /* index into Graph.bounds, 0 = none */
+} Guard;
+
+/* An indirect part of an offset: stride * value of the integer expression. */
+typedef struct {
+    const Expr *expr;
+    int64_t     stride;
+} Indirect;
+
+/* What a SC_READ node of a nest's expression reads: Expr.operand is an index into Nest.access; the
+ * node's own subscripts are not used. */
+typedef struct {
+    Node     *node;             /* the tensor (never a view), or NULL: a stage's value */
+    int       stage;            /* node NULL: value of this stage at the same point */
+    DType     dtype;
+    Lin       off;              /* element offset from the node's place */
+    int       nind;
+    Indirect *ind;
+    int       nguard;
+    Guard    *guard;            /* where one fails, the value is 0 and memory is not touched */
+} Access;
+
+/* A variable: an out of the nest, or a reduction variable of one or more stages.
+ * Runs over 0 .. size-1, or, under a bound, 0 .. rows * per - 1 (merged axes have per > 1).
+ * Irregular variables (div > 0) have no loop: their value is num / div, and the point is skipped unless the
+ * division is exact and the value lies in 0 .. size-1. */
+typedef struct {
+    const char *name;
+    int64_t     size;
+    int         bound;
+    int64_t     per;
+    Lin         num;
+    int64_t     div;
+} NestVar;
+
+/* A reduction, computed at every point of outs x window and kept in registers. */
+typedef struct {
+    Node       *node;           /* the comp it computes */
+    Kind        kind;
+    const Expr *expr;
+    int         nred, red[MAX_VARS];      /* its reduction variables */
+    int         nwin, win[MAX_VARS];      /* variables of later stages that it is computed for, unrolled */
+    int         nguard;
+    Guard      *guard;          /* points where one fails are skipped */
+    Lin         flat;           /* argmax, argmin: the number of a point, C order of the comp's reds */
+    /* schedule */
+    int         width;          /* floats in its vectors; 1 = scalars */
+    int         nlane, lane[MAX_LANE_VARS];   /* variables in the lanes, innermost first: all of outs and
+                                   window, or all reductions (then one vector is summed up at the end) */
+    int         nloop, loop[MAX_VARS];    /* reduction loops, outermost first */
+    int64_t     step[MAX_VARS];           /* per reduction variable: values taken by one pass of its loop */
+    int         chains;         /* independent partial results per point over unrolled reductions */
+    bool        joined;         /* runs in the loops of the stage before (same reductions and window) */
+} Stage;
+
+/* A result written to memory, at every point of outs. */
+typedef struct {
+    Node       *node;           /* never a view */
+    const Expr *expr;
+    Lin         off;            /* element offset from the node's place */
+    int         nguard;
+    Guard      *guard;          /* points where one fails are not written */
+} Store;
+
+typedef enum {
+    NEST_LOOPS,                 /* stages and stores */
+    NEST_SCATTER                /* outs [k...]: the rows of store[0] are zeroed, then for each i... in C order
+                                   store[0][index[i...], k...] += grad[i..., k...]; see scatter_* below */
+} NestKind;
+
+typedef struct {
+    NestKind  kind;
+    char     *name;             /* of the function in the object, and for people: "c1.conv_pool" */
+    int       nvar;
+    NestVar   var[MAX_VARS];    /* outs first */
+    int       nout;
+    int       naccess, cap_access;
+    Access   *access;
+    int       nstage;
+    Stage     stage[MAX_STAGES];
+    int       nstore;
+    Store     store[MAX_STORES];
+    /* schedule */
+    int       width;            /* of the stores' vectors */
+    int       nlane, lane[MAX_LANE_VARS];     /* outs in the stores' lanes, innermost first */
+    int       nloop, loop[MAX_VARS];          /* loops over outs, outermost first */
+    int64_t   step[MAX_VARS];   /* per out: values per tile */
+    int       npar;             /* the first npar loops are shared out among the threads; 0: thread 0 alone */
+    bool      barrier;          /* wait for all threads before this nest */
+    int64_t   flops, bytes;     /* at full size */
+    const char *fused;          /* for people: "bias relu maxpool", or "" */
+} Nest;
+
+int64_t nest_trips(const Nest *n, int var);                         /* tiles of an out at full size */
+/* The smallest and largest value over all points at full size. */
+void    lin_range(const Nest *n, const Lin *a, int64_t *lo, int64_t *hi);
+/* Can the guard fail? */
+bool    guard_can_fail(const Nest *n, const Guard *g);
+bool    guard_equal(const Guard *a, const Guard *b);
+
+/* ---- a function ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const char *name;
+    Graph      *graph;
+    Target      target;
+    int         level;
+    Nest      **nest;
+    int         nnest;
+    Place      *place;          /* by Node.id */
+    int64_t     arena_size;     /* bytes */
+    int         nin;
+    Node      **in;             /* IN_DATA leaves in graph order = order of args->in */
+    int         nout;
+    Output     *out;            /* OUT_VALUE outputs in graph order = order of args->out */
+} Kernels;
 
 #endif

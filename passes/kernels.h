@@ -1,0 +1,38 @@
+/* From a graph to kernels: fuse -> build nests -> schedule -> plan memory.
+ *
+ *   lower_ops.c    what is not a comp becomes one (gather), outputs get values of their own
+ *   fuse.c         which nodes are computed together: groups
+ *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses
+ *   schedule.c     lanes, tiles, order, threads: a table of the target and a cost model (cost.c)
+ *   plan.c         places: liveness, offsets in the arena, barriers
+ */
+#ifndef NETC_PASSES_KERNELS_H
+#define NETC_PASSES_KERNELS_H
+#include "ir/nest.h"
+
+typedef struct {
+    int         level;          /* -O: 0 one scalar nest per node, 1 fused, 2 fused and tiled */
+    const char *off;            /* comma-separated fusions that are not wanted: see FUSIONS; NULL: none */
+    /* Where a parameter or state lies (space, byte offset; C order) and which number of args->scalars an
+     * IN_SCALAR input is (SPACE_SCALAR, index). 64 bytes past the end of every block can be read. */
+    Place     (*place)(void *cx, const Node *leaf);
+    void       *cx;
+} KernelOptions;
+
+/* Names for `off` and what they stand for, NULL-terminated: for --help and tests. */
+extern const char *const FUSIONS[];
+
+/* Adds nodes to g (copies, packed operands); nothing else may change g afterwards. Lives in `a`. */
+Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions *o);
+
+/* Multiplications, additions and other scalar operations of all nests at full size. */
+int64_t  kernels_flops(const Kernels *k);
+
+/* --print-schedule: a paragraph per nest. */
+void     kernels_print(const Kernels *k, FILE *out);
+
+/* Checks the memory plan on its own terms, pair by pair: no two tensors that live at the same time
+ * overlap, all lie inside the arena. False and a text (in `a`) if not. */
+bool     kernels_check_plan(const Kernels *k, Arena *a, const char **why);
+
+#endif
