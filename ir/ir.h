@@ -20,7 +20,7 @@
 #include "base/diag.h"
 #include "base/vec.h"
 
-enum { MAX_RANK = 8, MAX_VARS = 24, MAX_TERMS = 8 };
+enum { MAX_RANK = 8, MAX_VARS = 24, MAX_TERMS = 8, MAX_BOUNDS = 7 };
 #define MAX_ELEMENTS ((int64_t)1 << 40)         /* of one value */
 
 /* ---- types ---------------------------------------------------------------------------------- */
@@ -270,6 +270,8 @@ void   graph_sort(Graph *g);
 
 /* print.c, parse.c: the text form; parse(print(g)) is g. docs/ir.md describes it. */
 void   graph_print(const Graph *g, FILE *out);
+char  *graph_text(const Graph *g, Arena *a);
+char  *node_text(const Graph *g, const Node *n, Arena *a);   /* one line: "%7 = comp ... : f32[n,10]  # Net.fc a.net:3" */
 Graph *graph_parse(Arena *a, Diag *d, const Source *src);   /* NULL after an error in `d` */
 
 /* verify.c: every rule of docs/ir.md (V1 ..); false and a text in *why (in the graph's arena). */

@@ -4,12 +4,10 @@
 
 #include "ir/ir_impl.h"
 
-static const struct { const char *text; int size; } DTYPES[DT_COUNT] = {
-    [DT_F32] = {"f32", 4}, [DT_I32] = {"i32", 4}, [DT_U8] = {"u8", 1}, [DT_PRED] = {"pred", 1},
-};
+const char *const DTYPE_TEXT[DT_COUNT] = {[DT_F32] = "f32", [DT_I32] = "i32", [DT_U8] = "u8", [DT_PRED] = "pred"};
 
-const char *dtype_text(DType d) { return DTYPES[d].text; }
-int         dtype_size(DType d) { return DTYPES[d].size; }
+const char *dtype_text(DType d) { return DTYPE_TEXT[d]; }
+int         dtype_size(DType d) { return d == DT_F32 || d == DT_I32 ? 4 : 1; }
 
 int64_t type_count(const Type *t) {
     int64_t n = 1;
