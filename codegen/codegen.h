@@ -14,8 +14,14 @@
 
 typedef struct Codegen Codegen;
 
+/* Seconds spent in LLVM so far. */
+typedef struct {
+    double verify, passes, object, link;
+} CodegenTimes;
+
+/* `module_name`: an identifier, the prefix of symbols. ICE if LLVM cannot make code for the target. */
 Codegen *codegen_new(Arena *a, const Target *t, int level, const char *module_name);
-void     codegen_free(Codegen *cg);
+void     codegen_free(Codegen *cg);                                    /* ends what codegen_jit loaded, too */
 /* Emits `void PREFIX_NAME(const netc_args *, uint32_t tid, uint32_t nthreads)` (runtime/netc_rt.h). */
 void     codegen_function(Codegen *cg, const Kernels *k);
 /* A constant byte array with external visibility, for the model's description. */
@@ -26,12 +32,17 @@ void     codegen_function_table(Codegen *cg, const char *symbol);
 struct CFunction;
 void     codegen_c_function(Codegen *cg, const struct CFunction *f);
 
-/* Outputs. false + message in *why (arena) on failure. */
+/* Outputs. false + message in *why (arena) on failure. The first call ends emission: the module is verified (builds
+ * with NETC_CHECKS) and its object code made once, which memory and file share. Files are written whole or not. */
 bool     codegen_jit(Codegen *cg, const char **why);
-void    *codegen_symbol(Codegen *cg, const char *symbol);              /* after codegen_jit */
+/* After codegen_jit: a function under its description name ("train"), an exported symbol; NULL if there is none. */
+void    *codegen_function_address(Codegen *cg, const char *name);
+void    *codegen_symbol(Codegen *cg, const char *symbol);
 bool     codegen_object(Codegen *cg, const char *path, const char **why);
 bool     codegen_asm(Codegen *cg, const char *path, const char **why);
-char    *codegen_llvm_text(Codegen *cg, Arena *a);
+char    *codegen_llvm_text(Codegen *cg, Arena *a);                      /* the module's IR, after its passes */
+CodegenTimes codegen_times(const Codegen *cg);
+size_t   codegen_object_size(const Codegen *cg);                        /* bytes; 0 before the first output */
 
 const char *codegen_llvm_version(void);                                 /* "19.1.7" */
 

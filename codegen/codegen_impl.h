@@ -1,0 +1,119 @@
+/* Inside codegen/: the state of one module and what its files call across.
+ *
+ *   l.h            thin wrappers of the LLVM C API: l_load, l_gep, l_loop ...
+ *   emit_nest*.c   nests (codegen_function); reads, indices, bounds
+ *   emit_scalar.c  one emit_ID per row of scalars.def
+ *   emit_math.c    exp, log, tanh, sin, cos, pow
+ *   emit_rng.c     Philox
+ *   codegen.c      module, functions, tables     jit.c, object.c  the module's object code, its uses
+ *   c_api.c        the C interface (c_header.c its header)
+ *
+ * Numbers in registers: f32 float, i32 i32, u8 i8, pred i1; one of them or a vector <n x ...>, n = any
+ * power of two. In memory a pred is a byte, 0 or 1.
+ */
+#ifndef NETC_CODEGEN_CODEGEN_IMPL_H
+#define NETC_CODEGEN_CODEGEN_IMPL_H
+#include <llvm-c/Core.h>
+#include <llvm-c/LLJIT.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/TargetMachine.h>
+
+#include "base/str.h"
+#include "base/vec.h"
+#include "codegen/codegen.h"
+
+/* A function of the model: `name` as the description says ("train", "entry.classify"). */
+typedef struct {
+    const char  *name;
+    LLVMValueRef fn;
+} Emitted;
+
+struct Codegen {
+    Arena *arena;
+    Target target;
+    int    level;                       /* -O */
+    const char *name;                   /* of the module: prefix of symbols */
+
+    LLVMContextRef       cx;
+    LLVMModuleRef        module;
+    LLVMBuilderRef       b;             /* where the next instruction goes */
+    LLVMTargetMachineRef machine;
+    LLVMTypeRef          f32, f64, i64, i32, i16, i8, i1, ptr, none;
+    LLVMTypeRef          args;          /* struct netc_args */
+    LLVMValueRef         fn;            /* the function being emitted; its parameters: args, tid, nthreads */
+
+    VEC(Emitted)        functions;
+    bool                has_table;      /* codegen_function_table was called */
+    LLVMMemoryBufferRef object;         /* the finished module's object code; NULL before */
+    LLVMOrcLLJITRef     jit;            /* NULL before codegen_jit */
+    CodegenTimes        times;
+};
+
+/* ---- codegen.c ------------------------------------------------------------------------------- */
+
+/* Fields of netc_args (runtime/netc_rt.h), in its order. */
+typedef enum {
+    ABI_IN, ABI_OUT, ABI_WEIGHTS, ABI_OPT, ABI_STATE, ABI_ARENA, ABI_SCALARS, ABI_SEED, ABI_STEP, ABI_COUNT,
+    ABI_BARRIER, ABI_POOL
+} AbiField;
+
+/* Starts `void PREFIX_NAME(const netc_args *, i32 tid, i32 nthreads)` (internal linkage; dots of name become
+ * underscores), with the target's attributes; cg->fn is it, cg->b stands at the end of its first block. */
+void codegen_begin(Codegen *cg, const char *name);
+/* Adds `ret void` and records the function under its name. */
+void codegen_end(Codegen *cg);
+/* A helper function of the module, internal linkage, same attributes; the builder does not move. */
+LLVMValueRef codegen_helper(Codegen *cg, const char *name, LLVMTypeRef type);
+/* The attributes of every function: target features, nounwind, no-builtins, vector width. */
+void codegen_attributes(Codegen *cg, LLVMValueRef fn);
+
+/* The parameters of the function being emitted. */
+LLVMValueRef abi_args(Codegen *cg), abi_tid(Codegen *cg), abi_nthreads(Codegen *cg);
+/* A field of args: ptr or i64. */
+LLVMValueRef abi_load(Codegen *cg, AbiField f);
+/* args->in[i], args->out[i] (ptr), args->scalars[i] (float). */
+LLVMValueRef abi_in(Codegen *cg, int i), abi_out(Codegen *cg, int i), abi_scalar(Codegen *cg, int i);
+/* if (args->barrier) args->barrier(args->pool) */
+void abi_barrier(Codegen *cg);
+
+LLVMTypeRef codegen_type(Codegen *cg, DType d);             /* in registers: float, i32, i8, i1 */
+LLVMTypeRef codegen_memory_type(Codegen *cg, DType d);      /* in memory: float, i32, i8, i8 */
+/* An internal constant table in read-only memory, 64-byte aligned; a ptr. */
+LLVMValueRef codegen_table(Codegen *cg, const char *name, const void *bytes, size_t n);
+
+/* ---- emit_scalar.c --------------------------------------------------------------------------- */
+
+/* op of x, y, z (those that op takes; the others NULL): all numbers or all vectors of one width. `result` is the type
+ * of the value (matters for cast). Not for CONST, IDX, BOUND, READ, which are the nest's. */
+LLVMValueRef emit_scalar(Codegen *cg, ScalarOp op, DType result, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
+
+/* ---- emit_math.c: x f32, or a vector of it ----------------------------------------------------- */
+
+LLVMValueRef math_exp(Codegen *cg, LLVMValueRef x);
+LLVMValueRef math_log(Codegen *cg, LLVMValueRef x);
+LLVMValueRef math_tanh(Codegen *cg, LLVMValueRef x);
+LLVMValueRef math_sin(Codegen *cg, LLVMValueRef x);
+LLVMValueRef math_cos(Codegen *cg, LLVMValueRef x);
+LLVMValueRef math_floor(Codegen *cg, LLVMValueRef x);
+LLVMValueRef math_pow(Codegen *cg, LLVMValueRef a, LLVMValueRef b);
+
+/* ---- emit_rng.c ------------------------------------------------------------------------------ */
+
+/* The key and call counter of a site, made once per function: from args->seed, args->step and the node's site. */
+typedef struct {
+    LLVMValueRef key0, key1, step_lo, step_hi;      /* i32 */
+} RngKey;
+
+RngKey rng_key(Codegen *cg, uint32_t site);
+/* Element index (i64 or a vector of i64) -> f32 in (0,1), rng_uniform's bits. Any indices. */
+LLVMValueRef rng_at(Codegen *cg, RngKey k, LLVMValueRef index);
+/* Elements base .. base + 4 w - 1 as four vectors of w lanes, in order; base (i64) a multiple of 4: a quarter of
+ * rng_at's work. */
+void rng_block(Codegen *cg, RngKey k, LLVMValueRef base, int w, LLVMValueRef out[4]);
+
+/* ---- object.c -------------------------------------------------------------------------------- */
+
+/* Verifies, runs the level's IR passes, makes cg->object. Nothing can be emitted afterwards. */
+bool codegen_finish(Codegen *cg, const char **why);
+
+#endif
