@@ -271,6 +271,7 @@ void   graph_sort(Graph *g);
 /* print.c, parse.c: the text form; parse(print(g)) is g. docs/ir.md describes it. */
 void   graph_print(const Graph *g, FILE *out);
 char  *graph_text(const Graph *g, Arena *a);
+char  *type_text(const Graph *g, const Type *t, Arena *a);   /* "f32[n,10]" */
 char  *node_text(const Graph *g, const Node *n, Arena *a);   /* one line: "%7 = comp ... : f32[n,10]  # Net.fc a.net:3" */
 Graph *graph_parse(Arena *a, Diag *d, const Source *src);   /* NULL after an error in `d` */
 
@@ -287,7 +288,7 @@ typedef struct {
     const double *(*leaf)(void *cx, const Node *leaf);
     void          *cx;
     uint64_t       seed, step;
-    int64_t        bound[8];         /* bound[1] = rows of this call; 0 = its full size */
+    int64_t        bound[MAX_BOUNDS + 1];   /* bound[1] = rows of this call; 0 = its full size */
 } InterpEnv;
 /* Values of the outputs, in the order of g->outs; each type_count doubles, 0 beyond a bound. */
 double **interp_run(Arena *a, const Graph *g, const InterpEnv *env);

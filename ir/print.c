@@ -77,20 +77,22 @@ static char **var_names(Print *p, const Comp *c) {
 
 /* ---- types and expressions --------------------------------------------------------------------------- */
 
-static void put_extent(Print *p, Extent e) {
-    if (e.bound > 0 && e.bound < p->g->bounds.n)
-        buf_puts(&p->out, p->g->bounds.at[e.bound].name);
+static void put_extent(Buf *b, const Graph *g, Extent e) {
+    if (e.bound > 0 && e.bound < g->bounds.n)
+        buf_puts(b, g->bounds.at[e.bound].name);
     else
-        buf_printf(&p->out, "%lld", (long long)e.size);
+        buf_printf(b, "%lld", (long long)e.size);
 }
 
-static void put_type(Print *p, const Type *t) {
-    buf_printf(&p->out, "%s[", dtype_text(t->dtype));
+char *type_text(const Graph *g, const Type *t, Arena *a) {
+    Buf b = buf_new(a);
+    buf_printf(&b, "%s[", dtype_text(t->dtype));
     for (int i = 0; i < t->rank; i++) {
-        if (i) buf_putc(&p->out, ',');
-        put_extent(p, t->dim[i]);
+        if (i) buf_putc(&b, ',');
+        put_extent(&b, g, t->dim[i]);
     }
-    buf_putc(&p->out, ']');
+    buf_putc(&b, ']');
+    return b.s;
 }
 
 /* 2*i+r-1; an empty form is 0, unless something follows it (`more`). */
@@ -160,7 +162,7 @@ static void put_vars(Print *p, const Comp *c) {
     for (int i = 0; i < c->nout; i++) buf_printf(&p->out, "%s%s", i ? "," : "", p->var[i]);
     for (int i = 0; i < c->nred; i++) {
         buf_printf(&p->out, "%s%s<", i ? "," : c->nout ? " | " : "| ", p->var[c->nout + i]);
-        put_extent(p, c->var[c->nout + i].ext);
+        put_extent(&p->out, p->g, c->var[c->nout + i].ext);
     }
     for (int i = c->nout + c->nred; i < c->nout + c->nred + c->nder; i++) {
         const Var *v = &c->var[i];
@@ -168,7 +170,7 @@ static void put_vars(Print *p, const Comp *c) {
         put_affine(p, &v->num, false);
         if (v->div != 1) buf_printf(&p->out, ")/%lld", (long long)v->div);
         buf_putc(&p->out, '<');
-        put_extent(p, v->ext);
+        put_extent(&p->out, p->g, v->ext);
     }
     buf_putc(&p->out, ']');
 }
@@ -234,8 +236,7 @@ static void put_node(Print *p, const Node *n) {
         put_comp(p, n);
     else
         put_attributes(p, n);
-    buf_puts(&p->out, " : ");
-    put_type(p, &n->type);
+    buf_printf(&p->out, " : %s", type_text(p->g, &n->type, p->arena));
     put_origin(p, n);
 }
 
