@@ -46,5 +46,7 @@ bool target_select(Target *t, const char *triple, const char *cpu, const char **
 /* Row `id`, with the default triple of its architecture. */
 void target_row(Target *t, TargetId id);
 
+/* Has this machine the row's architecture and all of its needs? */
+bool target_here(const Target *t);
 
 #endif

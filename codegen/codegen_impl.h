@@ -43,7 +43,8 @@ struct Codegen {
     LLVMValueRef         fn;            /* the function being emitted; its parameters: args, tid, nthreads */
 
     VEC(Emitted)        functions;
-    bool                has_table;      /* codegen_function_table was called */
+    const char         *table;          /* symbol of the function table; NULL: none */
+    bool                sealed;         /* verified, passes run: nothing can be emitted any more */
     LLVMMemoryBufferRef object;         /* the finished module's object code; NULL before */
     LLVMOrcLLJITRef     jit;            /* NULL before codegen_jit */
     CodegenTimes        times;
@@ -58,9 +59,10 @@ typedef enum {
 } AbiField;
 
 /* Starts `void PREFIX_NAME(const netc_args *, i32 tid, i32 nthreads)` (internal linkage; dots of name become
- * underscores), with the target's attributes; cg->fn is it, cg->b stands at the end of its first block. */
+ * underscores), with the target's attributes, and records it under `name` (kept by pointer) for the function table;
+ * cg->fn is it, cg->b stands at the end of its first block. */
 void codegen_begin(Codegen *cg, const char *name);
-/* Adds `ret void` and records the function under its name. */
+/* Adds `ret void`. */
 void codegen_end(Codegen *cg);
 /* A helper function of the module, internal linkage, same attributes; the builder does not move. */
 LLVMValueRef codegen_helper(Codegen *cg, const char *name, LLVMTypeRef type);

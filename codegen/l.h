@@ -17,6 +17,11 @@ typedef LLVMTypeRef  Ty;
 
 enum { L_MAX_LANES = 64, L_MAX_CARRY = 96 };
 
+/* An error of LLVM where none can be: a mistake of ours. */
+static inline void l_check(LLVMErrorRef e) {
+    if (e) ICE("LLVM: %s", LLVMGetErrorMessage(e));
+}
+
 /* ---- types ------------------------------------------------------------------------------------- */
 
 /* n elements: a vector, or the element type itself for n = 1. */

@@ -1,0 +1,218 @@
+/* The module: its target, its functions, its tables. */
+#include "codegen/codegen_impl.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include <llvm-c/Core.h>
+
+#include "codegen/l.h"
+
+/* ---- the target ---------------------------------------------------------------------------------- */
+
+static void start_backend(Arch arch) {
+    if (arch == ARCH_X86_64) {
+        LLVMInitializeX86TargetInfo();
+        LLVMInitializeX86Target();
+        LLVMInitializeX86TargetMC();
+        LLVMInitializeX86AsmPrinter();
+    } else {
+        LLVMInitializeAArch64TargetInfo();
+        LLVMInitializeAArch64Target();
+        LLVMInitializeAArch64TargetMC();
+        LLVMInitializeAArch64AsmPrinter();
+    }
+}
+
+/* Level 2 of LLVM's code generation, 1 under -O0: the order of instructions is netc's, LLVM selects them and
+ * allocates registers. Position-independent, so that objects go into shared libraries. */
+static LLVMTargetMachineRef make_machine(const Target *t, int level) {
+    start_backend(t->arch);
+    LLVMTargetRef target;
+    char         *error = NULL;
+    if (LLVMGetTargetFromTriple(t->triple, &target, &error)) ICE("LLVM: %s", error);
+    LLVMCodeGenOptLevel effort = level > 0 ? LLVMCodeGenLevelDefault : LLVMCodeGenLevelLess;
+    LLVMTargetMachineRef m = LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, effort, LLVMRelocPIC,
+                                                     LLVMCodeModelSmall);
+    if (!m) ICE("LLVM cannot make code for %s", t->triple);
+    return m;
+}
+
+static void make_types(Codegen *cg) {
+    LLVMContextRef cx = cg->cx;
+    cg->f32 = LLVMFloatTypeInContext(cx);
+    cg->f64 = LLVMDoubleTypeInContext(cx);
+    cg->i64 = LLVMInt64TypeInContext(cx);
+    cg->i32 = LLVMInt32TypeInContext(cx);
+    cg->i16 = LLVMInt16TypeInContext(cx);
+    cg->i8 = LLVMInt8TypeInContext(cx);
+    cg->i1 = LLVMInt1TypeInContext(cx);
+    cg->ptr = LLVMPointerTypeInContext(cx, 0);
+    cg->none = LLVMVoidTypeInContext(cx);
+    LLVMTypeRef p = cg->ptr, n = cg->i64;
+    LLVMTypeRef fields[] = {
+        [ABI_IN] = p,   [ABI_OUT] = p,     [ABI_WEIGHTS] = p, [ABI_OPT] = p,  [ABI_STATE] = p,   [ABI_ARENA] = p,
+        [ABI_SCALARS] = p, [ABI_SEED] = n, [ABI_STEP] = n,    [ABI_COUNT] = n, [ABI_BARRIER] = p, [ABI_POOL] = p,
+    };
+    cg->args = LLVMStructCreateNamed(cx, "netc_args");
+    LLVMStructSetBody(cg->args, fields, sizeof fields / sizeof *fields, false);
+}
+
+Codegen *codegen_new(Arena *a, const Target *t, int level, const char *module_name) {
+    Codegen *cg = ARENA_NEW(a, Codegen);
+    cg->arena = a;
+    cg->target = *t;
+    cg->level = level;
+    cg->name = module_name;
+    cg->machine = make_machine(t, level);
+    cg->cx = LLVMContextCreate();
+    cg->module = LLVMModuleCreateWithNameInContext(module_name, cg->cx);
+    cg->b = LLVMCreateBuilderInContext(cg->cx);
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(cg->machine);
+    LLVMSetModuleDataLayout(cg->module, layout);
+    LLVMDisposeTargetData(layout);
+    LLVMSetTarget(cg->module, t->triple);
+    make_types(cg);
+    return cg;
+}
+
+void codegen_free(Codegen *cg) {
+    if (cg->jit) l_check(LLVMOrcDisposeLLJIT(cg->jit));
+    if (cg->object) LLVMDisposeMemoryBuffer(cg->object);
+    LLVMDisposeBuilder(cg->b);
+    LLVMDisposeModule(cg->module);
+    LLVMDisposeTargetMachine(cg->machine);
+    LLVMContextDispose(cg->cx);
+    cg->jit = NULL;
+    cg->object = NULL;
+    cg->module = NULL;
+}
+
+const char *codegen_llvm_version(void) { return LLVM_VERSION_STRING; }
+
+CodegenTimes codegen_times(const Codegen *cg) { return cg->times; }
+
+size_t codegen_object_size(const Codegen *cg) { return cg->object ? LLVMGetBufferSize(cg->object) : 0; }
+
+/* ---- functions ----------------------------------------------------------------------------------- */
+
+/* no-builtins: LLVM must not turn loops into calls of memset; nothing outside the object may be called.
+ * prefer-vector-width: LLVM would else split 512-bit vectors on processors that it deems slow at them. */
+void codegen_attributes(Codegen *cg, LLVMValueRef fn) {
+    l_attribute(cg, fn, (unsigned)LLVMAttributeFunctionIndex, "nounwind", 0);
+    l_attribute_text(cg, fn, "no-builtins", "");
+    l_attribute_text(cg, fn, "target-cpu", cg->target.cpu);
+    l_attribute_text(cg, fn, "tune-cpu", cg->target.tune);
+    l_attribute_text(cg, fn, "target-features", cg->target.features);
+    const char *bits = arena_printf(cg->arena, "%d", 32 * cg->target.width);
+    l_attribute_text(cg, fn, "prefer-vector-width", bits);
+}
+
+LLVMValueRef codegen_helper(Codegen *cg, const char *name, LLVMTypeRef type) {
+    LLVMValueRef fn = LLVMAddFunction(cg->module, name, type);
+    LLVMSetLinkage(fn, LLVMInternalLinkage);
+    codegen_attributes(cg, fn);
+    return fn;
+}
+
+/* "entry.classify" of module mnist: mnist_entry_classify. */
+static const char *function_symbol(Codegen *cg, const char *name) {
+    char *s = arena_printf(cg->arena, "%s_%s", cg->name, name);
+    for (char *p = s; *p; p++)
+        if (!isalnum((unsigned char)*p)) *p = '_';
+    return s;
+}
+
+void codegen_begin(Codegen *cg, const char *name) {
+    LLVMTypeRef params[3] = {cg->ptr, cg->i32, cg->i32};
+    cg->fn = codegen_helper(cg, function_symbol(cg, name), LLVMFunctionType(cg->none, params, 3, false));
+    l_attribute(cg, cg->fn, 1, "noalias", 0);
+    l_attribute(cg, cg->fn, 1, "readonly", 0);
+    l_at(cg, l_block(cg, "entry"));
+    vec_push(cg->arena, &cg->functions, ((Emitted){name, cg->fn}));
+}
+
+void codegen_end(Codegen *cg) {
+    LLVMBuildRetVoid(cg->b);
+    cg->fn = NULL;
+}
+
+LLVMTypeRef codegen_type(Codegen *cg, DType d) {
+    return d == DT_F32 ? cg->f32 : d == DT_I32 ? cg->i32 : d == DT_U8 ? cg->i8 : cg->i1;
+}
+
+LLVMTypeRef codegen_memory_type(Codegen *cg, DType d) { return d == DT_PRED ? cg->i8 : codegen_type(cg, d); }
+
+/* ---- arguments ----------------------------------------------------------------------------------- */
+
+LLVMValueRef abi_args(Codegen *cg) { return LLVMGetParam(cg->fn, 0); }
+LLVMValueRef abi_tid(Codegen *cg) { return LLVMGetParam(cg->fn, 1); }
+LLVMValueRef abi_nthreads(Codegen *cg) { return LLVMGetParam(cg->fn, 2); }
+
+LLVMValueRef abi_load(Codegen *cg, AbiField f) {
+    LLVMValueRef p = LLVMBuildStructGEP2(cg->b, cg->args, abi_args(cg), (unsigned)f, "");
+    return l_load_invariant(cg, LLVMStructGetTypeAtIndex(cg->args, (unsigned)f), p, 8);
+}
+
+LLVMValueRef abi_in(Codegen *cg, int i) {
+    return l_load_invariant(cg, cg->ptr, l_gep_const(cg, cg->ptr, abi_load(cg, ABI_IN), i), 8);
+}
+
+LLVMValueRef abi_out(Codegen *cg, int i) {
+    return l_load_invariant(cg, cg->ptr, l_gep_const(cg, cg->ptr, abi_load(cg, ABI_OUT), i), 8);
+}
+
+LLVMValueRef abi_scalar(Codegen *cg, int i) {
+    return l_load_invariant(cg, cg->f32, l_gep_const(cg, cg->f32, abi_load(cg, ABI_SCALARS), i), 4);
+}
+
+void abi_barrier(Codegen *cg) {
+    LLVMValueRef wait = abi_load(cg, ABI_BARRIER);
+    If s = l_if(cg, LLVMBuildIsNotNull(cg->b, wait, ""));
+    LLVMValueRef pool = abi_load(cg, ABI_POOL);
+    LLVMBuildCall2(cg->b, LLVMFunctionType(cg->none, &cg->ptr, 1, false), wait, &pool, 1, "");
+    l_if_end(cg, &s);
+}
+
+/* ---- tables -------------------------------------------------------------------------------------- */
+
+static LLVMValueRef byte_array(Codegen *cg, const char *symbol, const void *bytes, size_t n, int align) {
+    LLVMValueRef text = LLVMConstStringInContext2(cg->cx, bytes, n, true);
+    LLVMValueRef g = LLVMAddGlobal(cg->module, LLVMTypeOf(text), symbol);
+    LLVMSetInitializer(g, text);
+    LLVMSetGlobalConstant(g, true);
+    LLVMSetAlignment(g, (unsigned)align);
+    return g;
+}
+
+LLVMValueRef codegen_table(Codegen *cg, const char *name, const void *bytes, size_t n) {
+    LLVMValueRef g = byte_array(cg, name, bytes, n, 64);
+    LLVMSetLinkage(g, LLVMInternalLinkage);
+    return g;
+}
+
+void codegen_blob(Codegen *cg, const char *symbol, const void *bytes, size_t n) {
+    byte_array(cg, symbol, bytes, n, 16);
+    LLVMValueRef size = LLVMAddGlobal(cg->module, cg->i64, arena_printf(cg->arena, "%s_size", symbol));
+    LLVMSetInitializer(size, l_i64(cg, (int64_t)n));
+    LLVMSetGlobalConstant(size, true);
+}
+
+void codegen_function_table(Codegen *cg, const char *symbol) {
+    LLVMTypeRef  pair[2] = {cg->ptr, cg->ptr};
+    LLVMTypeRef  row = LLVMStructTypeInContext(cg->cx, pair, 2, false);
+    int          n = cg->functions.n;
+    LLVMValueRef *rows = ARENA_ARRAY(cg->arena, LLVMValueRef, n + 1);
+    for (int i = 0; i < n; i++) {
+        const Emitted *f = &cg->functions.at[i];
+        LLVMValueRef   name = byte_array(cg, "name", f->name, strlen(f->name) + 1, 1);
+        LLVMSetLinkage(name, LLVMPrivateLinkage);
+        LLVMValueRef value[2] = {name, f->fn};
+        rows[i] = LLVMConstStructInContext(cg->cx, value, 2, false);
+    }
+    rows[n] = LLVMConstNull(row);
+    LLVMValueRef table = LLVMAddGlobal(cg->module, LLVMArrayType2(row, (uint64_t)n + 1), symbol);
+    LLVMSetInitializer(table, LLVMConstArray2(row, rows, (uint64_t)n + 1));
+    LLVMSetGlobalConstant(table, true);
+    cg->table = symbol;
+}
