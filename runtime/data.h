@@ -65,9 +65,11 @@ void netc_batch_variant(const netc_split *s, const int64_t *position, int64_t n,
 void netc_permutation(uint64_t seed, uint64_t epoch, int64_t n, int64_t *out);
 
 /* A tensor from a file as rows of a port (`run --in`, npy sources): the first axis is the rows, the rest
- * must be the port's shape. Checks types and that elements lie in their dim. *data: port->dtype, or u8
- * kept for an f32 port if `keep_u8`; netc_try_alloc'ed, `rows` rows and 64 bytes; free() it. */
-int  netc_rows_from_tensor(const netc_port *p, const netc_tensor *t, const char *path, bool keep_u8,
+ * must be the port's shape, axes of size 1 apart (with `flat`, a port of one axis also takes rows of more
+ * axes). Checks types, and that elements lie in their dim. On success *data holds t->shape[0] rows of
+ * *dtype: the port's, or u8 for an f32 port if `keep_u8`; 64 bytes of room behind; free() it. t owns its
+ * data and may lose them; free it in any case. `what` names the file in messages. */
+int  netc_rows_from_tensor(const netc_port *p, netc_tensor *t, const char *what, bool keep_u8, bool flat,
                            netc_dtype *dtype, void **data);
 
 #endif

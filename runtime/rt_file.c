@@ -73,6 +73,15 @@ int netc_read_file(const char *path, uint64_t max, char **data, size_t *size)
     return NETC_EXIT_OK;
 }
 
+char *netc_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) return netc_strdup(".");
+    char *dir = netc_strdup(path);
+    dir[slash == path ? 1 : slash - path] = 0;
+    return dir;
+}
+
 static bool leaves_folder(const char *name)
 {
     if (name[0] == '/' || !name[0]) return true;
@@ -96,15 +105,6 @@ char *netc_data_path(const char *dir, const char *name)
 
 /* ---- writing -------------------------------------------------------------------------------------- */
 
-static char *folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    if (!slash) return netc_strdup(".");
-    char *dir = netc_strdup(path);
-    dir[slash == path ? 1 : slash - path] = 0;
-    return dir;
-}
-
 /* A link is followed, so that what it names is replaced and the link stays. */
 static char *final_path(const char *path)
 {
@@ -115,7 +115,7 @@ static char *final_path(const char *path)
 static char *temporary_name(const char *path)
 {
     static unsigned number;
-    char *dir = folder_of(path);
+    char *dir = netc_folder_of(path);
     const char *slash = strrchr(path, '/');
     char *name = netc_format("%s/.%s.%ld-%u.tmp", dir, slash ? slash + 1 : path, (long)getpid(),
                              __atomic_fetch_add(&number, 1, __ATOMIC_RELAXED));
@@ -182,7 +182,7 @@ void netc_file_abort(netc_file *f)
 /* The new name is durable only when the folder is. */
 static int sync_folder(const char *path)
 {
-    char *dir = folder_of(path);
+    char *dir = netc_folder_of(path);
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(dir);
     if (fd < 0) return 0;           /* a folder that may be written but not read */

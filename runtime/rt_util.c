@@ -161,7 +161,7 @@ static bool machine_can_hold(uint64_t size, const char *what)
 void *netc_try_alloc(uint64_t size, const char *what)
 {
     if (!machine_can_hold(size, what)) return NULL;
-    void *p = aligned_alloc(64, (size_t)(size + 64) / 64 * 64);
+    void *p = aligned_alloc(64, (size_t)(size + 127) / 64 * 64);
     if (!p) netc_error(NETC_EXIT_LIMIT, "%s: out of memory (%.1f MiB)", what, (double)size / 0x1p20);
     return p;
 }

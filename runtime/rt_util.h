@@ -32,7 +32,7 @@ void *netc_array(size_t count, size_t size);            /* count * size, checked
 void *netc_resize(void *p, size_t count, size_t size);  /* what is new is not zeroed */
 char *netc_strdup(const char *s);
 char *netc_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));   /* free() it */
-void *netc_try_alloc(uint64_t size, const char *what);  /* 64-byte aligned; `what` for the message */
+void *netc_try_alloc(uint64_t size, const char *what);  /* 64-byte aligned, 64 bytes of room behind */
 bool  netc_mul(uint64_t a, uint64_t b, uint64_t *product);      /* false: overflow */
 bool  netc_add(uint64_t a, uint64_t b, uint64_t *sum);
 
@@ -75,6 +75,7 @@ int  netc_open_read(const char *path, uint64_t *size, int *code);
 /* Reads a whole regular file of at most `max` bytes; *data has a NUL after it; free() it. */
 int  netc_read_file(const char *path, uint64_t max, char **data, size_t *size);
 int  netc_read_exact(int fd, void *p, uint64_t n, uint64_t offset, const char *path);   /* pread, whole */
+char *netc_folder_of(const char *path);                 /* "a/b.csv": "a"; "b.csv": "."; free() it */
 /* DIR/NAME for a file name that stands in a .net file or a table: relative, without "..". NULL after a
  * message. free() it. */
 char *netc_data_path(const char *dir, const char *name);

@@ -1,0 +1,189 @@
+/* csv and tsv: fields take columns from left to right. A field of numbers [n] takes n columns; one of
+ * symbols is matched as text; a picture [c, h, w] is the path of an image (relative to the table), or,
+ * when the table has that many columns, its c * h * w numbers.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/data_impl.h"
+#include "runtime/image.h"
+#include "runtime/table.h"
+
+typedef struct {
+    netc_column *c;
+    netc_vocab   vocab;         /* count 0: numbers */
+    bool         image;
+    int          columns;
+} table_field;
+
+typedef struct {
+    data_load   *l;
+    const char  *path;
+    char        *folder;        /* of the table: where its pictures are looked up */
+    table_field *field;
+    int          columns;
+    int64_t      rows, room;
+} table_load;
+
+static bool may_be_image(const netc_port *p) { return p->rank == 3 && p->dtype != NETC_I32; }
+
+/* Columns that all fields need, pictures as paths or as numbers. */
+static int64_t count_columns(const table_load *t, bool paths)
+{
+    int64_t n = 0;
+    for (int i = 0; i < t->l->s->ncolumn; i++) {
+        const netc_port *p = t->field[i].c->port;
+        n += paths && may_be_image(p) ? 1 : p->count;
+    }
+    return n;
+}
+
+static int plan_columns(table_load *t, const netc_record *r)
+{
+    int64_t as_paths = count_columns(t, true), as_numbers = count_columns(t, false);
+    bool paths = r->count == as_paths;
+    if (!paths && r->count != as_numbers) {
+        return netc_error(NETC_EXIT_DATA, "%s:%d: has %d columns, the fields of data %s take %lld", t->path, r->cell[0].line,
+                          r->count, t->l->m->data_name, (long long)(as_paths < as_numbers ? as_paths : as_numbers));
+    }
+    t->columns = r->count;
+    for (int i = 0; i < t->l->s->ncolumn; i++) {
+        table_field *f = &t->field[i];
+        const netc_port *p = f->c->port;
+        f->image = paths && may_be_image(p);
+        f->columns = f->image ? 1 : (int)p->count;
+        f->c->dtype = f->image ? NETC_U8 : p->dtype;
+        f->c->scale = f->image && p->dtype == NETC_F32;
+    }
+    return NETC_EXIT_OK;
+}
+
+static void grow(table_load *t)
+{
+    if (t->rows < t->room) return;
+    t->room = t->room ? 2 * t->room : 64;
+    for (int i = 0; i < t->l->s->ncolumn; i++) {
+        netc_column *c = t->field[i].c;
+        c->data = netc_resize(c->data, (size_t)t->room, (size_t)c->port->count * (size_t)netc_dtype_size(c->dtype));
+    }
+}
+
+/* ---- cells ---------------------------------------------------------------------------------------- */
+
+static int bad_cell(const table_load *t, const netc_cell *c, const char *fmt, const char *a, const char *b)
+{
+    char what[256];
+    snprintf(what, sizeof what, fmt, a, b);
+    return netc_error(NETC_EXIT_DATA, "%s:%d:%d: %s", t->path, c->line, c->column, what);
+}
+
+static int read_number(const table_load *t, const table_field *f, const netc_cell *c, double *v)
+{
+    const char *name = f->c->port->name;
+    if (!c->size) return bad_cell(t, c, "an empty cell, %s%s needs a number", name, "");
+    if (!netc_cell_number(c, v)) {
+        const char *hint = f->c->port->dim ? "; a dim of symbols is declared with vocab(...)" : "";
+        return bad_cell(t, c, "'%.60s' is not a number%s", c->text, hint);
+    }
+    return isfinite(*v) ? NETC_EXIT_OK : bad_cell(t, c, "'%.60s' is not a finite number (%s)", c->text, name);
+}
+
+static int read_integer(const table_load *t, const table_field *f, const netc_cell *c, double v, int64_t *to)
+{
+    const netc_port *p = f->c->port;
+    char where[512];
+    if (v != floor(v) || fabs(v) > INT32_MAX || (p->dtype == NETC_U8 && (v < 0 || v > 255))) {
+        return bad_cell(t, c, "'%.60s' is not an integer that %s can hold", c->text, p->name);
+    }
+    *to = (int64_t)v;
+    snprintf(where, sizeof where, "%s:%d:%d", t->path, c->line, c->column);
+    return data_check_element(p, *to, where);
+}
+
+/* Cell number k of a field of this row. */
+static int read_cell(const table_load *t, const table_field *f, const netc_cell *c, int64_t at)
+{
+    const netc_port *p = f->c->port;
+    double v;
+    int64_t integer;
+    if (f->vocab.count) {
+        integer = netc_vocab_find(&f->vocab, c->text, c->size);
+        if (integer < 0) return bad_cell(t, c, "'%.60s' is no symbol of dim %s", c->text, p->dim);
+    } else {
+        int code = read_number(t, f, c, &v);
+        if (code) return code;
+        if (p->dtype == NETC_F32) {
+            ((float *)f->c->data)[at] = (float)v;
+            return isfinite((float)v) ? NETC_EXIT_OK : bad_cell(t, c, "'%.60s' is too large for f32 (%s)", c->text, p->name);
+        }
+        code = read_integer(t, f, c, v, &integer);
+        if (code) return code;
+    }
+    if (p->dtype == NETC_U8) ((uint8_t *)f->c->data)[at] = (uint8_t)integer;
+    else ((int32_t *)f->c->data)[at] = (int32_t)integer;
+    return NETC_EXIT_OK;
+}
+
+static int read_image(const table_load *t, const table_field *f, const netc_cell *c)
+{
+    netc_tensor image;
+    char *path = netc_data_path(t->folder, c->text);
+    if (!path) return NETC_EXIT_IO;
+    int code = netc_image_read(path, f->c->port->shape, &image);
+    if (!code) memcpy((char *)f->c->data + (size_t)t->rows * image.bytes, image.data, image.bytes);
+    netc_tensor_free(&image);
+    free(path);
+    return code;
+}
+
+static int read_row(table_load *t, const netc_record *r)
+{
+    if (r->count != t->columns) {
+        return netc_error(NETC_EXIT_DATA, "%s:%d: has %d columns, the lines before have %d", t->path, r->cell[0].line,
+                          r->count, t->columns);
+    }
+    const netc_cell *c = r->cell;
+    int code = NETC_EXIT_OK;
+    grow(t);
+    for (int i = 0; i < t->l->s->ncolumn && !code; i++) {
+        const table_field *f = &t->field[i];
+        if (f->image) code = read_image(t, f, c);
+        for (int k = 0; !f->image && k < f->columns && !code; k++) code = read_cell(t, f, &c[k], t->rows * f->columns + k);
+        c += f->columns;
+    }
+    t->rows++;
+    return code;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------- */
+
+static int read_table(table_load *t)
+{
+    netc_table table;
+    const netc_record *r;
+    int code = netc_table_open(&table, t->path, !strcmp(t->l->kind, "tsv"));
+    while (!code && !(code = netc_table_next(&table, &r)) && r) {
+        if (!t->columns) code = plan_columns(t, r);
+        if (!code) code = read_row(t, r);
+    }
+    netc_table_close(&table);
+    return code ? code : data_set_rows(t->l, t->rows, t->path);
+}
+
+int data_load_table(data_load *l)
+{
+    if (l->nfile != 1) return netc_error(NETC_EXIT_DATA, "%s: one file is needed, not %d", l->kind, l->nfile);
+    table_load t = {.l = l, .path = l->file[0], .folder = netc_folder_of(l->file[0])};
+    t.field = netc_array((size_t)l->s->ncolumn, sizeof *t.field);
+    int code = NETC_EXIT_OK;
+    for (int i = 0; i < l->s->ncolumn && !code; i++) {
+        t.field[i].c = &l->s->column[i];
+        code = data_vocab(l, t.field[i].c->port, &t.field[i].vocab);
+    }
+    if (!code) code = read_table(&t);
+    for (int i = 0; i < l->s->ncolumn; i++) netc_vocab_free(&t.field[i].vocab);
+    free(t.field);
+    free(t.folder);
+    return code;
+}
