@@ -295,7 +295,8 @@ double **interp_run(Arena *a, const Graph *g, const InterpEnv *env);
 
 /* philox.c: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
  * Element e (C order, row axis included) of an rng node of a call: key = (seed, site), counter =
- * (e / 4, step low, step high, 0), word e % 4; number = (word >> 8 + 0.5) * 2^-24, in (0,1). */
+ * (e / 4, step low, step high, 0), word e % 4; number = ((word >> 9) + 0.5) * 2^-23: 24 bits, exact in f32,
+ * so that it lies in (0,1) there too. */
 void   philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 double rng_uniform(uint64_t seed, uint32_t site, uint64_t step, int64_t element);
 

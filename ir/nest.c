@@ -63,6 +63,8 @@ static bool below_bound(const Nest *n, const Guard *g) {
 
 bool guard_can_fail(const Nest *n, const Guard *g) {
     int64_t lo, hi;
+    for (int v = 0; v < n->nvar; v++)
+        if (n->var[v].div && g->lin.k[v]) return true;          /* the division may not be exact */
     if (g->bound) return !below_bound(n, g);
     lin_range(n, &g->lin, &lo, &hi);
     return lo < 0 || hi >= g->size;

@@ -28,5 +28,5 @@ double rng_uniform(uint64_t seed, uint32_t site, uint64_t step, int64_t element)
     uint32_t counter[4] = {(uint32_t)(element / 4), (uint32_t)step, (uint32_t)(step >> 32), 0};
     uint32_t key[2] = {(uint32_t)seed, site}, word[4];
     philox(counter, key, word);
-    return ((double)(word[element % 4] >> 8) + 0.5) * 0x1p-24;
+    return ((double)(word[element % 4] >> 9) + 0.5) * 0x1p-23;
 }
