@@ -30,6 +30,7 @@ struct Ast {
     BinOp       op;
     Ast        *a, *b, *c, *type;
     AstList     statics, params, args, from, items;
+    int         height;        /* of the tree below: at most LIMIT_HEIGHT, so walkers may recurse freely */
 };
 
 const char *ast_kind_name(AstKind k);      /* "scan" */
