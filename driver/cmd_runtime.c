@@ -42,17 +42,18 @@ static int prepare(Build *b, Arena *a, const Options *o, const char *const *name
     return *m ? 0 : NETC_EXIT_INTERNAL;
 }
 
-/* argv of the runtime's command: "netc COMMAND", --data and --out as they apply, then what was not ours. */
-static int call(RuntimeCommand *run, netc_model *m, Build *b, const char *command, const char *extra) {
+/* argv of the runtime's command: "netc COMMAND", what was not ours, and where the data are. */
+static int call(RuntimeCommand *run, netc_model *m, Build *b, const char *command) {
     Arena *a = b->arena;
     VEC(char *) argv = {0};
     vec_push(a, &argv, arena_printf(a, "netc %s", command));
-    if (extra) vec_push(a, &argv, arena_strdup(a, extra));
     for (int i = 0; i < b->options->rest.n; i++) vec_push(a, &argv, b->options->rest.at[i]);
-    const char *data = b->options->value[OPT_DATA], *slash = strrchr(b->path, '/');
-    vec_push(a, &argv, arena_strdup(a, "--data"));
-    vec_push(a, &argv, data ? arena_strdup(a, data) : slash ? arena_strndup(a, b->path, (size_t)(slash - b->path) + 1)
-                                                            : arena_strdup(a, "."));
+    if (run == netc_cmd_train || run == netc_cmd_sweep || run == netc_cmd_eval) {
+        const char *data = b->options->value[OPT_DATA], *slash = strrchr(b->path, '/');
+        vec_push(a, &argv, arena_strdup(a, "--data"));
+        vec_push(a, &argv, data ? arena_strdup(a, data) : slash ? arena_strndup(a, b->path, (size_t)(slash - b->path) + 1)
+                                                                : arena_strdup(a, "."));
+    }
     int n = argv.n;
     vec_push(a, &argv, NULL);
     return run(m, n, argv.at);
@@ -62,7 +63,7 @@ static int run_command(Arena *a, const Options *o, const char *const *names, Run
     Build       b;
     netc_model *m = NULL;
     int         code = prepare(&b, a, o, names, &m);
-    if (!code) code = call(run, m, &b, command, NULL);
+    if (!code) code = call(run, m, &b, command);
     netc_model_free(m);
     build_free(&b);
     return code;
@@ -108,7 +109,7 @@ int cmd_run(Arena *a, const Options *o) {
     Build       b;
     netc_model *m = NULL;
     int         code = prepare(&b, a, o, names, &m);
-    if (!code) code = call(netc_cmd_run, m, &b, "run", NULL);
+    if (!code) code = call(netc_cmd_run, m, &b, "run");
     netc_model_free(m);
     build_free(&b);
     return code;

@@ -54,6 +54,21 @@ static int find_option(const char *s, const char **value) {
     return -1;
 }
 
+/* Does an option of the runtime's commands take a value? (An option it does not know takes none: the runtime
+ * says what is wrong.) */
+static bool runtime_takes_value(const char *s) {
+    static const struct { const char *name, *brief, *arg; } THEIRS[] = {
+#define TRAINER_COMMAND(id, operands, help)
+#define TRAINER_OPTION(id, name, brief, arg, commands, help) {name, brief, arg},
+#include "runtime/options.def"
+#undef TRAINER_COMMAND
+#undef TRAINER_OPTION
+    };
+    for (size_t i = 0; i < sizeof THEIRS / sizeof *THEIRS; i++)
+        if ((!strcmp(s, THEIRS[i].name) || !strcmp(s, THEIRS[i].brief)) && THEIRS[i].arg[0]) return true;
+    return false;
+}
+
 static bool unknown_option(const char *s) {
     const char *names[OPT_COUNT], *near;
     for (int i = 0; i < OPT_COUNT; i++) names[i] = OPTIONS[i].name;
@@ -85,6 +100,7 @@ static bool take_option(Arena *a, Options *o, int argc, char **argv, int *i) {
     if (k < 0 || theirs) {
         if (!COMMANDS[o->command].runtime) return unknown_option(s);
         vec_push(a, &o->rest, s);
+        if (runtime_takes_value(s) && *i + 1 < argc) vec_push(a, &o->rest, argv[++*i]);
         return true;
     }
     bool wants = OPTIONS[k].arg[0];
@@ -126,8 +142,7 @@ bool opts_parse(Arena *a, int argc, char **argv, Options *o) {
             if (!take_option(a, o, argc, argv, &i)) return false;
         } else if (!o->operands.n) {
             vec_push(a, &o->operands, s);                       /* the FILE */
-        } else if (is_setting(s) && (!o->rest.n || o->rest.at[o->rest.n - 1][0] != '-' ||
-                                     strchr(o->rest.at[o->rest.n - 1], '=') )) {
+        } else if (is_setting(s)) {
             vec_push(a, &o->settings, s);
         } else if (runtime) {
             vec_push(a, &o->rest, s);
