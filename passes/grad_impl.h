@@ -1,0 +1,31 @@
+/* What the files of differentiation share: grad.c (order, operations), grad_comp.c (the rule for comp),
+ * grad_scalar.c (the rules for scalars). */
+#ifndef NETC_PASSES_GRAD_IMPL_H
+#define NETC_PASSES_GRAD_IMPL_H
+#include "passes/draft.h"
+
+/* One backward walk. Arrays are by id of the nodes that were there when it began. */
+typedef struct {
+    Graph *g;
+    Arena *scratch;
+    Node **adjoint;             /* d loss / d node so far; NULL = zero */
+    bool  *needed;              /* depends on what is differentiated for */
+    bool  *risky;               /* element-wise, and may divide by zero or overflow on its way */
+} Backward;
+
+/* Adds `g` to the adjoint of `n`. */
+void grad_add(Backward *b, Node *n, Node *g);
+
+/* grad_comp.c: contributions of comp `n` with adjoint `dy` to its operands. */
+void grad_COMP(Backward *b, Node *n, Node *dy);
+
+/* grad_scalar.c: d e / d read, where a read counts if it equals `read` (expr_equal); NULL is zero.
+ * `y`, if not NULL, is an expression that has the value of e already. */
+const Expr *scalar_derivative(Arena *a, const Expr *e, const Expr *read, const Expr *y);
+/* The operations of which a derivative uses the result; only for these is a `y` worth having. */
+bool        scalar_uses_y(const Expr *e);
+/* weight * d, with the product taken inside choices: where d is zero by choice, the result is zero,
+ * whatever the branch not taken would give. */
+const Expr *scalar_times(Arena *a, const Expr *d, const Expr *weight);
+
+#endif
