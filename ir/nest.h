@@ -4,7 +4,7 @@
  * another made. A nest computes one or more nodes over one loop space:
  *
  *     for outs:                             loops over the nest's out variables, in tiles
- *         stage 0, stage 1, ...             reductions, each kept in registers for the whole tile
+ *         stage 0, stage 1, ...             reductions, kept in registers for the whole tile
  *         stores                            maps of the stages' values, written to memory
  *
  * A convolution with bias, activation and max-pooling is one nest: outs [b,o,i,j]; stage 0 the sum over
@@ -119,8 +119,6 @@ typedef struct {
     Node       *node;           /* never a view */
     const Expr *expr;
     Lin         off;            /* element offset from the node's place */
-    int         nguard;
-    Guard      *guard;          /* points where one fails are not written */
 } Store;
 
 typedef enum {

@@ -133,7 +133,12 @@ static const char *string(Parse *p) {
         }
         buf_putc(&b, c);
     }
-    return expect(p, "\"") ? b.s : NULL;
+    if (p->at == p->end || *p->at != '"') {
+        fail(p, "the string does not end on its line");
+        return NULL;
+    }
+    p->at++;
+    return b.s;
 }
 
 static const char *name_or_string(Parse *p) {
@@ -149,7 +154,7 @@ static bool whole(Parse *p, int64_t limit, int64_t *v) {
     *v = 0;
     for (; p->at < p->end && isdigit((unsigned char)*p->at); p->at++) {
         *v = *v * 10 + (*p->at - '0');
-        if (*v > limit) return fail(p, "the number is too large");
+        if (*v > limit) return fail_at(p, start, "the number is too large%s", "");
     }
     return p->at > start || fail(p, "expected a whole number");
 }
