@@ -88,6 +88,7 @@ typedef struct netc_model netc_model;
 netc_model *netc_model_new(const char *description, size_t size, const netc_function_entry *functions);
 void        netc_model_free(netc_model *m);
 int netc_cmd_train(netc_model *m, int argc, char **argv);
+int netc_cmd_sweep(netc_model *m, int argc, char **argv);    /* every combination of the grid */
 int netc_cmd_eval(netc_model *m, int argc, char **argv);
 int netc_cmd_run(netc_model *m, int argc, char **argv);      /* ENTRY --weights W --in x=f.npy --out y.npy */
 int netc_cmd_init(netc_model *m, int argc, char **argv);     /* -o W --seed N */

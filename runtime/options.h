@@ -1,0 +1,63 @@
+/* The command line of a trainer: one table (options.def), parsed into an Options-like list. */
+#ifndef NETC_RUNTIME_OPTIONS_H
+#define NETC_RUNTIME_OPTIONS_H
+#include "runtime/rt_util.h"
+
+typedef enum {
+#define TRAINER_COMMAND(id, operands, help) NETC_CMD_##id,
+#define TRAINER_OPTION(id, name, brief, arg, commands, help)
+#include "runtime/options.def"
+#undef TRAINER_COMMAND
+#undef TRAINER_OPTION
+    NETC_CMD_COUNT
+} netc_command;
+
+typedef enum {
+#define TRAINER_COMMAND(id, operands, help)
+#define TRAINER_OPTION(id, name, brief, arg, commands, help) NETC_OPT_##id,
+#include "runtime/options.def"
+#undef TRAINER_COMMAND
+#undef TRAINER_OPTION
+    NETC_OPT_COUNT
+} netc_option_id;
+
+typedef struct {
+    netc_option_id id;
+    const char    *value;       /* "" for an option without an argument */
+} netc_given;
+
+typedef struct {
+    netc_command command;
+    netc_given  *given;         /* in the order of the command line */
+    const char **operand;       /* what is neither an option nor name=value */
+    const char **setting;       /* name=value */
+    int          ngiven, noperand, nsetting;
+    bool         help;          /* -h, --help: help was printed, nothing else is to be done */
+} netc_options;
+
+/* argv[0] is the program, options from argv[1] on. NETC_EXIT_OK or NETC_EXIT_USAGE after a message. Keeps pointers into argv. */
+int  netc_options_parse(netc_command command, int argc, char **argv, netc_options *o);
+void netc_options_free(netc_options *o);
+
+/* The last value given, or `otherwise`. */
+const char *netc_option(const netc_options *o, netc_option_id id, const char *otherwise);
+bool        netc_option_given(const netc_options *o, netc_option_id id);
+/* A whole number in lo..hi; NETC_EXIT_USAGE after a message. *v keeps its value if the option is absent. */
+int         netc_option_int(const netc_options *o, netc_option_id id, int64_t lo, int64_t hi, int64_t *v);
+/* The option must be there: NETC_EXIT_USAGE after a message. */
+int         netc_option_need(const netc_options *o, netc_option_id id, const char **value);
+
+/* Strict numbers: the whole text, in range. */
+bool netc_parse_int(const char *text, int64_t lo, int64_t hi, int64_t *v);
+bool netc_parse_real(const char *text, double *v);      /* finite */
+
+const char *netc_command_name(netc_command c);
+bool        netc_command_find(const char *name, netc_command *c);
+void        netc_command_help(FILE *out, netc_command c, const char *program);
+/* All commands in one screen. */
+void        netc_commands_list(FILE *out);
+
+/* The name nearest to `s` by edit distance, or NULL if none is near enough to suggest. */
+const char *netc_nearest(const char *s, const char *const *names, int n);
+
+#endif

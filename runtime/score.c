@@ -1,0 +1,153 @@
+#include "runtime/score.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/signals.h"
+
+static const char METRIC[] = "metric.";
+
+int netc_score_new(netc_score *s, const netc_call *c) {
+    const netc_func *f = c->func;
+    *s = (netc_score){.loss_port = netc_call_out(c, "loss")};
+    if (s->loss_port < 0) return netc_error(NETC_EXIT_INTERNAL, "description: %s has no output 'loss'", f->name);
+    for (int i = 0; i < f->nout; i++) {
+        if (strncmp(f->out[i].name, METRIC, sizeof METRIC - 1)) continue;
+        if (s->nmetric == NETC_MAX_METRICS)
+            return netc_error(NETC_EXIT_LIMIT, "the objective has more than %d metrics", NETC_MAX_METRICS);
+        s->name[s->nmetric] = f->out[i].name + sizeof METRIC - 1;
+        s->port[s->nmetric++] = i;
+    }
+    netc_score_clear(s);
+    return NETC_EXIT_OK;
+}
+
+void netc_score_clear(netc_score *s) {
+    s->loss = 0;
+    s->rows = 0;
+    for (int i = 0; i < s->nmetric; i++) {
+        s->sum[i] = 0;
+        s->share[i] = true;
+    }
+}
+
+double netc_score_add(netc_score *s, const netc_call *c, int64_t count) {
+    double loss = *(const float *)c->out[s->loss_port];
+    s->loss += loss * (double)count;
+    s->rows += count;
+    for (int i = 0; i < s->nmetric; i++) {
+        double v = *(const float *)c->out[s->port[i]];
+        s->sum[i] += v;
+        if (v != floor(v) || v < 0 || v > (double)count) s->share[i] = false;
+    }
+    return loss;
+}
+
+double netc_score_loss(const netc_score *s) { return s->rows ? s->loss / (double)s->rows : NAN; }
+
+double netc_score_metric(const netc_score *s, int i) { return s->rows ? s->sum[i] / (double)s->rows : NAN; }
+
+bool netc_score_value(const netc_score *s, const char *key, double *v) {
+    if (!strcmp(key, "loss")) {
+        *v = netc_score_loss(s);
+        return true;
+    }
+    for (int i = 0; i < s->nmetric; i++)
+        if (!strcmp(key, s->name[i])) {
+            *v = netc_score_metric(s, i);
+            return true;
+        }
+    return false;
+}
+
+/* Four decimals where they say something. */
+static void put_number(netc_buf *b, double v) {
+    double size = fabs(v);
+    netc_buf_printf(b, size != 0 && (size < 0.01 || size >= 1e5) ? "%.4g" : "%.4f", v);
+}
+
+void netc_score_text(netc_buf *b, const netc_score *s, const char *gap) {
+    netc_buf_text(b, "loss ");
+    put_number(b, netc_score_loss(s));
+    for (int i = 0; i < s->nmetric; i++) {
+        netc_buf_printf(b, "%s%s ", gap, s->name[i]);
+        if (s->share[i]) netc_buf_printf(b, "%.2f %%", 100 * netc_score_metric(s, i));
+        else put_number(b, netc_score_metric(s, i));
+    }
+}
+
+void netc_score_json(netc_buf *b, const netc_score *s) {
+    netc_buf_text(b, "{\"loss\":");
+    netc_json_put_number(b, netc_score_loss(s));
+    for (int i = 0; i < s->nmetric; i++) {
+        netc_buf_text(b, ",");
+        netc_json_put_string(b, s->name[i]);
+        netc_buf_text(b, ":");
+        netc_json_put_number(b, netc_score_metric(s, i));
+    }
+    netc_buf_text(b, "}");
+}
+
+void netc_score_result(netc_buf *b, const netc_score *s, const char *split) {
+    netc_buf_printf(b, "%s ", split);
+    netc_score_text(b, s, " ");
+    netc_buf_printf(b, " (%lld examples)", (long long)s->rows);
+}
+
+/* ---- evaluation -------------------------------------------------------------------------------------- */
+
+void netc_states_reset_lanes(const netc_model *m, float *state) {
+    for (int i = 0; i < m->nstate; i++) {
+        const netc_slot *s = &m->state[i];
+        float           *at = state + s->offset / sizeof(float);
+        for (int64_t k = 0; s->lane && k < s->count; k++) at[k] = s->first;
+    }
+}
+
+void netc_states_copy_shared(const netc_model *m, float *to, const float *from) {
+    for (int i = 0; i < m->nstate; i++) {
+        const netc_slot *s = &m->state[i];
+        size_t           at = s->offset / sizeof(float);
+        if (!s->lane) memcpy(to + at, from + at, (size_t)s->count * sizeof(float));
+    }
+}
+
+int netc_evaluator_new(netc_evaluator *v, netc_engine *e, const netc_split *s) {
+    *v = (netc_evaluator){.engine = e};
+    int code = netc_call_new(&v->call, e, "eval");
+    if (!code) code = netc_feed_new(&v->feed, s, &v->call);
+    if (!code) code = netc_score_new(&v->score, &v->call);
+    if (!code && e->model->state_size &&
+        !(v->scratch.state = netc_block_new(e->model->state_size, "states of the evaluation")))
+        code = NETC_EXIT_LIMIT;
+    if (code) netc_evaluator_free(v);
+    return code;
+}
+
+void netc_evaluator_free(netc_evaluator *v) {
+    netc_feed_free(&v->feed);
+    netc_call_free(&v->call);
+    if (v->scratch.state) netc_block_free(v->scratch.state, v->engine->model->state_size);
+    *v = (netc_evaluator){0};
+}
+
+bool netc_evaluate(netc_evaluator *v, const netc_blocks *b, const netc_time *t, uint64_t seed) {
+    const netc_model *m = v->engine->model;
+    netc_blocks       use = {.weights = b->weights, .opt = b->opt, .state = v->scratch.state};
+    int64_t           rows = v->feed.split->count;
+    netc_score_clear(&v->score);
+    if (use.state) {
+        netc_states_copy_shared(m, use.state, b->state);
+        netc_states_reset_lanes(m, use.state);
+    }
+    for (int64_t first = 0; first < rows; first += m->batch) {
+        int64_t n = rows - first < m->batch ? rows - first : m->batch;
+        if (netc_signal_caught()) return false;
+        for (int64_t i = 0; i < n; i++) v->feed.position[i] = first + i;
+        netc_feed_fill(&v->feed, &use, n);
+        netc_call_run(&v->call, &use, t, seed, n);
+        netc_score_add(&v->score, &v->call, n);
+    }
+    return true;
+}

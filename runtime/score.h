@@ -1,0 +1,57 @@
+/* Loss and metrics of a pass over examples, and how they are shown.
+ *
+ * A metric averages over the examples. It is shown as a share in percent ("accuracy 98.91 %") if it
+ * counts: the sum of every batch was a whole number between 0 and the batch's rows; otherwise as a number.
+ */
+#ifndef NETC_RUNTIME_SCORE_H
+#define NETC_RUNTIME_SCORE_H
+#include "runtime/call.h"
+
+enum { NETC_MAX_METRICS = 32 };
+
+typedef struct {
+    int         nmetric;        /* in the objective's order */
+    const char *name[NETC_MAX_METRICS];
+    int         port[NETC_MAX_METRICS], loss_port;      /* outputs of the function */
+    double      loss, sum[NETC_MAX_METRICS];            /* sums over the rows */
+    bool        share[NETC_MAX_METRICS];
+    int64_t     rows;
+} netc_score;
+
+/* For the outputs "loss" (mean over the rows of a call) and "metric.NAME" (sums). Exit code after a message. */
+int    netc_score_new(netc_score *s, const netc_call *c);
+void   netc_score_clear(netc_score *s);
+/* Adds what the last call gave for `count` rows; returns its loss. */
+double netc_score_add(netc_score *s, const netc_call *c, int64_t count);
+double netc_score_loss(const netc_score *s);            /* means; nan without rows */
+double netc_score_metric(const netc_score *s, int i);
+/* The value of "loss" or of a metric; false if there is none of that name. */
+bool   netc_score_value(const netc_score *s, const char *key, double *v);
+
+/* "loss 0.0312  accuracy 98.91 %" with `gap` between the parts. */
+void netc_score_text(netc_buf *b, const netc_score *s, const char *gap);
+/* {"loss":0.0312,"accuracy":0.9891} */
+void netc_score_json(netc_buf *b, const netc_score *s);
+/* "test loss 0.0312 accuracy 98.91 % (10000 examples)": what commands print on stdout. */
+void netc_score_result(netc_buf *b, const netc_score *s, const char *split);
+
+/* Scores a split with the function "eval". Weights and shared states are read, never changed; lane
+ * states begin at their first values. */
+typedef struct {
+    netc_engine *engine;
+    netc_call    call;
+    netc_feed    feed;
+    netc_blocks  scratch;       /* only its states are used */
+    netc_score   score;         /* of the last pass */
+} netc_evaluator;
+
+int  netc_evaluator_new(netc_evaluator *v, netc_engine *e, const netc_split *s);
+void netc_evaluator_free(netc_evaluator *v);            /* {0} is allowed */
+/* False if a signal came in between. */
+bool netc_evaluate(netc_evaluator *v, const netc_blocks *b, const netc_time *t, uint64_t seed);
+
+/* Lane states to their first values; `state` of `from` to `to` for the shared ones. */
+void netc_states_reset_lanes(const netc_model *m, float *state);
+void netc_states_copy_shared(const netc_model *m, float *to, const float *from);
+
+#endif
