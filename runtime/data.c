@@ -6,8 +6,7 @@
 
 #include "runtime/philox.h"
 
-void netc_data_free(netc_data *d)
-{
+void netc_data_free(netc_data *d) {
     for (int i = 0; i < d->nsplit; i++) {
         free(d->split[i].map);
         free(d->split[i].variant);
@@ -23,16 +22,14 @@ void netc_data_free(netc_data *d)
     *d = (netc_data){0};
 }
 
-netc_split *netc_data_split(const netc_data *d, const char *name)
-{
+netc_split *netc_data_split(const netc_data *d, const char *name) {
     for (int i = 0; i < d->nsplit; i++) {
         if (!strcmp(d->split[i].name, name)) return &d->split[i];
     }
     return NULL;
 }
 
-uint64_t netc_data_fingerprint(const netc_data *d)
-{
+uint64_t netc_data_fingerprint(const netc_data *d) {
     uint64_t h = 0;
     for (const netc_source *s = d->sources; s; s = s->next) {
         for (int i = 0; i < s->ncolumn; i++) {
@@ -54,13 +51,11 @@ uint64_t netc_data_fingerprint(const netc_data *d)
 
 /* ---- batches -------------------------------------------------------------------------------------- */
 
-static int64_t dataset_index(const netc_split *s, int64_t position)
-{
+static int64_t dataset_index(const netc_split *s, int64_t position) {
     return s->map ? s->map[position] : s->first + position;
 }
 
-static void copy_row(const netc_column *c, int64_t row, char *to)
-{
+static void copy_row(const netc_column *c, int64_t row, char *to) {
     const netc_port *p = c->port;
     const uint8_t *u8 = (const uint8_t *)c->data + row * p->count;
     float *f = (float *)to;
@@ -73,16 +68,14 @@ static void copy_row(const netc_column *c, int64_t row, char *to)
     }
 }
 
-void netc_batch_gather(const netc_split *s, const int64_t *position, int64_t n, int field, void *dst)
-{
+void netc_batch_gather(const netc_split *s, const int64_t *position, int64_t n, int field, void *dst) {
     const netc_column *c = &s->source->column[field];
     for (int64_t i = 0; i < n; i++) {
         copy_row(c, dataset_index(s, position[i]) / s->variants, (char *)dst + (size_t)i * c->port->row_bytes);
     }
 }
 
-void netc_batch_variant(const netc_split *s, const int64_t *position, int64_t n, int arg, int32_t *dst)
-{
+void netc_batch_variant(const netc_split *s, const int64_t *position, int64_t n, int arg, int32_t *dst) {
     for (int64_t i = 0; i < n; i++) {
         dst[i] = s->variant[dataset_index(s, position[i]) % s->variants * s->nargs + arg];
     }
@@ -91,8 +84,7 @@ void netc_batch_variant(const netc_split *s, const int64_t *position, int64_t n,
 /* ---- random orders -------------------------------------------------------------------------------- */
 
 /* The k-th number below `limit`: half of Philox block k/2, scaled (its bias is below limit / 2^64). */
-static int64_t random_below(uint64_t seed, uint64_t epoch, uint64_t k, int64_t limit)
-{
+static int64_t random_below(uint64_t seed, uint64_t epoch, uint64_t k, int64_t limit) {
     uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, out[4];
     uint32_t counter[4] = {(uint32_t)(k / 2), (uint32_t)epoch, (uint32_t)(epoch >> 32), 0x6f726465};
     netc_philox(counter, key, out);
@@ -102,8 +94,7 @@ static int64_t random_below(uint64_t seed, uint64_t epoch, uint64_t k, int64_t l
 }
 
 /* Fisher and Yates. */
-void netc_permutation(uint64_t seed, uint64_t epoch, int64_t n, int64_t *out)
-{
+void netc_permutation(uint64_t seed, uint64_t epoch, int64_t n, int64_t *out) {
     for (int64_t i = 0; i < n; i++) out[i] = i;
     for (int64_t i = n - 1; i > 0; i--) {
         int64_t j = random_below(seed, epoch, (uint64_t)i, i + 1), kept = out[i];

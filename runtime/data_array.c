@@ -8,8 +8,7 @@
 /* ---- rows of a port ------------------------------------------------------------------------------- */
 
 /* Equal shapes, axes of size 1 apart. */
-static bool same_shape(int arank, const int64_t *a, int brank, const int64_t *b)
-{
+static bool same_shape(int arank, const int64_t *a, int brank, const int64_t *b) {
     int i = 0, k = 0;
     for (;;) {
         while (i < arank && a[i] == 1) i++;
@@ -19,8 +18,7 @@ static bool same_shape(int arank, const int64_t *a, int brank, const int64_t *b)
     }
 }
 
-static int check_shape(const netc_port *p, const netc_tensor *t, const char *what, bool flat)
-{
+static int check_shape(const netc_port *p, const netc_tensor *t, const char *what, bool flat) {
     char have[NETC_SHAPE_TEXT], want[NETC_SHAPE_TEXT];
     netc_shape_text(p->rank, p->shape, want);
     if (!t->rank) return netc_error(NETC_EXIT_DATA, "%s: one number, but %s needs rows of %s", what, p->name, want);
@@ -30,27 +28,23 @@ static int check_shape(const netc_port *p, const netc_tensor *t, const char *wha
                       netc_shape_text(t->rank - 1, t->shape + 1, have), p->name, want);
 }
 
-static bool is_integer(netc_dtype d)
-{
+static bool is_integer(netc_dtype d) {
     return d != NETC_F32 && d != NETC_F64 && d != NETC_F16 && d != NETC_BF16;
 }
 
-int data_check_element(const netc_port *p, int64_t value, const char *where)
-{
+int data_check_element(const netc_port *p, int64_t value, const char *where) {
     if (!p->dim || (value >= 0 && value < p->size)) return NETC_EXIT_OK;
     return netc_error(NETC_EXIT_DATA, "%s: %s is %lld, but %s has %lld values, 0 to %lld", where, p->name,
                       (long long)value, p->dim, (long long)p->size, (long long)p->size - 1);
 }
 
-static int bad_row(const netc_port *p, const char *what, int64_t element, double value, const char *why)
-{
+static int bad_row(const netc_port *p, const char *what, int64_t element, double value, const char *why) {
     return netc_error(NETC_EXIT_DATA, "%s: row %lld (the first is 0): %s is %g: %s", what,
                       (long long)(element / p->count), p->name, value, why);
 }
 
 /* Integers of any type to i32 or u8. */
-static int convert_integers(const netc_port *p, const netc_tensor *t, const char *what, void *to)
-{
+static int convert_integers(const netc_port *p, const netc_tensor *t, const char *what, void *to) {
     double low = p->dtype == NETC_U8 ? 0 : INT32_MIN, high = p->dtype == NETC_U8 ? 255 : INT32_MAX;
     int64_t n = netc_tensor_count(t);
     for (int64_t i = 0; i < n; i++) {
@@ -66,8 +60,7 @@ static int convert_integers(const netc_port *p, const netc_tensor *t, const char
     return NETC_EXIT_OK;
 }
 
-static int convert(const netc_port *p, const netc_tensor *t, const char *what, void *to)
-{
+static int convert(const netc_port *p, const netc_tensor *t, const char *what, void *to) {
     if (p->dtype != NETC_F32) return convert_integers(p, t, what, to);
     bool rounded;
     netc_tensor_to_f32(t, to, &rounded);
@@ -76,8 +69,7 @@ static int convert(const netc_port *p, const netc_tensor *t, const char *what, v
 }
 
 int netc_rows_from_tensor(const netc_port *p, netc_tensor *t, const char *what, bool keep_u8, bool flat,
-                          netc_dtype *dtype, void **data)
-{
+                          netc_dtype *dtype, void **data) {
     int code = check_shape(p, t, what, flat);
     if (code) return code;
     if (p->dtype != NETC_F32 && !is_integer(t->dtype)) {
@@ -100,8 +92,7 @@ int netc_rows_from_tensor(const netc_port *p, netc_tensor *t, const char *what, 
 
 /* ---- columns of a source -------------------------------------------------------------------------- */
 
-int data_set_rows(data_load *l, int64_t rows, const char *path)
-{
+int data_set_rows(data_load *l, int64_t rows, const char *path) {
     if (!rows) return netc_error(NETC_EXIT_DATA, "%s: empty: it has no rows", path);
     if (l->s->rows < 0) l->s->rows = rows;
     if (l->s->rows == rows) return NETC_EXIT_OK;
@@ -109,8 +100,7 @@ int data_set_rows(data_load *l, int64_t rows, const char *path)
                       (long long)l->s->rows);
 }
 
-static int check_finite(const netc_column *c, int64_t n, const char *path)
-{
+static int check_finite(const netc_column *c, int64_t n, const char *path) {
     const float *v = c->data;
     for (int64_t i = 0; c->dtype == NETC_F32 && i < n; i++) {
         if (!isfinite(v[i])) return bad_row(c->port, path, i, v[i], "not a finite number");
@@ -118,8 +108,7 @@ static int check_finite(const netc_column *c, int64_t n, const char *path)
     return NETC_EXIT_OK;
 }
 
-int data_set_column(data_load *l, int field, netc_tensor *t, const char *path, bool u8_is_image)
-{
+int data_set_column(data_load *l, int field, netc_tensor *t, const char *path, bool u8_is_image) {
     netc_column *c = &l->s->column[field];
     void *data;
     int code = netc_rows_from_tensor(c->port, t, path, true, u8_is_image, &c->dtype, &data);
@@ -130,8 +119,7 @@ int data_set_column(data_load *l, int field, netc_tensor *t, const char *path, b
     return code ? code : check_finite(c, l->s->rows * c->port->count, path);
 }
 
-static int load_files(data_load *l, int (*read)(const char *, netc_tensor *), bool u8_is_image)
-{
+static int load_files(data_load *l, int (*read)(const char *, netc_tensor *), bool u8_is_image) {
     int code = NETC_EXIT_OK;
     if (l->nfile != l->s->ncolumn) {
         return netc_error(NETC_EXIT_DATA, "%s: %d files for the %d fields of data %s", l->kind, l->nfile, l->s->ncolumn,
@@ -150,8 +138,7 @@ int data_load_idx(data_load *l) { return load_files(l, netc_idx_read, true); }
 int data_load_npy(data_load *l) { return load_files(l, netc_npy_read, false); }
 
 /* netc_tensors_check: the fields are there, before any data are read. */
-static int check_fields(void *cx, const char *path, const netc_tensors *s)
-{
+static int check_fields(void *cx, const char *path, const netc_tensors *s) {
     const data_load *l = cx;
     for (int i = 0; i < l->s->ncolumn; i++) {
         const netc_port *p = l->s->column[i].port;
@@ -164,8 +151,7 @@ static int check_fields(void *cx, const char *path, const netc_tensors *s)
 }
 
 /* A tensor of a set as one that owns its data. */
-static int take_tensor(netc_tensors *s, netc_tensor *from, const char *path, netc_tensor *t)
-{
+static int take_tensor(netc_tensors *s, netc_tensor *from, const char *path, netc_tensor *t) {
     *t = *from;
     t->name = NULL;
     if (s->owns_data) {
@@ -177,8 +163,7 @@ static int take_tensor(netc_tensors *s, netc_tensor *from, const char *path, net
     return code;
 }
 
-int data_load_named(data_load *l)
-{
+int data_load_named(data_load *l) {
     netc_tensors s;
     if (l->nfile != 1) return netc_error(NETC_EXIT_DATA, "%s: one file is needed, not %d", l->kind, l->nfile);
     int code = netc_tensors_read(l->file[0], check_fields, l, &s);

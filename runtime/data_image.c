@@ -15,27 +15,25 @@ typedef struct {
     int    count;
 } names;
 
-static int by_name(const void *a, const void *b)
-{
+static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void free_names(names *n)
-{
+static void free_names(names *n) {
     for (int i = 0; i < n->count; i++) free(n->name[i]);
     free(n->name);
     *n = (names){0};
 }
 
-static void add_name(names *n, const char *name)
-{
-    if (!(n->count & (n->count - 1))) n->name = netc_resize(n->name, (size_t)(n->count ? 2 * n->count : 1), sizeof *n->name);
+static void add_name(names *n, const char *name) {
+    if (!(n->count & (n->count - 1))) {         /* a power of two: full */
+        n->name = netc_resize(n->name, (size_t)(n->count ? 2 * n->count : 1), sizeof *n->name);
+    }
     n->name[n->count++] = netc_strdup(name);
 }
 
 /* The subfolders, or the pictures, of a folder, sorted; hidden ones are passed over. */
-static int list_folder(const char *path, bool folders, names *n)
-{
+static int list_folder(const char *path, bool folders, names *n) {
     *n = (names){0};
     DIR *d = opendir(path);
     if (!d) return netc_error_errno(NETC_EXIT_IO, "%s: cannot be read as a folder", path);
@@ -57,18 +55,18 @@ typedef struct {
 } image_load;
 
 /* Which field is the picture, which the label. */
-static int assign_fields(image_load *w)
-{
+static int assign_fields(image_load *w) {
     netc_source *s = w->l->s;
     for (int i = 0; i < s->ncolumn; i++) {
         netc_column *c = &s->column[i];
         const netc_port *p = c->port;
-        bool picture = (p->rank == 2 || p->rank == 3) && p->dtype != NETC_I32, label = p->rank == 0 && p->dtype == NETC_I32;
+        bool picture = (p->rank == 2 || p->rank == 3) && p->dtype != NETC_I32;
+        bool label = p->rank == 0 && p->dtype == NETC_I32;
         if (picture && !w->image) w->image = c;
         else if (label && !w->label) w->label = c;
-        else return netc_error(NETC_EXIT_DATA, "images fill a picture [c,h,w] and a label; field %s is neither", p->name);
+        else return netc_error(NETC_EXIT_DATA, "images fill a picture [c,h,w] and a label; %s is neither", p->name);
     }
-    if (!w->image) return netc_error(NETC_EXIT_DATA, "images fill a picture [c,h,w]; data %s has no such field", w->l->m->data_name);
+    if (!w->image) return netc_error(NETC_EXIT_DATA, "images fill a picture [c,h,w]; no field is one");
     const netc_port *p = w->image->port;
     w->want[0] = p->rank == 3 ? p->shape[0] : 1;
     w->want[1] = p->shape[p->rank - 2];
@@ -79,8 +77,7 @@ static int assign_fields(image_load *w)
     return NETC_EXIT_OK;
 }
 
-static int add_image(image_load *w, const char *path, int64_t label)
-{
+static int add_image(image_load *w, const char *path, int64_t label) {
     netc_tensor t;
     int code = netc_image_read(path, w->want, &t);
     if (!code && w->rows == w->room) {
@@ -97,8 +94,7 @@ static int add_image(image_load *w, const char *path, int64_t label)
     return code;
 }
 
-static int add_folder(image_load *w, const char *folder, int64_t label)
-{
+static int add_folder(image_load *w, const char *folder, int64_t label) {
     names files;
     int code = list_folder(folder, false, &files);
     if (!code && !files.count) code = netc_error(NETC_EXIT_DATA, "%s: empty: no .png, .pgm or .ppm in it", folder);
@@ -112,8 +108,7 @@ static int add_folder(image_load *w, const char *folder, int64_t label)
 }
 
 /* The number of class i: its place in the order, or its symbol in a vocabulary. */
-static int class_number(const image_load *w, const netc_vocab *v, const names *classes, int i, int64_t *label)
-{
+static int class_number(const image_load *w, const netc_vocab *v, const names *classes, int i, int64_t *label) {
     const netc_port *p = w->label->port;
     const char *name = classes->name[i];
     *label = v->count ? netc_vocab_find(v, name, strlen(name)) : i;
@@ -121,8 +116,7 @@ static int class_number(const image_load *w, const netc_vocab *v, const names *c
     return netc_error(NETC_EXIT_DATA, "%s/%s: the folder's name is no symbol of dim %s", w->l->file[0], name, p->dim);
 }
 
-static int add_classes(image_load *w, const names *classes)
-{
+static int add_classes(image_load *w, const names *classes) {
     const netc_port *p = w->label->port;
     const char *root = w->l->file[0];
     netc_vocab v = {0};
@@ -142,8 +136,7 @@ static int add_classes(image_load *w, const names *classes)
     return code;
 }
 
-int data_load_images(data_load *l)
-{
+int data_load_images(data_load *l) {
     image_load w = {.l = l};
     names classes = {0};
     if (l->nfile != 1) return netc_error(NETC_EXIT_DATA, "images: one folder is needed, not %d", l->nfile);

@@ -11,8 +11,7 @@ typedef struct {
     netc_data        *d;
 } planner;
 
-static int broken(const char *what)
-{
+static int broken(const char *what) {
     return netc_error(NETC_EXIT_INTERNAL, "the description of the data is broken: %s", what);
 }
 
@@ -22,13 +21,12 @@ static const struct {
     const char *kind;
     int       (*load)(data_load *l);
 } KINDS[] = {
-    {"idx", data_load_idx},            {"npy", data_load_npy},   {"npz", data_load_named}, {"safetensors", data_load_named},
-    {"csv", data_load_table},          {"tsv", data_load_table}, {"images", data_load_images},
+    {"idx", data_load_idx},   {"npy", data_load_npy},   {"npz", data_load_named},   {"safetensors", data_load_named},
+    {"csv", data_load_table}, {"tsv", data_load_table}, {"images", data_load_images},
 };
 enum { NKINDS = sizeof KINDS / sizeof *KINDS };
 
-static bool same_source(const netc_json *a, const netc_json *b)
-{
+static bool same_source(const netc_json *a, const netc_json *b) {
     static const char *const KEYS[] = {"kind", "files", "args"};
     for (int i = 0; i < 3; i++) {
         if (!netc_json_equal(netc_json_get(a, KEYS[i]), netc_json_get(b, KEYS[i]))) return false;
@@ -36,8 +34,7 @@ static bool same_source(const netc_json *a, const netc_json *b)
     return true;
 }
 
-static netc_source *new_source(const planner *p, const netc_json *e)
-{
+static netc_source *new_source(const planner *p, const netc_json *e) {
     netc_source *s = netc_alloc(sizeof *s);
     s->plan = e;
     s->rows = -1;
@@ -49,8 +46,7 @@ static netc_source *new_source(const planner *p, const netc_json *e)
     return s;
 }
 
-static int load_source(planner *p, const netc_json *e, netc_source *s)
-{
+static int load_source(planner *p, const netc_json *e, netc_source *s) {
     const netc_json *files = netc_json_get(e, "files");
     data_load l = {.m = p->m, .dir = p->dir, .kind = netc_json_string(netc_json_get(e, "kind"), ""), .s = s};
     int code = NETC_EXIT_OK, k = 0;
@@ -67,8 +63,7 @@ static int load_source(planner *p, const netc_json *e, netc_source *s)
     return code;
 }
 
-static int make_source(planner *p, const netc_json *e, netc_split *v)
-{
+static int make_source(planner *p, const netc_json *e, netc_split *v) {
     netc_source *s = p->d->sources;
     while (s && !same_source(s->plan, e)) s = s->next;
     if (!s) {
@@ -85,9 +80,10 @@ static int make_source(planner *p, const netc_json *e, netc_split *v)
 
 /* ---- views ---------------------------------------------------------------------------------------- */
 
-static int keep_range(netc_split *v, int64_t from, int64_t to)
-{
-    if (from >= to) return netc_error(NETC_EXIT_DATA, "data: a split is empty: rows %lld to %lld", (long long)from, (long long)to);
+static int keep_range(netc_split *v, int64_t from, int64_t to) {
+    if (from >= to) {
+        return netc_error(NETC_EXIT_DATA, "data: a split is empty: rows %lld to %lld", (long long)from, (long long)to);
+    }
     if (v->map) memmove(v->map, v->map + from, (size_t)(to - from) * sizeof *v->map);
     else v->first += from;
     v->count = to - from;
@@ -95,26 +91,23 @@ static int keep_range(netc_split *v, int64_t from, int64_t to)
 }
 
 /* Fractions cut where they round to, so that [0.0:0.9] and [0.9:1.0] meet. */
-static int64_t cut_at(double fraction, int64_t count)
-{
+static int64_t cut_at(double fraction, int64_t count) {
     double at = floor(fraction * (double)count + 0.5);
     return at < 0 ? 0 : at > (double)count ? count : (int64_t)at;
 }
 
-static int slice(const netc_json *e, netc_split *v)
-{
+static int slice(const netc_json *e, netc_split *v) {
     const netc_json *lo = netc_json_get(e, "lo"), *hi = netc_json_get(e, "hi");
     if (netc_json_bool(netc_json_get(e, "fraction"), false)) {
         return keep_range(v, cut_at(netc_json_number(lo, 0), v->count), cut_at(netc_json_number(hi, 1), v->count));
     }
     int64_t from = netc_json_int(lo, 0), to = netc_json_int(hi, v->count);
     if (from >= 0 && to <= v->count) return keep_range(v, from, to);
-    return netc_error(NETC_EXIT_DATA, "data: rows %lld to %lld are taken, there are %lld", (long long)from, (long long)to,
-                      (long long)v->count);
+    return netc_error(NETC_EXIT_DATA, "data: rows %lld to %lld are taken, there are %lld", (long long)from,
+                      (long long)to, (long long)v->count);
 }
 
-static int split(const netc_json *e, netc_split *v)
-{
+static int split(const netc_json *e, netc_split *v) {
     const netc_json *parts = netc_json_get(e, "parts");
     int64_t part = netc_json_int(netc_json_get(e, "part"), -1);
     double before = 0;
@@ -125,8 +118,7 @@ static int split(const netc_json *e, netc_split *v)
 }
 
 /* Gives v a list of its own, in random order. */
-static int shuffle(const netc_json *e, netc_split *v)
-{
+static int shuffle(const netc_json *e, netc_split *v) {
     int64_t *order = netc_array((size_t)v->count, sizeof *order);
     /* Epochs of training count from 0: the last number gives an order that none of them has. */
     netc_permutation((uint64_t)netc_json_int(netc_json_get(e, "seed"), 0), UINT64_MAX, v->count, order);
@@ -137,34 +129,34 @@ static int shuffle(const netc_json *e, netc_split *v)
     return NETC_EXIT_OK;
 }
 
-static int read_variants(const netc_json *list, netc_split *v)
-{
+static int read_variants(const netc_json *list, netc_split *v) {
     v->variants = netc_json_is(list, NETC_JSON_ARRAY) ? (int64_t)list->count : 0;
     v->nargs = netc_json_first(list) ? (int)netc_json_first(list)->count : 0;
     if (!v->variants || !v->nargs) return broken("expand has no variants");
     v->variant = netc_array((size_t)v->variants * (size_t)v->nargs, sizeof *v->variant);
     int32_t *to = v->variant;
     for (const netc_json *e = netc_json_first(list); e; e = e->next) {
-        if (!netc_json_is(e, NETC_JSON_ARRAY) || (int)e->count != v->nargs) return broken("variants of different lengths");
+        if (!netc_json_is(e, NETC_JSON_ARRAY) || (int)e->count != v->nargs) return broken("variants of two lengths");
         for (const netc_json *k = netc_json_first(e); k; k = k->next) *to++ = (int32_t)netc_json_int(k, 0);
     }
     return NETC_EXIT_OK;
 }
 
 /* Position p becomes the positions p * variants .. p * variants + variants - 1. */
-static int expand(const planner *p, const netc_json *e, netc_split *v)
-{
+static int expand(const planner *p, const netc_json *e, netc_split *v) {
     const char *field = netc_json_string(netc_json_get(e, "field"), "");
-    if (v->function) return netc_error(NETC_EXIT_MODEL, "data: what is expanded cannot be expanded again; list all variants in one expand");
+    if (v->function) {
+        return netc_error(NETC_EXIT_MODEL, "data: expand of what is expanded already; list all variants at once");
+    }
     v->field = 0;
     while (v->field < p->m->nfield && strcmp(p->m->field[v->field].name, field)) v->field++;
     v->function = netc_json_string(netc_json_get(e, "function"), "");
-    if (v->field == p->m->nfield || !netc_model_func(p->m, v->function)) return broken("expand of an unknown field or function");
+    if (v->field == p->m->nfield || !netc_model_func(p->m, v->function)) return broken("expand of what is unknown");
     int code = read_variants(netc_json_get(e, "variants"), v);
     if (code) return code;
     if (v->map) {
-        int64_t *map = netc_array((size_t)(v->count * v->variants), sizeof *map);
-        for (int64_t i = 0; i < v->count * v->variants; i++) map[i] = v->map[i / v->variants] * v->variants + i % v->variants;
+        int64_t n = v->variants, *map = netc_array((size_t)(v->count * n), sizeof *map);
+        for (int64_t i = 0; i < v->count * n; i++) map[i] = v->map[i / n] * n + i % n;
         free(v->map);
         v->map = map;
     }
@@ -174,11 +166,10 @@ static int expand(const planner *p, const netc_json *e, netc_split *v)
 }
 
 /* On a failure the caller frees *v. */
-static int make_view(planner *p, const netc_json *e, netc_split *v)
-{
+static int make_view(planner *p, const netc_json *e, netc_split *v) {
     const char *op = netc_json_string(netc_json_get(e, "op"), "");
     if (!strcmp(op, "source")) return make_source(p, e, v);
-    if (!strcmp(op, "stream")) return netc_error(NETC_EXIT_MODEL, "data: stream is not compiled yet by this version of netc");
+    if (!strcmp(op, "stream")) return netc_error(NETC_EXIT_MODEL, "data: stream is not compiled yet");
     if (!netc_json_get(e, "of")) return broken("an operation without an operand");
     int code = make_view(p, netc_json_get(e, "of"), v);
     if (code) return code;
@@ -189,8 +180,7 @@ static int make_view(planner *p, const netc_json *e, netc_split *v)
     return broken("an unknown operation");
 }
 
-static bool is_wanted(const char *name, const char *const *names)
-{
+static bool is_wanted(const char *name, const char *const *names) {
     if (!names) return true;
     for (; *names; names++) {
         if (!strcmp(*names, name)) return true;
@@ -198,8 +188,7 @@ static bool is_wanted(const char *name, const char *const *names)
     return false;
 }
 
-int netc_data_load(const netc_model *m, const char *dir, const char *const *names, netc_data *d)
-{
+int netc_data_load(const netc_model *m, const char *dir, const char *const *names, netc_data *d) {
     *d = (netc_data){0};
     if (!m->data_name) return netc_error(NETC_EXIT_MODEL, "the program has no data block");
     planner p = {m, dir, d};
@@ -215,8 +204,7 @@ int netc_data_load(const netc_model *m, const char *dir, const char *const *name
     return code;
 }
 
-int data_vocab(const data_load *l, const netc_port *p, netc_vocab *v)
-{
+int data_vocab(const data_load *l, const netc_port *p, netc_vocab *v) {
     *v = (netc_vocab){0};
     netc_dim *dim = p->dim ? netc_model_dim(l->m, p->dim) : NULL;
     if (!dim || !dim->vocab) return NETC_EXIT_OK;
@@ -238,8 +226,8 @@ int data_vocab(const data_load *l, const netc_port *p, netc_vocab *v)
         free(path);
     }
     if (!code && v->count != p->size) {
-        code = netc_error(NETC_EXIT_DATA, "dim %s was compiled with %lld symbols, its file has %lld now; compile it again",
-                          p->dim, (long long)p->size, (long long)v->count);
+        code = netc_error(NETC_EXIT_DATA, "dim %s was compiled with %lld symbols, its file has %lld now; compile it "
+                          "again", p->dim, (long long)p->size, (long long)v->count);
         netc_vocab_free(v);
     }
     return code;

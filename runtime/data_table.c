@@ -29,8 +29,7 @@ typedef struct {
 static bool may_be_image(const netc_port *p) { return p->rank == 3 && p->dtype != NETC_I32; }
 
 /* Columns that all fields need, pictures as paths or as numbers. */
-static int64_t count_columns(const table_load *t, bool paths)
-{
+static int64_t count_columns(const table_load *t, bool paths) {
     int64_t n = 0;
     for (int i = 0; i < t->l->s->ncolumn; i++) {
         const netc_port *p = t->field[i].c->port;
@@ -39,13 +38,13 @@ static int64_t count_columns(const table_load *t, bool paths)
     return n;
 }
 
-static int plan_columns(table_load *t, const netc_record *r)
-{
+static int plan_columns(table_load *t, const netc_record *r) {
     int64_t as_paths = count_columns(t, true), as_numbers = count_columns(t, false);
     bool paths = r->count == as_paths;
     if (!paths && r->count != as_numbers) {
-        return netc_error(NETC_EXIT_DATA, "%s:%d: has %d columns, the fields of data %s take %lld", t->path, r->cell[0].line,
-                          r->count, t->l->m->data_name, (long long)(as_paths < as_numbers ? as_paths : as_numbers));
+        int64_t wanted = as_paths < as_numbers ? as_paths : as_numbers;
+        return netc_error(NETC_EXIT_DATA, "%s:%d: has %d columns, the fields of data %s take %lld", t->path,
+                          r->cell[0].line, r->count, t->l->m->data_name, (long long)wanted);
     }
     t->columns = r->count;
     for (int i = 0; i < t->l->s->ncolumn; i++) {
@@ -59,8 +58,7 @@ static int plan_columns(table_load *t, const netc_record *r)
     return NETC_EXIT_OK;
 }
 
-static void grow(table_load *t)
-{
+static void grow(table_load *t) {
     if (t->rows < t->room) return;
     t->room = t->room ? 2 * t->room : 64;
     for (int i = 0; i < t->l->s->ncolumn; i++) {
@@ -71,15 +69,13 @@ static void grow(table_load *t)
 
 /* ---- cells ---------------------------------------------------------------------------------------- */
 
-static int bad_cell(const table_load *t, const netc_cell *c, const char *fmt, const char *a, const char *b)
-{
+static int bad_cell(const table_load *t, const netc_cell *c, const char *fmt, const char *a, const char *b) {
     char what[256];
     snprintf(what, sizeof what, fmt, a, b);
     return netc_error(NETC_EXIT_DATA, "%s:%d:%d: %s", t->path, c->line, c->column, what);
 }
 
-static int read_number(const table_load *t, const table_field *f, const netc_cell *c, double *v)
-{
+static int read_number(const table_load *t, const table_field *f, const netc_cell *c, double *v) {
     const char *name = f->c->port->name;
     if (!c->size) return bad_cell(t, c, "an empty cell, %s%s needs a number", name, "");
     if (!netc_cell_number(c, v)) {
@@ -89,8 +85,7 @@ static int read_number(const table_load *t, const table_field *f, const netc_cel
     return isfinite(*v) ? NETC_EXIT_OK : bad_cell(t, c, "'%.60s' is not a finite number (%s)", c->text, name);
 }
 
-static int read_integer(const table_load *t, const table_field *f, const netc_cell *c, double v, int64_t *to)
-{
+static int read_integer(const table_load *t, const table_field *f, const netc_cell *c, double v, int64_t *to) {
     const netc_port *p = f->c->port;
     char where[512];
     if (v != floor(v) || fabs(v) > INT32_MAX || (p->dtype == NETC_U8 && (v < 0 || v > 255))) {
@@ -102,11 +97,10 @@ static int read_integer(const table_load *t, const table_field *f, const netc_ce
 }
 
 /* Cell number k of a field of this row. */
-static int read_cell(const table_load *t, const table_field *f, const netc_cell *c, int64_t at)
-{
+static int read_cell(const table_load *t, const table_field *f, const netc_cell *c, int64_t at) {
     const netc_port *p = f->c->port;
     double v;
-    int64_t integer;
+    int64_t integer = 0;
     if (f->vocab.count) {
         integer = netc_vocab_find(&f->vocab, c->text, c->size);
         if (integer < 0) return bad_cell(t, c, "'%.60s' is no symbol of dim %s", c->text, p->dim);
@@ -115,7 +109,8 @@ static int read_cell(const table_load *t, const table_field *f, const netc_cell 
         if (code) return code;
         if (p->dtype == NETC_F32) {
             ((float *)f->c->data)[at] = (float)v;
-            return isfinite((float)v) ? NETC_EXIT_OK : bad_cell(t, c, "'%.60s' is too large for f32 (%s)", c->text, p->name);
+            if (isfinite((float)v)) return NETC_EXIT_OK;
+            return bad_cell(t, c, "'%.60s' is too large for f32 (%s)", c->text, p->name);
         }
         code = read_integer(t, f, c, v, &integer);
         if (code) return code;
@@ -125,8 +120,7 @@ static int read_cell(const table_load *t, const table_field *f, const netc_cell 
     return NETC_EXIT_OK;
 }
 
-static int read_image(const table_load *t, const table_field *f, const netc_cell *c)
-{
+static int read_image(const table_load *t, const table_field *f, const netc_cell *c) {
     netc_tensor image;
     char *path = netc_data_path(t->folder, c->text);
     if (!path) return NETC_EXIT_IO;
@@ -137,8 +131,7 @@ static int read_image(const table_load *t, const table_field *f, const netc_cell
     return code;
 }
 
-static int read_row(table_load *t, const netc_record *r)
-{
+static int read_row(table_load *t, const netc_record *r) {
     if (r->count != t->columns) {
         return netc_error(NETC_EXIT_DATA, "%s:%d: has %d columns, the lines before have %d", t->path, r->cell[0].line,
                           r->count, t->columns);
@@ -149,7 +142,9 @@ static int read_row(table_load *t, const netc_record *r)
     for (int i = 0; i < t->l->s->ncolumn && !code; i++) {
         const table_field *f = &t->field[i];
         if (f->image) code = read_image(t, f, c);
-        for (int k = 0; !f->image && k < f->columns && !code; k++) code = read_cell(t, f, &c[k], t->rows * f->columns + k);
+        for (int k = 0; !f->image && k < f->columns && !code; k++) {
+            code = read_cell(t, f, &c[k], t->rows * f->columns + k);
+        }
         c += f->columns;
     }
     t->rows++;
@@ -158,8 +153,7 @@ static int read_row(table_load *t, const netc_record *r)
 
 /* ---- the file ------------------------------------------------------------------------------------- */
 
-static int read_table(table_load *t)
-{
+static int read_table(table_load *t) {
     netc_table table;
     const netc_record *r;
     int code = netc_table_open(&table, t->path, !strcmp(t->l->kind, "tsv"));
@@ -171,8 +165,7 @@ static int read_table(table_load *t)
     return code ? code : data_set_rows(t->l, t->rows, t->path);
 }
 
-int data_load_table(data_load *l)
-{
+int data_load_table(data_load *l) {
     if (l->nfile != 1) return netc_error(NETC_EXIT_DATA, "%s: one file is needed, not %d", l->kind, l->nfile);
     table_load t = {.l = l, .path = l->file[0], .folder = netc_folder_of(l->file[0])};
     t.field = netc_array((size_t)l->s->ncolumn, sizeof *t.field);

@@ -22,8 +22,7 @@ typedef struct {
     bool        packed;
 } source;
 
-static int read_failed(const source *s, const char *what)
-{
+static int read_failed(const source *s, const char *what) {
     int number;
     const char *why = gzerror(s->gz, &number);
     if (number == Z_ERRNO) return netc_error_errno(NETC_EXIT_IO, "%s: cannot be read", s->path);
@@ -33,8 +32,7 @@ static int read_failed(const source *s, const char *what)
 }
 
 /* All n bytes, or a message. */
-static int read_bytes(source *s, void *to, uint64_t n, const char *what)
-{
+static int read_bytes(source *s, void *to, uint64_t n, const char *what) {
     for (char *p = to; n;) {
         unsigned part = n < (1u << 30) ? (unsigned)n : (1u << 30);
         int got = gzread(s->gz, p, part);
@@ -45,8 +43,7 @@ static int read_bytes(source *s, void *to, uint64_t n, const char *what)
     return NETC_EXIT_OK;
 }
 
-static int read_header(source *s, netc_tensor *t)
-{
+static int read_header(source *s, netc_tensor *t) {
     unsigned char head[4], axis[4];
     int code = read_bytes(s, head, 4, "header");
     if (code) return code;
@@ -65,12 +62,11 @@ static int read_header(source *s, netc_tensor *t)
 }
 
 /* What the header promises must be possible for a file of this size. */
-static int check_size(const source *s, const netc_tensor *t)
-{
+static int check_size(const source *s, const netc_tensor *t) {
     uint64_t bytes, header = 4 + 4 * (uint64_t)t->rank;
     char shape[NETC_SHAPE_TEXT];
     netc_shape_text(t->rank, t->shape, shape);
-    if (!netc_tensor_size(t, &bytes)) return netc_error(NETC_EXIT_DATA, "%s: its shape %s is too large", s->path, shape);
+    if (!netc_tensor_size(t, &bytes)) return netc_error(NETC_EXIT_DATA, "%s: %s is too large", s->path, shape);
     bool good = s->packed ? bytes / 1032 <= s->size : bytes + header == s->size;
     if (good) return NETC_EXIT_OK;
     return netc_error(NETC_EXIT_DATA, "%s: %s: %s of %s needs %llu bytes, the file has %llu", s->path,
@@ -79,8 +75,7 @@ static int check_size(const source *s, const netc_tensor *t)
                       (unsigned long long)s->size);
 }
 
-static void swap_bytes(netc_tensor *t)
-{
+static void swap_bytes(netc_tensor *t) {
     int size = netc_dtype_size(t->dtype);
     unsigned char *p = t->data;
     for (size_t i = 0; size > 1 && i < t->bytes; i += (size_t)size) {
@@ -92,24 +87,28 @@ static void swap_bytes(netc_tensor *t)
     }
 }
 
-static int read_all(source *s, netc_tensor *t)
-{
+/* Nothing may follow. Reading on also makes zlib compare the sum at the end of gzip data. */
+static int check_end(source *s) {
+    char more;
+    int got = gzread(s->gz, &more, 1), number;
+    gzerror(s->gz, &number);
+    if (got > 0) return netc_error(NETC_EXIT_DATA, "%s: not a valid IDX file: more data than it says", s->path);
+    return got < 0 || number == Z_BUF_ERROR ? read_failed(s, "data") : NETC_EXIT_OK;
+}
+
+static int read_all(source *s, netc_tensor *t) {
     int code = read_header(s, t);
     s->packed = !gzdirect(s->gz);
     if (!code) code = check_size(s, t);
     if (!code) code = netc_tensor_alloc(t, s->path);
     if (!code) code = read_bytes(s, t->data, t->bytes, "data");
-    char more;
-    int rest = code ? 0 : gzread(s->gz, &more, 1);      /* reads the sum at the end of gzip data, too */
-    if (rest < 0) code = read_failed(s, "data");
-    if (rest > 0) code = netc_error(NETC_EXIT_DATA, "%s: not a valid IDX file: more data than its header says", s->path);
+    if (!code) code = check_end(s);
     if (!code) swap_bytes(t);
     return code;
 }
 
 /* `path`, or `path`.gz if only that exists. */
-static char *existing(const char *path)
-{
+static char *existing(const char *path) {
     struct stat st;
     char *packed = netc_format("%s.gz", path);
     if (stat(path, &st) && errno == ENOENT && !stat(packed, &st)) return packed;
@@ -117,8 +116,7 @@ static char *existing(const char *path)
     return netc_strdup(path);
 }
 
-int netc_idx_read(const char *path, netc_tensor *t)
-{
+int netc_idx_read(const char *path, netc_tensor *t) {
     int code = NETC_EXIT_OK;
     *t = (netc_tensor){0};
     char *name = existing(path);

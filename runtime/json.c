@@ -1,5 +1,6 @@
 #include "runtime/json.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -31,8 +32,7 @@ typedef struct {
     int            depth;
 } parser;
 
-static bool fail(parser *s, const char *why)
-{
+static bool fail(parser *s, const char *why) {
     if (!s->why) {
         s->why = why;
         s->where = (size_t)(s->p - s->doc->text);
@@ -40,8 +40,7 @@ static bool fail(parser *s, const char *why)
     return false;
 }
 
-static netc_json *new_value(parser *s, netc_json_kind kind)
-{
+static netc_json *new_value(parser *s, netc_json_kind kind) {
     if (++s->values > MAX_VALUES) {
         fail(s, "too many values");
         return NULL;
@@ -58,28 +57,25 @@ static netc_json *new_value(parser *s, netc_json_kind kind)
     return v;
 }
 
-static void skip_blanks(parser *s)
-{
+static void skip_blanks(parser *s) {
     while (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t') s->p++;
 }
 
-static int hex4(parser *s)
-{
+static int hex4(parser *s) {
     int v = 0;
     for (int i = 0; i < 4; i++, s->p++) {
-        char c = *s->p;
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-        if (digit < 0) {
+        static const char DIGITS[] = "0123456789abcdef";
+        const char *digit = *s->p ? strchr(DIGITS, tolower((unsigned char)*s->p)) : NULL;
+        if (!digit) {
             fail(s, "\\u needs four hexadecimal digits");
             return -1;
         }
-        v = v * 16 + digit;
+        v = v * 16 + (int)(digit - DIGITS);
     }
     return v;
 }
 
-static char *put_utf8(char *to, int c)
-{
+static char *put_utf8(char *to, int c) {
     if (c < 0x80) {
         *to++ = (char)c;
     } else if (c < 0x800) {
@@ -99,8 +95,7 @@ static char *put_utf8(char *to, int c)
 }
 
 /* After the backslash. The decoded text is never longer than the escape. */
-static char *parse_escape(parser *s, char *to)
-{
+static char *parse_escape(parser *s, char *to) {
     static const char FROM[] = "\"\\/bfnrt", TO[] = "\"\\/\b\f\n\r\t";
     char c = *s->p;
     const char *at = c ? strchr(FROM, c) : NULL;
@@ -128,8 +123,7 @@ static char *parse_escape(parser *s, char *to)
 }
 
 /* Bytes of the UTF-8 character at p, 0 if it is not one (RFC 3629: no overlong forms, no surrogates). */
-static int utf8_length(const unsigned char *p)
-{
+static int utf8_length(const unsigned char *p) {
     if (p[0] < 0x80) return 1;
     int n = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
     for (int i = 1; i < n; i++) {
@@ -143,8 +137,7 @@ static int utf8_length(const unsigned char *p)
 }
 
 /* At the opening quote. Decodes in place; NULL on an error. */
-static char *parse_string(parser *s, uint32_t *size)
-{
+static char *parse_string(parser *s, uint32_t *size) {
     char *start = ++s->p, *to = start;
     while (*s->p != '"') {
         if (s->p == s->end) {
@@ -174,14 +167,12 @@ static char *parse_string(parser *s, uint32_t *size)
     return start;
 }
 
-static const char *skip_digits(const char *p)
-{
+static const char *skip_digits(const char *p) {
     while (*p >= '0' && *p <= '9') p++;
     return p;
 }
 
-static netc_json *parse_number(parser *s)
-{
+static netc_json *parse_number(parser *s) {
     const char *start = s->p, *p = start + (*s->p == '-'), *digits = p;
     p = skip_digits(p);
     bool good = p > digits && (*digits != '0' || p == digits + 1), whole = true;
@@ -215,13 +206,11 @@ static netc_json *parse_number(parser *s)
 
 static netc_json *parse_value(parser *s);
 
-static int compare_keys(const void *a, const void *b)
-{
+static int compare_keys(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool keys_are_unique(const netc_json *object)
-{
+static bool keys_are_unique(const netc_json *object) {
     if (object->count < 2) return true;
     const char **key = netc_array(object->count, sizeof *key);
     size_t n = 0;
@@ -234,8 +223,7 @@ static bool keys_are_unique(const netc_json *object)
 }
 
 /* One member; at its first character. */
-static netc_json *parse_member(parser *s, bool object)
-{
+static netc_json *parse_member(parser *s, bool object) {
     const char *key = NULL;
     uint32_t size;
     if (object) {
@@ -257,8 +245,7 @@ static netc_json *parse_member(parser *s, bool object)
     return v;
 }
 
-static netc_json *parse_members(parser *s, bool object)
-{
+static netc_json *parse_members(parser *s, bool object) {
     char close = object ? '}' : ']';
     netc_json *v = new_value(s, object ? NETC_JSON_OBJECT : NETC_JSON_ARRAY);
     if (!v) return NULL;
@@ -289,8 +276,7 @@ static netc_json *parse_members(parser *s, bool object)
     return v;
 }
 
-static netc_json *parse_word(parser *s)
-{
+static netc_json *parse_word(parser *s) {
     static const struct { const char *text; netc_json_kind kind; bool truth; } WORDS[] = {
         {"true", NETC_JSON_BOOL, true}, {"false", NETC_JSON_BOOL, false}, {"null", NETC_JSON_NULL, false}};
     for (int i = 0; i < 3; i++) {
@@ -305,8 +291,7 @@ static netc_json *parse_word(parser *s)
     return NULL;
 }
 
-static netc_json *parse_value(parser *s)
-{
+static netc_json *parse_value(parser *s) {
     skip_blanks(s);
     char c = *s->p;
     if (c == '{' || c == '[') {
@@ -331,8 +316,7 @@ static netc_json *parse_value(parser *s)
     return c == '-' || (c >= '0' && c <= '9') ? parse_number(s) : parse_word(s);
 }
 
-netc_json_doc *netc_json_parse(const char *text, size_t size, const char **why, size_t *where)
-{
+netc_json_doc *netc_json_parse(const char *text, size_t size, const char **why, size_t *where) {
     netc_json_doc *doc = netc_alloc(sizeof *doc);
     doc->text = netc_alloc(size + 1);
     memcpy(doc->text, text, size);
@@ -352,8 +336,7 @@ netc_json_doc *netc_json_parse(const char *text, size_t size, const char **why, 
 
 const netc_json *netc_json_root(const netc_json_doc *doc) { return doc->root; }
 
-void netc_json_free(netc_json_doc *doc)
-{
+void netc_json_free(netc_json_doc *doc) {
     if (!doc) return;
     for (chunk *c = doc->chunks; c;) {
         chunk *before = c->before;
@@ -368,13 +351,11 @@ void netc_json_free(netc_json_doc *doc)
 
 bool netc_json_is(const netc_json *v, netc_json_kind kind) { return v && v->kind == kind; }
 
-const netc_json *netc_json_first(const netc_json *v)
-{
+const netc_json *netc_json_first(const netc_json *v) {
     return netc_json_is(v, NETC_JSON_ARRAY) || netc_json_is(v, NETC_JSON_OBJECT) ? v->u.first : NULL;
 }
 
-const netc_json *netc_json_get(const netc_json *v, const char *key)
-{
+const netc_json *netc_json_get(const netc_json *v, const char *key) {
     if (!netc_json_is(v, NETC_JSON_OBJECT)) return NULL;
     for (const netc_json *m = v->u.first; m; m = m->next) {
         if (!strcmp(m->key, key)) return m;
@@ -382,41 +363,34 @@ const netc_json *netc_json_get(const netc_json *v, const char *key)
     return NULL;
 }
 
-const netc_json *netc_json_at(const netc_json *v, uint32_t i)
-{
+const netc_json *netc_json_at(const netc_json *v, uint32_t i) {
     const netc_json *m = netc_json_first(v);
     while (m && i--) m = m->next;
     return m;
 }
 
-const char *netc_json_string(const netc_json *v, const char *otherwise)
-{
+const char *netc_json_string(const netc_json *v, const char *otherwise) {
     return netc_json_is(v, NETC_JSON_STRING) ? v->u.string : otherwise;
 }
 
-double netc_json_number(const netc_json *v, double otherwise)
-{
+double netc_json_number(const netc_json *v, double otherwise) {
     if (!netc_json_is(v, NETC_JSON_NUMBER)) return otherwise;
     return v->truth ? (double)v->u.integer : v->u.number;
 }
 
-int64_t netc_json_int(const netc_json *v, int64_t otherwise)
-{
+int64_t netc_json_int(const netc_json *v, int64_t otherwise) {
     return netc_json_is(v, NETC_JSON_NUMBER) && v->truth ? v->u.integer : otherwise;
 }
 
-bool netc_json_bool(const netc_json *v, bool otherwise)
-{
+bool netc_json_bool(const netc_json *v, bool otherwise) {
     return netc_json_is(v, NETC_JSON_BOOL) ? v->truth : otherwise;
 }
 
-static bool equal_keys(const netc_json *a, const netc_json *b)
-{
+static bool equal_keys(const netc_json *a, const netc_json *b) {
     return !a->key == !b->key && (!a->key || !strcmp(a->key, b->key));
 }
 
-bool netc_json_equal(const netc_json *a, const netc_json *b)
-{
+bool netc_json_equal(const netc_json *a, const netc_json *b) {
     if (!a || !b) return a == b;
     if (a->kind != b->kind || a->truth != b->truth || a->count != b->count) return false;
     if (a->kind == NETC_JSON_NUMBER) {
@@ -432,8 +406,7 @@ bool netc_json_equal(const netc_json *a, const netc_json *b)
 
 /* ---- writing -------------------------------------------------------------------------------------- */
 
-void netc_json_put_string(netc_buf *b, const char *s)
-{
+void netc_json_put_string(netc_buf *b, const char *s) {
     netc_buf_text(b, "\"");
     for (const unsigned char *p = (const unsigned char *)s; *p;) {
         int n = utf8_length(p);
@@ -446,8 +419,7 @@ void netc_json_put_string(netc_buf *b, const char *s)
     netc_buf_text(b, "\"");
 }
 
-void netc_json_put_number(netc_buf *b, double v)
-{
+void netc_json_put_number(netc_buf *b, double v) {
     if (!isfinite(v)) {
         netc_buf_text(b, "null");
         return;

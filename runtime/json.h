@@ -5,7 +5,9 @@
 #define NETC_RUNTIME_JSON_H
 #include "runtime/rt_util.h"
 
-typedef enum { NETC_JSON_NULL, NETC_JSON_BOOL, NETC_JSON_NUMBER, NETC_JSON_STRING, NETC_JSON_ARRAY, NETC_JSON_OBJECT } netc_json_kind;
+typedef enum {
+    NETC_JSON_NULL, NETC_JSON_BOOL, NETC_JSON_NUMBER, NETC_JSON_STRING, NETC_JSON_ARRAY, NETC_JSON_OBJECT
+} netc_json_kind;
 
 /* A value. Lives as long as its document. */
 typedef struct netc_json netc_json;

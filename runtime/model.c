@@ -12,35 +12,30 @@ typedef struct {
     bool        broken;
 } parser;
 
-static void fail(parser *p, const char *where, const char *what)
-{
+static void fail(parser *p, const char *where, const char *what) {
     if (!p->broken) netc_error(NETC_EXIT_INTERNAL, "the description of the model is broken: %s: %s", where, what);
     p->broken = true;
 }
 
 /* An array of `size`-byte structs for the members of v, with their number in *n. */
-static void *members(const netc_json *v, int *n, size_t size)
-{
+static void *members(const netc_json *v, int *n, size_t size) {
     *n = netc_json_is(v, NETC_JSON_ARRAY) ? (int)v->count : 0;
     return netc_array((size_t)*n, size);
 }
 
-static const char *text(parser *p, const netc_json *v, const char *key)
-{
+static const char *text(parser *p, const netc_json *v, const char *key) {
     const char *s = netc_json_string(netc_json_get(v, key), NULL);
     if (!s) fail(p, key, "a text is missing");
     return s ? s : "";
 }
 
-static uint64_t bytes(parser *p, const netc_json *v, const char *key)
-{
+static uint64_t bytes(parser *p, const netc_json *v, const char *key) {
     int64_t n = netc_json_int(netc_json_get(v, key), -1);
     if (n < 0) fail(p, key, "a number of bytes is missing");
     return n < 0 ? 0 : (uint64_t)n;
 }
 
-static const char **texts(const netc_json *v, int *n)
-{
+static const char **texts(const netc_json *v, int *n) {
     const char **s = members(v, n, sizeof *s);
     int i = 0;
     for (const netc_json *e = netc_json_first(v); e; e = e->next) s[i++] = netc_json_string(e, "");
@@ -48,8 +43,7 @@ static const char **texts(const netc_json *v, int *n)
 }
 
 /* Fills shape; returns the number of elements. */
-static int64_t shape(parser *p, const netc_json *v, const char *name, int *rank, int64_t *axis)
-{
+static int64_t shape(parser *p, const netc_json *v, const char *name, int *rank, int64_t *axis) {
     const netc_json *list = netc_json_get(v, "shape");
     uint64_t count = 1;
     *rank = 0;
@@ -68,8 +62,7 @@ static int64_t shape(parser *p, const netc_json *v, const char *name, int *rank,
     return (int64_t)count;
 }
 
-static void parse_port(parser *p, const netc_json *v, netc_port *port)
-{
+static void parse_port(parser *p, const netc_json *v, netc_port *port) {
     static const netc_dtype PORT_TYPES[] = {NETC_F32, NETC_I32, NETC_U8};
     const char *dtype = text(p, v, "dtype");
     int k = 0;
@@ -85,8 +78,7 @@ static void parse_port(parser *p, const netc_json *v, netc_port *port)
     if (port->dim && port->size < 1) fail(p, port->name, "the size of its dim is missing");
 }
 
-static netc_port *parse_ports(parser *p, const netc_json *v, int *n)
-{
+static netc_port *parse_ports(parser *p, const netc_json *v, int *n) {
     netc_port *port = members(v, n, sizeof *port);
     int i = 0;
     for (const netc_json *e = netc_json_first(v); e; e = e->next) parse_port(p, e, &port[i++]);
@@ -94,8 +86,7 @@ static netc_port *parse_ports(parser *p, const netc_json *v, int *n)
 }
 
 /* Slots of a block of `size` bytes. */
-static netc_slot *parse_slots(parser *p, const netc_json *v, int *n, uint64_t size)
-{
+static netc_slot *parse_slots(parser *p, const netc_json *v, int *n, uint64_t size) {
     netc_slot *slot = members(v, n, sizeof *slot);
     int i = 0;
     for (const netc_json *e = netc_json_first(v); e; e = e->next, i++) {
@@ -110,13 +101,13 @@ static netc_slot *parse_slots(parser *p, const netc_json *v, int *n, uint64_t si
         if (s->lane) s->count *= p->m->batch;
         if (s->lane && s->rank == NETC_MAX_RANK) fail(p, s->key, "has no room for the axis of the rows");
         uint64_t need = (uint64_t)s->count * sizeof(float);
-        if (s->offset % sizeof(float) || s->offset > size || size - s->offset < need) fail(p, s->key, "lies outside of its block");
+        bool inside = s->offset % sizeof(float) == 0 && s->offset <= size && size - s->offset >= need;
+        if (!inside) fail(p, s->key, "lies outside of its block");
     }
     return slot;
 }
 
-static void parse_funcs(parser *p, const netc_json *v, const netc_function_entry *table)
-{
+static void parse_funcs(parser *p, const netc_json *v, const netc_function_entry *table) {
     netc_model *m = p->m;
     m->func = members(v, &m->nfunc, sizeof *m->func);
     int i = 0;
@@ -133,8 +124,7 @@ static void parse_funcs(parser *p, const netc_json *v, const netc_function_entry
     }
 }
 
-static void parse_names(parser *p, const netc_json *root)
-{
+static void parse_names(parser *p, const netc_json *root) {
     netc_model *m = p->m;
     m->version = text(p, root, "netc");
     m->name = text(p, root, "name");
@@ -147,18 +137,17 @@ static void parse_names(parser *p, const netc_json *root)
     m->step_flops = netc_json_number(netc_json_get(root, "step_flops"), 0);
 }
 
-static void parse_dims(parser *p, const netc_json *v)
-{
+static void parse_dims(parser *p, const netc_json *v) {
     netc_model *m = p->m;
     m->dim = members(v, &m->ndim, sizeof *m->dim);
     int i = 0;
     for (const netc_json *e = netc_json_first(v); e; e = e->next) {
-        m->dim[i++] = (netc_dim){text(p, e, "name"), netc_json_int(netc_json_get(e, "size"), 0), netc_json_get(e, "vocab")};
+        int64_t size = netc_json_int(netc_json_get(e, "size"), 0);
+        m->dim[i++] = (netc_dim){text(p, e, "name"), size, netc_json_get(e, "vocab")};
     }
 }
 
-static void parse_hypers(parser *p, const netc_json *v)
-{
+static void parse_hypers(parser *p, const netc_json *v) {
     netc_model *m = p->m;
     m->hyper = members(v, &m->nhyper, sizeof *m->hyper);
     int i = 0;
@@ -173,8 +162,7 @@ static void parse_hypers(parser *p, const netc_json *v)
     }
 }
 
-static void parse_train(parser *p, const netc_json *v)
-{
+static void parse_train(parser *p, const netc_json *v) {
     netc_train_plan *t = &p->m->train;
     const netc_json *keep = netc_json_get(v, "keep");
     t->present = netc_json_is(v, NETC_JSON_OBJECT);
@@ -188,8 +176,7 @@ static void parse_train(parser *p, const netc_json *v)
     t->ensemble = netc_json_int(netc_json_get(v, "ensemble"), 1);
 }
 
-static void parse_data(parser *p, const netc_json *v)
-{
+static void parse_data(parser *p, const netc_json *v) {
     netc_model *m = p->m;
     if (!netc_json_is(v, NETC_JSON_OBJECT)) return;
     m->data_name = text(p, v, "name");
@@ -197,8 +184,7 @@ static void parse_data(parser *p, const netc_json *v)
     m->splits = netc_json_get(v, "splits");
 }
 
-netc_model *netc_model_new(const char *description, size_t size, const netc_function_entry *functions)
-{
+netc_model *netc_model_new(const char *description, size_t size, const netc_function_entry *functions) {
     const char *why;
     size_t where;
     netc_json_doc *doc = netc_json_parse(description, size, &why, &where);
@@ -227,8 +213,7 @@ netc_model *netc_model_new(const char *description, size_t size, const netc_func
     return NULL;
 }
 
-void netc_model_free(netc_model *m)
-{
+void netc_model_free(netc_model *m) {
     if (!m) return;
     for (int i = 0; i < m->nhyper; i++) free(m->hyper[i].grid);
     for (int i = 0; i < m->nfunc; i++) {
@@ -250,47 +235,41 @@ void netc_model_free(netc_model *m)
 
 /* ---- finding -------------------------------------------------------------------------------------- */
 
-netc_func *netc_model_func(const netc_model *m, const char *name)
-{
+netc_func *netc_model_func(const netc_model *m, const char *name) {
     for (int i = 0; i < m->nfunc; i++) {
         if (!strcmp(m->func[i].name, name)) return &m->func[i];
     }
     return NULL;
 }
 
-netc_hyper *netc_model_hyper(const netc_model *m, const char *name)
-{
+netc_hyper *netc_model_hyper(const netc_model *m, const char *name) {
     for (int i = 0; i < m->nhyper; i++) {
         if (!strcmp(m->hyper[i].name, name)) return &m->hyper[i];
     }
     return NULL;
 }
 
-netc_slot *netc_model_param(const netc_model *m, const char *key)
-{
+netc_slot *netc_model_param(const netc_model *m, const char *key) {
     for (int i = 0; i < m->nparam; i++) {
         if (!strcmp(m->param[i].key, key)) return &m->param[i];
     }
     return NULL;
 }
 
-netc_dim *netc_model_dim(const netc_model *m, const char *name)
-{
+netc_dim *netc_model_dim(const netc_model *m, const char *name) {
     for (int i = 0; i < m->ndim; i++) {
         if (!strcmp(m->dim[i].name, name)) return &m->dim[i];
     }
     return NULL;
 }
 
-int64_t netc_model_param_count(const netc_model *m)
-{
+int64_t netc_model_param_count(const netc_model *m) {
     int64_t n = 0;
     for (int i = 0; i < m->nparam; i++) n += m->param[i].count;
     return n;
 }
 
-int netc_model_check_cpu(const netc_model *m)
-{
+int netc_model_check_cpu(const netc_model *m) {
     for (int i = 0; i < m->ncpu; i++) {
         if (netc_cpu_has(m->cpu[i])) continue;
         return netc_error(NETC_EXIT_LIMIT, "this CPU has no %s, which the code was compiled for (%s); compile it with "

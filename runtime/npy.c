@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 static const struct {
-    const char *text;
-    netc_dtype  dtype;
+    char       text[4];
+    netc_dtype dtype;
 } DESCR[] = {
     {"<f4", NETC_F32}, {"<f8", NETC_F64}, {"<f2", NETC_F16}, {"<i4", NETC_I32}, {"<i8", NETC_I64}, {"<u8", NETC_U64},
     {"<i2", NETC_I16}, {"|i1", NETC_I8},  {"|u1", NETC_U8},  {"|b1", NETC_BOOL}, {"<i1", NETC_I8}, {"<u1", NETC_U8},
@@ -22,18 +22,15 @@ typedef struct {
     const char *p, *end, *path;
 } dictionary;
 
-static int broken(const char *path, const char *what)
-{
+static int broken(const char *path, const char *what) {
     return netc_error(NETC_EXIT_DATA, "%s: not a valid .npy file: %s", path, what);
 }
 
-static void skip_blanks(dictionary *d)
-{
+static void skip_blanks(dictionary *d) {
     while (d->p < d->end && (*d->p == ' ' || *d->p == '\n' || *d->p == '\t')) d->p++;
 }
 
-static bool take(dictionary *d, const char *text)
-{
+static bool take(dictionary *d, const char *text) {
     size_t n = strlen(text);
     skip_blanks(d);
     if ((size_t)(d->end - d->p) < n || memcmp(d->p, text, n)) return false;
@@ -41,15 +38,14 @@ static bool take(dictionary *d, const char *text)
     return true;
 }
 
-static int read_descr(dictionary *d, netc_tensor *t)
-{
+static int read_descr(dictionary *d, netc_tensor *t) {
     char quote = take(d, "'") ? '\'' : take(d, "\"") ? '"' : 0;
     const char *close = quote ? memchr(d->p, quote, (size_t)(d->end - d->p)) : NULL;
     if (!close || close - d->p > 16) {
         return broken(d->path, "structured or object arrays are not read; save one array of numbers");
     }
     for (int i = 0; i < NDESCR; i++) {
-        if ((size_t)(close - d->p) != strlen(DESCR[i].text) || memcmp(d->p, DESCR[i].text, strlen(DESCR[i].text))) continue;
+        if (close - d->p != 3 || memcmp(d->p, DESCR[i].text, 3)) continue;
         t->dtype = DESCR[i].dtype;
         d->p = close + 1;
         return NETC_EXIT_OK;
@@ -58,8 +54,7 @@ static int read_descr(dictionary *d, netc_tensor *t)
                       ".astype('<i4')", d->path, (int)(close - d->p), d->p);
 }
 
-static int read_axes(dictionary *d, netc_tensor *t)
-{
+static int read_axes(dictionary *d, netc_tensor *t) {
     if (!take(d, "(")) return broken(d->path, "its shape is missing");
     while (!take(d, ")")) {
         skip_blanks(d);
@@ -79,14 +74,14 @@ static int read_axes(dictionary *d, netc_tensor *t)
     return NETC_EXIT_OK;
 }
 
-static int read_dictionary(dictionary *d, netc_tensor *t, bool *fortran)
-{
+static int read_dictionary(dictionary *d, netc_tensor *t, bool *fortran) {
     enum { DESCR_KEY = 1, ORDER_KEY = 2, SHAPE_KEY = 4, ALL_KEYS = 7 };
     int seen = 0, key, code = NETC_EXIT_OK;
     if (!take(d, "{")) return broken(d->path, "its header is not a dictionary");
     while (!take(d, "}")) {
-        key = take(d, "'descr'") ? DESCR_KEY : take(d, "'fortran_order'") ? ORDER_KEY : take(d, "'shape'") ? SHAPE_KEY : 0;
-        if (!key || (seen & key) || !take(d, ":")) return broken(d->path, "its header has other keys than numpy writes");
+        key = take(d, "'descr'") ? DESCR_KEY : take(d, "'fortran_order'") ? ORDER_KEY : 0;
+        if (!key && take(d, "'shape'")) key = SHAPE_KEY;
+        if (!key || (seen & key) || !take(d, ":")) return broken(d->path, "its header has other keys than numpy's");
         seen |= key;
         if (key == DESCR_KEY) code = read_descr(d, t);
         if (key == SHAPE_KEY) code = read_axes(d, t);
@@ -104,8 +99,7 @@ static int read_dictionary(dictionary *d, netc_tensor *t, bool *fortran)
     return NETC_EXIT_OK;
 }
 
-int npy_prefix(const char *bytes, size_t n, const char *path, size_t *header)
-{
+int npy_prefix(const char *bytes, size_t n, const char *path, size_t *header) {
     const unsigned char *p = (const unsigned char *)bytes;
     if (n < NPY_PREFIX || memcmp(p, "\x93NUMPY", 6)) return broken(path, "it does not begin as numpy's files do");
     if (p[6] < 1 || p[6] > 3) return broken(path, "its version is unknown");
@@ -115,8 +109,7 @@ int npy_prefix(const char *bytes, size_t n, const char *path, size_t *header)
     return length <= NPY_MAX_HEADER ? NETC_EXIT_OK : broken(path, "its header is longer than 1 MiB");
 }
 
-int npy_header(const char *bytes, size_t header, const char *path, netc_tensor *t, bool *fortran)
-{
+int npy_header(const char *bytes, size_t header, const char *path, netc_tensor *t, bool *fortran) {
     size_t start = bytes[6] > 1 ? 12 : 10;
     *t = (netc_tensor){0};
     if (header < start) return broken(path, "its header is too short");
@@ -129,8 +122,7 @@ int npy_header(const char *bytes, size_t header, const char *path, netc_tensor *
 }
 
 /* Element (i0, i1, ..) of Fortran order lies at i0 + n0 * (i1 + n1 * ...). */
-int npy_to_c_order(netc_tensor *t, const char *path)
-{
+int npy_to_c_order(netc_tensor *t, const char *path) {
     size_t size = (size_t)netc_dtype_size(t->dtype);
     int64_t count = netc_tensor_count(t), index[NETC_MAX_RANK] = {0};
     if (t->rank < 2 || !count) return NETC_EXIT_OK;
@@ -154,8 +146,7 @@ int npy_to_c_order(netc_tensor *t, const char *path)
 
 /* ---- one file ------------------------------------------------------------------------------------- */
 
-static int read_npy(int fd, uint64_t size, const char *path, netc_tensor *t)
-{
+static int read_npy(int fd, uint64_t size, const char *path, netc_tensor *t) {
     char prefix[NPY_PREFIX] = {0};
     size_t header;
     bool fortran = false;
@@ -180,8 +171,7 @@ static int read_npy(int fd, uint64_t size, const char *path, netc_tensor *t)
     return !code && fortran ? npy_to_c_order(t, path) : code;
 }
 
-int netc_npy_read(const char *path, netc_tensor *t)
-{
+int netc_npy_read(const char *path, netc_tensor *t) {
     uint64_t size;
     int code;
     *t = (netc_tensor){0};
@@ -193,15 +183,14 @@ int netc_npy_read(const char *path, netc_tensor *t)
     return code;
 }
 
-int netc_npy_write(const char *path, const netc_tensor *t)
-{
+int netc_npy_write(const char *path, const netc_tensor *t) {
     int d = 0;
     while (d < NDESCR && DESCR[d].dtype != t->dtype) d++;
     if (d == NDESCR) return netc_error(NETC_EXIT_USAGE, "%s: numpy has no type %s", path, netc_dtype_text(t->dtype));
     netc_buf b = {0};
     netc_buf_add(&b, "\x93NUMPY\x01\x00\x00\x00", NPY_PREFIX - 2);
     netc_buf_printf(&b, "{'descr': '%s', 'fortran_order': False, 'shape': (", DESCR[d].text);
-    for (int i = 0; i < t->rank; i++) netc_buf_printf(&b, "%lld%s", (long long)t->shape[i], t->rank == 1 ? "," : i < t->rank - 1 ? ", " : "");
+    for (int i = 0; i < t->rank; i++) netc_buf_printf(&b, "%s%lld,", i ? " " : "", (long long)t->shape[i]);
     netc_buf_text(&b, "), }");
     while ((b.size + 1) % 64) netc_buf_text(&b, " ");
     netc_buf_text(&b, "\n");

@@ -23,13 +23,12 @@ typedef struct {
     bool     fortran;
 } member;
 
-static int broken(const archive *a, const char *name, const char *what)
-{
-    return netc_error(NETC_EXIT_DATA, "%s: not a valid .npz file: %s%s%s", a->path, name ? name : "", name ? ": " : "", what);
+static int broken(const archive *a, const char *name, const char *what) {
+    return netc_error(NETC_EXIT_DATA, "%s: not a valid .npz file: %s%s%s", a->path, name ? name : "", name ? ": " : "",
+                      what);
 }
 
-static uint64_t little(const unsigned char *p, int n)
-{
+static uint64_t little(const unsigned char *p, int n) {
     uint64_t v = 0;
     while (n--) v = v << 8 | p[n];
     return v;
@@ -41,38 +40,40 @@ typedef struct {
     uint64_t count, size, offset;
 } directory;
 
+/* `locator` (20 bytes) stands before the end record and says where the zip64 record is. */
+static int read_zip64_end(archive *a, const unsigned char *locator, directory *d) {
+    unsigned char far[56];
+    uint64_t where = little(locator + 8, 8);
+    if (where > a->size || a->size - where < sizeof far) return broken(a, NULL, "its zip64 record is missing");
+    int code = netc_read_exact(a->fd, far, sizeof far, where, a->path);
+    if (code) return code;
+    if (memcmp(far, "PK\6\6", 4)) return broken(a, NULL, "its zip64 record is missing");
+    *d = (directory){little(far + 32, 8), little(far + 40, 8), little(far + 48, 8)};
+    return NETC_EXIT_OK;
+}
+
 /* The end record lies in the last 64 KiB; with values of all ones, a zip64 one lies before it. */
-static int find_directory(archive *a, directory *d)
-{
+static int find_directory(archive *a, directory *d) {
     uint64_t room = a->size < END_SIZE + 65535 ? a->size : END_SIZE + 65535;
     unsigned char *p = netc_alloc((size_t)room);
     int code = netc_read_exact(a->fd, p, room, a->size - room, a->path);
-    if (code) goto done;
-    code = broken(a, NULL, "the directory of the archive is missing (truncated?)");
-    for (uint64_t at = room < END_SIZE ? 0 : room - END_SIZE + 1; at-- > 0;) {
+    bool found = code != NETC_EXIT_OK;
+    for (uint64_t at = room < END_SIZE ? 0 : room - END_SIZE + 1; at-- > 0 && !found;) {
         if (memcmp(p + at, "PK\5\6", 4)) continue;
         *d = (directory){little(p + at + 10, 2), little(p + at + 12, 4), little(p + at + 16, 4)};
-        code = NETC_EXIT_OK;
-        unsigned char far[56];
-        if ((d->count == 0xffff || d->size == 0xffffffff || d->offset == 0xffffffff) && at >= 20 && !memcmp(p + at - 20, "PK\6\7", 4)) {
-            uint64_t where = little(p + at - 12, 8);
-            if (where > a->size || a->size - where < sizeof far) code = broken(a, NULL, "its zip64 record is missing");
-            else code = netc_read_exact(a->fd, far, sizeof far, where, a->path);
-            if (!code && memcmp(far, "PK\6\6", 4)) code = broken(a, NULL, "its zip64 record is missing");
-            if (!code) *d = (directory){little(far + 32, 8), little(far + 40, 8), little(far + 48, 8)};
-        }
-        break;
+        found = true;
+        bool far = d->count == 0xffff || d->size == 0xffffffff || d->offset == 0xffffffff;
+        if (far && at >= 20 && !memcmp(p + at - 20, "PK\6\7", 4)) code = read_zip64_end(a, p + at - 20, d);
     }
-    if (!code && (d->offset > a->size || a->size - d->offset < d->size)) code = broken(a, NULL, "its directory lies outside of the file");
-    if (!code && d->count > MAX_MEMBERS) code = broken(a, NULL, "it has more than 65536 members");
-done:
     free(p);
-    return code;
+    if (code) return code;
+    if (!found) return broken(a, NULL, "the directory of the archive is missing (truncated?)");
+    if (d->offset > a->size || a->size - d->offset < d->size) return broken(a, NULL, "its directory lies outside");
+    return d->count <= MAX_MEMBERS ? NETC_EXIT_OK : broken(a, NULL, "it has more than 65536 members");
 }
 
 /* Sizes and offset that do not fit 32 bits stand in an extra field (id 1), in this order. */
-static void read_zip64(const unsigned char *extra, size_t n, member *m)
-{
+static void read_zip64(const unsigned char *extra, size_t n, member *m) {
     while (n >= 4) {
         size_t id = (size_t)little(extra, 2), size = (size_t)little(extra + 2, 2);
         if (size > n - 4) return;
@@ -92,8 +93,7 @@ static void read_zip64(const unsigned char *extra, size_t n, member *m)
 }
 
 /* One entry of the directory at p[0..n); *used = its bytes. */
-static int read_central(archive *a, const unsigned char *p, size_t n, member *m, size_t *used)
-{
+static int read_central(archive *a, const unsigned char *p, size_t n, member *m, size_t *used) {
     if (n < CENTRAL_SIZE || memcmp(p, "PK\1\2", 4)) return broken(a, NULL, "its directory is broken");
     size_t name = (size_t)little(p + 28, 2), extra = (size_t)little(p + 30, 2), comment = (size_t)little(p + 32, 2);
     *used = CENTRAL_SIZE + name + extra + comment;
@@ -110,14 +110,13 @@ static int read_central(archive *a, const unsigned char *p, size_t n, member *m,
         return broken(a, m->name, "is not a .npy file");
     }
     if (little(p + 8, 2) & 1) return broken(a, m->name, "is encrypted");
-    if (m->method != STORED && m->method != DEFLATED) return broken(a, m->name, "is packed by another method than deflate");
+    if (m->method != STORED && m->method != DEFLATED) return broken(a, m->name, "is not packed by deflate");
     /* Deflate packs 1032 to 1 at best. */
-    if (m->method == STORED ? m->packed != m->plain : m->plain / 1032 > m->packed) return broken(a, m->name, "its sizes are wrong");
-    return NETC_EXIT_OK;
+    bool possible = m->method == STORED ? m->packed == m->plain : m->plain / 1032 <= m->packed;
+    return possible ? NETC_EXIT_OK : broken(a, m->name, "its sizes are wrong");
 }
 
-static int read_directory(archive *a, member **members, int *count)
-{
+static int read_directory(archive *a, member **members, int *count) {
     directory d = {0};
     int code = find_directory(a, &d);
     if (code) return code;
@@ -147,8 +146,7 @@ typedef struct {
     unsigned char in[1 << 15];
 } stream;
 
-static int stream_open(stream *s, archive *a, const member *m)
-{
+static int stream_open(stream *s, archive *a, const member *m) {
     unsigned char local[LOCAL_SIZE];
     memset(s, 0, sizeof *s);
     s->a = a;
@@ -165,14 +163,12 @@ static int stream_open(stream *s, archive *a, const member *m)
     return NETC_EXIT_OK;
 }
 
-static void stream_close(stream *s)
-{
+static void stream_close(stream *s) {
     if (s->open) inflateEnd(&s->z);
     s->open = false;
 }
 
-static int refill(stream *s)
-{
+static int refill(stream *s) {
     size_t n = s->left < sizeof s->in ? (size_t)s->left : sizeof s->in;
     if (!n) return broken(s->a, s->m->name, "its packed data end too early");
     int code = netc_read_exact(s->a->fd, s->in, n, s->at, s->a->path);
@@ -183,8 +179,7 @@ static int refill(stream *s)
     return code;
 }
 
-static int stream_inflate(stream *s, char *to, uint64_t n)
-{
+static int stream_inflate(stream *s, char *to, uint64_t n) {
     while (n) {
         if (!s->z.avail_in) {
             int code = refill(s);
@@ -204,8 +199,7 @@ static int stream_inflate(stream *s, char *to, uint64_t n)
     return NETC_EXIT_OK;
 }
 
-static int stream_read(stream *s, void *to, uint64_t n)
-{
+static int stream_read(stream *s, void *to, uint64_t n) {
     int code;
     if (s->m->method == DEFLATED) {
         code = stream_inflate(s, to, n);
@@ -221,8 +215,7 @@ static int stream_read(stream *s, void *to, uint64_t n)
 }
 
 /* Reads the .npy header; *text (free() it) has m->header bytes. */
-static int stream_header(stream *s, member *m, netc_tensor *t, const char *path)
-{
+static int stream_header(stream *s, member *m, netc_tensor *t, const char *path) {
     char prefix[NPY_PREFIX];
     if (m->plain < NPY_PREFIX) return broken(s->a, m->name, "is no .npy file");
     int code = stream_read(s, prefix, NPY_PREFIX);
@@ -239,8 +232,7 @@ static int stream_header(stream *s, member *m, netc_tensor *t, const char *path)
 }
 
 /* With `data` also the numbers. *t must be empty; its name is set. */
-static int read_member(archive *a, member *m, netc_tensor *t, bool data)
-{
+static int read_member(archive *a, member *m, netc_tensor *t, bool data) {
     stream s;
     char *path = netc_format("%s: %s", a->path, m->name), *name = t->name;
     int code = stream_open(&s, a, m);
@@ -257,8 +249,7 @@ static int read_member(archive *a, member *m, netc_tensor *t, bool data)
     return code;
 }
 
-static int read_archive(archive *a, member *m, int count, netc_tensors_check *check, void *cx, netc_tensors *s)
-{
+static int read_archive(archive *a, member *m, int count, netc_tensors_check *check, void *cx, netc_tensors *s) {
     s->t = netc_array((size_t)count, sizeof *s->t);
     s->owns_data = true;
     int code = NETC_EXIT_OK;
@@ -273,8 +264,7 @@ static int read_archive(archive *a, member *m, int count, netc_tensors_check *ch
     return code;
 }
 
-int netc_npz_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s)
-{
+int netc_npz_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s) {
     archive a = {.path = path};
     member *members = NULL;
     int count = 0, code;

@@ -13,8 +13,7 @@ typedef struct {
     int64_t rows, cols, h, w, block, width, height;
 } layout;
 
-static int64_t square_root_up(int64_t n)
-{
+static int64_t square_root_up(int64_t n) {
     int64_t r = 1;
     while (r * r < n) r++;
     return r;
@@ -22,8 +21,7 @@ static int64_t square_root_up(int64_t n)
 
 static int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static layout make_layout(int64_t n, int64_t c, int64_t h, int64_t w)
-{
+static layout make_layout(int64_t n, int64_t c, int64_t h, int64_t w) {
     layout l = {.h = h, .w = w};
     l.cols = c > 1 ? c : square_root_up(n);
     l.rows = c > 1 ? n : (n + l.cols - 1) / l.cols;
@@ -35,15 +33,13 @@ static layout make_layout(int64_t n, int64_t c, int64_t h, int64_t w)
 }
 
 /* Least weight white, largest black. */
-static unsigned char shade(float v, float low, float high)
-{
+static unsigned char shade(float v, float low, float high) {
     if (!(v > low)) return WHITE;
     if (v >= high) return 0;
     return (unsigned char)(WHITE - (int)(((double)v - low) / ((double)high - low) * WHITE + 0.5));
 }
 
-static void draw_block(const layout *l, unsigned char *pixel, int64_t place, const float *w, float low, float high)
-{
+static void draw_block(const layout *l, unsigned char *pixel, int64_t place, const float *w, float low, float high) {
     int64_t x0 = GAP + place % l->cols * (l->w * l->block + 2 * LINE + GAP);
     int64_t y0 = GAP + place / l->cols * (l->h * l->block + 2 * LINE + GAP);
     int64_t wide = l->w * l->block + 2 * LINE, tall = l->h * l->block + 2 * LINE;
@@ -56,8 +52,7 @@ static void draw_block(const layout *l, unsigned char *pixel, int64_t place, con
     }
 }
 
-static void range_of(const float *w, int64_t count, float *low, float *high)
-{
+static void range_of(const float *w, int64_t count, float *low, float *high) {
     *low = *high = w[0];
     for (int64_t i = 1; i < count; i++) {
         if (w[i] < *low) *low = w[i];
@@ -70,14 +65,12 @@ static void range_of(const float *w, int64_t count, float *low, float *high)
 static void png_put(png_structp png, png_bytep p, size_t n) { netc_buf_add(png_get_io_ptr(png), p, n); }
 static void png_flush_nothing(png_structp png) { (void)png; }
 
-static void png_failed(png_structp png, png_const_charp why)
-{
+static void png_failed(png_structp png, png_const_charp why) {
     netc_error(NETC_EXIT_INTERNAL, "libpng: %s", why);
     png_longjmp(png, 1);
 }
 
-static bool png_encode(png_structp png, png_infop info, const layout *l, unsigned char *pixel, netc_buf *out)
-{
+static bool png_encode(png_structp png, png_infop info, const layout *l, unsigned char *pixel, netc_buf *out) {
     if (setjmp(png_jmpbuf(png))) return false;
     png_set_write_fn(png, out, png_put, png_flush_nothing);
     png_set_IHDR(png, info, (png_uint_32)l->width, (png_uint_32)l->height, 8, PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
@@ -88,8 +81,7 @@ static bool png_encode(png_structp png, png_infop info, const layout *l, unsigne
     return true;
 }
 
-static int write_png(const char *path, const layout *l, unsigned char *pixel)
-{
+static int write_png(const char *path, const layout *l, unsigned char *pixel) {
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, png_failed, NULL);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     netc_buf out = {0};
@@ -102,8 +94,7 @@ static int write_png(const char *path, const layout *l, unsigned char *pixel)
 }
 
 int netc_picture_filters(const char *path, const float *weights, int64_t n, int64_t c, int64_t h, int64_t w,
-                         netc_picture_scale scale)
-{
+                         netc_picture_scale scale) {
     layout l = make_layout(n, c, h, w);
     if (l.width > 1 << 15 || l.height > 1 << 15) {
         return netc_error(NETC_EXIT_LIMIT, "%s: %lld filters of %lld channels are too many for one picture", path,

@@ -13,8 +13,7 @@
 
 /* ---- reading -------------------------------------------------------------------------------------- */
 
-int netc_open_read(const char *path, uint64_t *size, int *code)
-{
+int netc_open_read(const char *path, uint64_t *size, int *code) {
     /* O_NONBLOCK: opening a pipe must not wait for a writer; it means nothing for regular files. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
@@ -31,8 +30,7 @@ int netc_open_read(const char *path, uint64_t *size, int *code)
     return -1;
 }
 
-int netc_read_exact(int fd, void *p, uint64_t n, uint64_t offset, const char *path)
-{
+int netc_read_exact(int fd, void *p, uint64_t n, uint64_t offset, const char *path) {
     char *to = p;
     while (n) {
         size_t part = n < (1u << 30) ? (size_t)n : (1u << 30);
@@ -47,8 +45,7 @@ int netc_read_exact(int fd, void *p, uint64_t n, uint64_t offset, const char *pa
     return NETC_EXIT_OK;
 }
 
-int netc_read_file(const char *path, uint64_t max, char **data, size_t *size)
-{
+int netc_read_file(const char *path, uint64_t max, char **data, size_t *size) {
     uint64_t bytes;
     int code;
     int fd = netc_open_read(path, &bytes, &code);
@@ -73,8 +70,7 @@ int netc_read_file(const char *path, uint64_t max, char **data, size_t *size)
     return NETC_EXIT_OK;
 }
 
-char *netc_folder_of(const char *path)
-{
+char *netc_folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
     if (!slash) return netc_strdup(".");
     char *dir = netc_strdup(path);
@@ -82,8 +78,7 @@ char *netc_folder_of(const char *path)
     return dir;
 }
 
-static bool leaves_folder(const char *name)
-{
+static bool leaves_folder(const char *name) {
     if (name[0] == '/' || !name[0]) return true;
     for (const char *p = name; *p;) {
         size_t n = strcspn(p, "/");
@@ -93,8 +88,7 @@ static bool leaves_folder(const char *name)
     return false;
 }
 
-char *netc_data_path(const char *dir, const char *name)
-{
+char *netc_data_path(const char *dir, const char *name) {
     if (leaves_folder(name)) {
         netc_error(NETC_EXIT_IO, "%s: file names of data are relative and stay below the data folder; "
                    "name the folder with --data DIR", name);
@@ -106,14 +100,12 @@ char *netc_data_path(const char *dir, const char *name)
 /* ---- writing -------------------------------------------------------------------------------------- */
 
 /* A link is followed, so that what it names is replaced and the link stays. */
-static char *final_path(const char *path)
-{
+static char *final_path(const char *path) {
     char *real = realpath(path, NULL);
     return real ? real : netc_strdup(path);
 }
 
-static char *temporary_name(const char *path)
-{
+static char *temporary_name(const char *path) {
     static unsigned number;
     char *dir = netc_folder_of(path);
     const char *slash = strrchr(path, '/');
@@ -123,8 +115,7 @@ static char *temporary_name(const char *path)
     return name;
 }
 
-static int reserve(netc_file *f, uint64_t size)
-{
+static int reserve(netc_file *f, uint64_t size) {
     int why;
     do why = size ? posix_fallocate(f->fd, 0, (off_t)size) : 0; while (why == EINTR);
     if (!why || why == EOPNOTSUPP || why == EINVAL) return NETC_EXIT_OK;    /* not all file systems can */
@@ -134,8 +125,7 @@ static int reserve(netc_file *f, uint64_t size)
     return NETC_EXIT_IO;
 }
 
-int netc_file_create(netc_file *f, const char *path, uint64_t size)
-{
+int netc_file_create(netc_file *f, const char *path, uint64_t size) {
     signal(SIGXFSZ, SIG_IGN);       /* a file-size limit is an error of write, not the end of the process */
     *f = (netc_file){.fd = -1, .path = final_path(path)};
     struct stat st;
@@ -157,8 +147,7 @@ int netc_file_create(netc_file *f, const char *path, uint64_t size)
     return f->direct ? NETC_EXIT_OK : reserve(f, size);
 }
 
-int netc_file_write(netc_file *f, const void *p, size_t n)
-{
+int netc_file_write(netc_file *f, const void *p, size_t n) {
     const char *from = p;
     while (n) {
         ssize_t done = write(f->fd, from, n < (1u << 30) ? n : (1u << 30));
@@ -170,8 +159,7 @@ int netc_file_write(netc_file *f, const void *p, size_t n)
     return NETC_EXIT_OK;
 }
 
-void netc_file_abort(netc_file *f)
-{
+void netc_file_abort(netc_file *f) {
     if (f->fd >= 0) close(f->fd);
     if (f->temporary) unlink(f->temporary);
     free(f->path);
@@ -180,8 +168,7 @@ void netc_file_abort(netc_file *f)
 }
 
 /* The new name is durable only when the folder is. */
-static int sync_folder(const char *path)
-{
+static int sync_folder(const char *path) {
     char *dir = netc_folder_of(path);
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(dir);
@@ -191,8 +178,7 @@ static int sync_folder(const char *path)
     return bad;
 }
 
-int netc_file_commit(netc_file *f)
-{
+int netc_file_commit(netc_file *f) {
     int code = NETC_EXIT_OK;
     off_t end = f->direct ? 0 : lseek(f->fd, 0, SEEK_CUR);
     if (!f->direct && (end < 0 || ftruncate(f->fd, end) || fsync(f->fd))) {
@@ -214,8 +200,7 @@ int netc_file_commit(netc_file *f)
     return code;
 }
 
-int netc_write_file(const char *path, const void *p, size_t n)
-{
+int netc_write_file(const char *path, const void *p, size_t n) {
     netc_file f;
     int code = netc_file_create(&f, path, n);
     if (code) return code;
@@ -228,8 +213,7 @@ int netc_write_file(const char *path, const void *p, size_t n)
 }
 
 /* ".NAME.PID-N.tmp" */
-static bool is_temporary(const char *name)
-{
+static bool is_temporary(const char *name) {
     size_t n = strlen(name);
     if (name[0] != '.' || n < 8 || strcmp(name + n - 4, ".tmp")) return false;
     const char *p = name + n - 5;
@@ -240,8 +224,7 @@ static bool is_temporary(const char *name)
     return *p == '.' && p > name && p + 1 < dash;
 }
 
-void netc_remove_temporaries(const char *dir)
-{
+void netc_remove_temporaries(const char *dir) {
     DIR *d = opendir(dir);
     if (!d) return;
     for (struct dirent *e; (e = readdir(d));) {
@@ -250,8 +233,7 @@ void netc_remove_temporaries(const char *dir)
     closedir(d);
 }
 
-int netc_make_dir(const char *path)
-{
+int netc_make_dir(const char *path) {
     char *p = netc_strdup(path);
     int code = NETC_EXIT_OK;
     for (char *end = p + 1; !code; end++) {

@@ -17,22 +17,19 @@ static uint64_t rotate(uint64_t x, int r) { return x << r | x >> (64 - r); }
 static uint64_t xx_round(uint64_t acc, uint64_t lane) { return rotate(acc + lane * P2, 31) * P1; }
 static uint64_t xx_merge(uint64_t h, uint64_t acc) { return (h ^ xx_round(0, acc)) * P1 + P4; }
 
-static uint64_t load64(const unsigned char *p)
-{
+static uint64_t load64(const unsigned char *p) {
     uint64_t v;
     memcpy(&v, p, 8);
     return v;
 }
 
-static uint32_t load32(const unsigned char *p)
-{
+static uint32_t load32(const unsigned char *p) {
     uint32_t v;
     memcpy(&v, p, 4);
     return v;
 }
 
-static uint64_t xx_tail(uint64_t h, const unsigned char *p, size_t n)
-{
+static uint64_t xx_tail(uint64_t h, const unsigned char *p, size_t n) {
     for (; n >= 8; p += 8, n -= 8) h = rotate(h ^ xx_round(0, load64(p)), 27) * P1 + P4;
     if (n >= 4) {
         h = rotate(h ^ load32(p) * P1, 23) * P2 + P3;
@@ -45,8 +42,7 @@ static uint64_t xx_tail(uint64_t h, const unsigned char *p, size_t n)
     return h ^ h >> 32;
 }
 
-uint64_t netc_xxh64(const void *data, size_t n, uint64_t seed)
-{
+uint64_t netc_xxh64(const void *data, size_t n, uint64_t seed) {
     const unsigned char *p = data;
     uint64_t h = seed + P5;
     size_t rest = n;
@@ -61,15 +57,13 @@ uint64_t netc_xxh64(const void *data, size_t n, uint64_t seed)
     return xx_tail(h + n, p, rest);
 }
 
-uint32_t netc_crc32(uint32_t crc, const void *p, size_t n)
-{
+uint32_t netc_crc32(uint32_t crc, const void *p, size_t n) {
     return (uint32_t)crc32_z(crc, p, n);
 }
 
 /* ---- clock ---------------------------------------------------------------------------------------- */
 
-double netc_seconds(void)
-{
+double netc_seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
@@ -113,16 +107,14 @@ static const struct {
     {"prfchw", 0x80000001, 0, 2, 8, 0}, {"64bit", 0x80000001, 0, 3, 29, 0},
 };
 
-static uint32_t saved_registers(void)
-{
+static uint32_t saved_registers(void) {
     uint32_t a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;     /* OSXSAVE */
     __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
     return a;
 }
 
-bool netc_cpu_has(const char *feature)
-{
+bool netc_cpu_has(const char *feature) {
     for (size_t i = 0; i < sizeof FEATURES / sizeof *FEATURES; i++) {
         if (strcmp(FEATURES[i].name, feature)) continue;
         uint32_t r[4];
@@ -145,8 +137,7 @@ static const struct {
     {"lse", 8},      {"fullfp16", 9}, {"rdm", 12},     {"rcpc", 15},   {"dotprod", 20}, {"sve", 22},
 };
 
-bool netc_cpu_has(const char *feature)
-{
+bool netc_cpu_has(const char *feature) {
     for (size_t i = 0; i < sizeof FEATURES / sizeof *FEATURES; i++) {
         if (!strcmp(FEATURES[i].name, feature)) return getauxval(AT_HWCAP) >> FEATURES[i].bit & 1;
     }
@@ -154,8 +145,7 @@ bool netc_cpu_has(const char *feature)
 }
 
 #else
-bool netc_cpu_has(const char *feature)
-{
+bool netc_cpu_has(const char *feature) {
     (void)feature;
     return false;
 }

@@ -19,8 +19,7 @@ void netc_set_program(const char *name) { program_name = name; }
 
 static FILE *messages(void) { return message_file_set ? message_file : stderr; }
 
-FILE *netc_messages_to(FILE *out)
-{
+FILE *netc_messages_to(FILE *out) {
     FILE *before = messages();
     message_file = out;
     message_file_set = true;
@@ -30,15 +29,13 @@ FILE *netc_messages_to(FILE *out)
 const char *netc_error_text(void) { return last_error; }
 
 /* File names and keys are a stranger's bytes: they must not steer the terminal. */
-static void make_printable(char *s)
-{
+static void make_printable(char *s) {
     for (; *s; s++) {
         if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
     }
 }
 
-static void say(const char *kind, char *text)
-{
+static void say(const char *kind, char *text) {
     FILE *out = messages();
     if (!out) return;
     if (program_name) fprintf(out, "%s: ", program_name);
@@ -46,15 +43,13 @@ static void say(const char *kind, char *text)
     fflush(out);
 }
 
-static void compose(char *text, size_t room, const char *fmt, va_list args)
-{
+static void compose(char *text, size_t room, const char *fmt, va_list args) {
     int n = vsnprintf(text, room, fmt, args);
     if (n < 0) snprintf(text, room, "%s", fmt);
     make_printable(text);
 }
 
-int netc_error(int code, const char *fmt, ...)
-{
+int netc_error(int code, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
     char text[sizeof last_error];      /* an argument may be last_error itself */
@@ -65,8 +60,7 @@ int netc_error(int code, const char *fmt, ...)
     return code;
 }
 
-int netc_error_errno(int code, const char *fmt, ...)
-{
+int netc_error_errno(int code, const char *fmt, ...) {
     int why = errno;
     char text[sizeof last_error - 128];
     va_list args;
@@ -76,8 +70,7 @@ int netc_error_errno(int code, const char *fmt, ...)
     return netc_error(code, "%s: %s", text, strerror(why));
 }
 
-void netc_warning(const char *fmt, ...)
-{
+void netc_warning(const char *fmt, ...) {
     char text[sizeof last_error];
     va_list args;
     va_start(args, fmt);
@@ -86,8 +79,7 @@ void netc_warning(const char *fmt, ...)
     say("warning: ", text);
 }
 
-void netc_note(const char *fmt, ...)
-{
+void netc_note(const char *fmt, ...) {
     char text[sizeof last_error];
     va_list args;
     va_start(args, fmt);
@@ -98,30 +90,26 @@ void netc_note(const char *fmt, ...)
 
 /* ---- memory --------------------------------------------------------------------------------------- */
 
-static void out_of_memory(void)
-{
+static void out_of_memory(void) {
     exit(netc_error(NETC_EXIT_LIMIT, "out of memory"));
 }
 
 bool netc_mul(uint64_t a, uint64_t b, uint64_t *product) { return !__builtin_mul_overflow(a, b, product); }
 bool netc_add(uint64_t a, uint64_t b, uint64_t *sum) { return !__builtin_add_overflow(a, b, sum); }
 
-void *netc_alloc(size_t size)
-{
+void *netc_alloc(size_t size) {
     void *p = calloc(1, size ? size : 1);
     if (!p) out_of_memory();
     return p;
 }
 
-void *netc_array(size_t count, size_t size)
-{
+void *netc_array(size_t count, size_t size) {
     void *p = calloc(count ? count : 1, size);
     if (!p) out_of_memory();
     return p;
 }
 
-void *netc_resize(void *p, size_t count, size_t size)
-{
+void *netc_resize(void *p, size_t count, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes)) out_of_memory();
     p = realloc(p, bytes ? bytes : 1);
@@ -129,14 +117,12 @@ void *netc_resize(void *p, size_t count, size_t size)
     return p;
 }
 
-char *netc_strdup(const char *s)
-{
+char *netc_strdup(const char *s) {
     size_t n = strlen(s) + 1;
     return memcpy(netc_alloc(n), s, n);
 }
 
-char *netc_format(const char *fmt, ...)
-{
+char *netc_format(const char *fmt, ...) {
     va_list args;
     char *s;
     va_start(args, fmt);
@@ -148,8 +134,7 @@ char *netc_format(const char *fmt, ...)
 
 /* Memory is overcommitted on Linux: malloc succeeds and the process is killed later. So what the
  * machine cannot hold is refused here. */
-static bool machine_can_hold(uint64_t size, const char *what)
-{
+static bool machine_can_hold(uint64_t size, const char *what) {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_C(1) << 40;
     if (size <= memory) return true;
@@ -158,16 +143,14 @@ static bool machine_can_hold(uint64_t size, const char *what)
     return false;
 }
 
-void *netc_try_alloc(uint64_t size, const char *what)
-{
+void *netc_try_alloc(uint64_t size, const char *what) {
     if (!machine_can_hold(size, what)) return NULL;
     void *p = aligned_alloc(64, (size_t)(size + 127) / 64 * 64);
     if (!p) netc_error(NETC_EXIT_LIMIT, "%s: out of memory (%.1f MiB)", what, (double)size / 0x1p20);
     return p;
 }
 
-void *netc_block_new(uint64_t size, const char *what)
-{
+void *netc_block_new(uint64_t size, const char *what) {
     if (!machine_can_hold(size, what)) return NULL;
     size_t whole = (size_t)size + 2 * NETC_SLACK;
     char *base = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -181,15 +164,13 @@ void *netc_block_new(uint64_t size, const char *what)
     return base + NETC_SLACK;
 }
 
-void netc_block_free(void *block, uint64_t size)
-{
+void netc_block_free(void *block, uint64_t size) {
     if (block) munmap((char *)block - NETC_SLACK, (size_t)size + 2 * NETC_SLACK);
 }
 
 /* ---- growing strings ------------------------------------------------------------------------------ */
 
-static void buf_reserve(netc_buf *b, size_t more)
-{
+static void buf_reserve(netc_buf *b, size_t more) {
     size_t need;
     if (__builtin_add_overflow(b->size, more + 1, &need)) out_of_memory();
     if (need <= b->room) return;
@@ -199,8 +180,7 @@ static void buf_reserve(netc_buf *b, size_t more)
     b->room = room;
 }
 
-void netc_buf_add(netc_buf *b, const void *p, size_t n)
-{
+void netc_buf_add(netc_buf *b, const void *p, size_t n) {
     buf_reserve(b, n);
     if (n) memcpy(b->data + b->size, p, n);
     b->size += n;
@@ -209,8 +189,7 @@ void netc_buf_add(netc_buf *b, const void *p, size_t n)
 
 void netc_buf_text(netc_buf *b, const char *s) { netc_buf_add(b, s, strlen(s)); }
 
-void netc_buf_printf(netc_buf *b, const char *fmt, ...)
-{
+void netc_buf_printf(netc_buf *b, const char *fmt, ...) {
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
@@ -224,8 +203,7 @@ void netc_buf_printf(netc_buf *b, const char *fmt, ...)
     va_end(again);
 }
 
-void netc_buf_free(netc_buf *b)
-{
+void netc_buf_free(netc_buf *b) {
     free(b->data);
     *b = (netc_buf){0};
 }

@@ -38,14 +38,12 @@ typedef struct {
     int         count;
 } reader;
 
-static int corrupt(const reader *r, const char *name, const char *what)
-{
+static int corrupt(const reader *r, const char *name, const char *what) {
     return netc_error(NETC_EXIT_DATA, "%s: not a valid safetensors file: %s%s%s", r->path, name ? name : "",
                       name ? ": " : "", what);
 }
 
-static int read_shape(reader *r, const netc_json *shape, netc_tensor *t)
-{
+static int read_shape(reader *r, const netc_json *shape, netc_tensor *t) {
     if (!netc_json_is(shape, NETC_JSON_ARRAY)) return corrupt(r, t->name, "its shape is missing");
     if (shape->count > NETC_MAX_RANK) return corrupt(r, t->name, "it has more than 8 axes");
     for (const netc_json *m = netc_json_first(shape); m; m = m->next) {
@@ -56,8 +54,7 @@ static int read_shape(reader *r, const netc_json *shape, netc_tensor *t)
     return NETC_EXIT_OK;
 }
 
-static int read_offsets(reader *r, const netc_json *offsets, entry *e)
-{
+static int read_offsets(reader *r, const netc_json *offsets, entry *e) {
     int64_t begin = netc_json_int(netc_json_at(offsets, 0), -1), end = netc_json_int(netc_json_at(offsets, 1), -1);
     if (!netc_json_is(offsets, NETC_JSON_ARRAY) || offsets->count != 2 || begin < 0 || end < begin) {
         return corrupt(r, e->tensor.name, "its data_offsets are broken");
@@ -71,8 +68,7 @@ static int read_offsets(reader *r, const netc_json *offsets, entry *e)
     return NETC_EXIT_OK;
 }
 
-static int read_entry(reader *r, const netc_json *m)
-{
+static int read_entry(reader *r, const netc_json *m) {
     entry *e = &r->e[r->count++];
     *e = (entry){.tensor = {.name = netc_strdup(m->key)}};
     if (!netc_json_is(m, NETC_JSON_OBJECT) || m->count != 3) {
@@ -87,8 +83,7 @@ static int read_entry(reader *r, const netc_json *m)
     return code ? code : read_offsets(r, netc_json_get(m, "data_offsets"), e);
 }
 
-static int read_metadata(reader *r, const netc_json *m, netc_tensors *s)
-{
+static int read_metadata(reader *r, const netc_json *m, netc_tensors *s) {
     if (!netc_json_is(m, NETC_JSON_OBJECT)) return corrupt(r, METADATA, "is not an object");
     for (const netc_json *t = netc_json_first(m); t; t = t->next) {
         if (!netc_json_is(t, NETC_JSON_STRING)) return corrupt(r, METADATA, "holds something else than text");
@@ -97,16 +92,14 @@ static int read_metadata(reader *r, const netc_json *m, netc_tensors *s)
     return NETC_EXIT_OK;
 }
 
-static int by_begin(const void *a, const void *b)
-{
+static int by_begin(const void *a, const void *b) {
     const entry *x = a, *y = b;
     if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
 /* The data must be covered exactly: no holes, no overlaps, nothing behind. */
-static int check_cover(reader *r)
-{
+static int check_cover(reader *r) {
     uint64_t at = 0;
     if (r->count) qsort(r->e, (size_t)r->count, sizeof *r->e, by_begin);
     for (int i = 0; i < r->count; i++) {
@@ -120,8 +113,7 @@ static int check_cover(reader *r)
                       (unsigned long long)data);
 }
 
-static int read_tree(reader *r, const netc_json *root, netc_tensors *s)
-{
+static int read_tree(reader *r, const netc_json *root, netc_tensors *s) {
     if (!netc_json_is(root, NETC_JSON_OBJECT)) return corrupt(r, NULL, "the header is not an object");
     r->e = netc_array(root->count, sizeof *r->e);
     for (const netc_json *m = netc_json_first(root); m; m = m->next) {
@@ -131,17 +123,16 @@ static int read_tree(reader *r, const netc_json *root, netc_tensors *s)
     return check_cover(r);
 }
 
-static int read_header(reader *r, netc_tensors *s)
-{
+static int read_header(reader *r, netc_tensors *s) {
     unsigned char length[8];
     if (r->size < 8) return corrupt(r, NULL, "it has less than 8 bytes");
     int code = netc_read_exact(r->fd, length, 8, 0, r->path);
     if (code) return code;
     for (int i = 7; i >= 0; i--) r->header = r->header << 8 | length[i];
     if (r->header > MAX_HEADER || r->header > r->size - 8) {
-        return netc_error(NETC_EXIT_DATA, "%s: not a valid safetensors file: a header of %llu bytes (the file has %llu, "
-                          "at most %d are accepted)", r->path, (unsigned long long)r->header,
-                          (unsigned long long)r->size, MAX_HEADER);
+        return netc_error(NETC_EXIT_DATA, "%s: not a valid safetensors file: header of %llu bytes (the file has %llu, "
+                          "%d are accepted)", r->path, (unsigned long long)r->header, (unsigned long long)r->size,
+                          MAX_HEADER);
     }
     char *text = netc_try_alloc(r->header, r->path);
     if (!text) return NETC_EXIT_LIMIT;
@@ -152,8 +143,12 @@ static int read_header(reader *r, netc_tensors *s)
         size_t where;
         r->header_crc = netc_crc32(netc_crc32(0, length, 8), text, (size_t)r->header);
         netc_json_doc *doc = netc_json_parse(text, (size_t)r->header, &why, &where);
-        if (doc) code = read_tree(r, netc_json_root(doc), s);
-        else code = netc_error(NETC_EXIT_DATA, "%s: not a valid safetensors file: byte %zu: %s", r->path, 8 + where, why);
+        if (doc) {
+            code = read_tree(r, netc_json_root(doc), s);
+        } else {
+            where += 8;
+            code = netc_error(NETC_EXIT_DATA, "%s: not a valid safetensors file: byte %zu: %s", r->path, where, why);
+        }
         netc_json_free(doc);
     }
     free(text);
@@ -161,8 +156,7 @@ static int read_header(reader *r, netc_tensors *s)
 }
 
 /* Every tensor gets a place of its own, aligned to 64 bytes: in the file they are packed. */
-static int read_data(reader *r, netc_tensors *s)
-{
+static int read_data(reader *r, netc_tensors *s) {
     uint64_t room = 0;
     for (int i = 0; i < s->count; i++) room += ((uint64_t)s->t[i].bytes + 63) / 64 * 64;
     s->block = netc_try_alloc(room, r->path);
@@ -179,8 +173,7 @@ static int read_data(reader *r, netc_tensors *s)
 }
 
 /* The tensors' names, types and shapes go to *s, in the order of the data. */
-static void hand_over(reader *r, netc_tensors *s)
-{
+static void hand_over(reader *r, netc_tensors *s) {
     s->t = netc_array((size_t)r->count, sizeof *s->t);
     for (; s->count < r->count; s->count++) {
         s->t[s->count] = r->e[s->count].tensor;
@@ -188,8 +181,7 @@ static void hand_over(reader *r, netc_tensors *s)
     }
 }
 
-static int read_file(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s, uint32_t *header_crc)
-{
+static int read_file(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s, uint32_t *header_crc) {
     int code = NETC_EXIT_OK;
     *s = (netc_tensors){0};
     reader r = {.path = path};
@@ -209,14 +201,12 @@ static int read_file(const char *path, netc_tensors_check *check, void *cx, netc
     return code;
 }
 
-int netc_safetensors_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s)
-{
+int netc_safetensors_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s) {
     uint32_t header_crc;
     return read_file(path, check, cx, s, &header_crc);
 }
 
-static int check_end(const char *path, const netc_tensors *s, uint32_t header_crc)
-{
+static int check_end(const char *path, const netc_tensors *s, uint32_t header_crc) {
     const netc_tensor *end = s->count ? &s->t[s->count - 1] : NULL;
     if (!end || strcmp(end->name, END_NAME) || end->dtype != NETC_U64 || end->bytes != 32) {
         return netc_error(NETC_EXIT_DATA, "%s: not a complete checkpoint: it does not end with %s", path, END_NAME);
@@ -229,8 +219,7 @@ static int check_end(const char *path, const netc_tensors *s, uint32_t header_cr
                       record[2] != header_crc ? "header" : "data");
 }
 
-int netc_checkpoint_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s)
-{
+int netc_checkpoint_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s) {
     uint32_t header_crc;
     int code = read_file(path, check, cx, s, &header_crc);
     if (!code) code = check_end(path, s, header_crc);
@@ -240,15 +229,13 @@ int netc_checkpoint_read(const char *path, netc_tensors_check *check, void *cx, 
 
 /* ---- writing -------------------------------------------------------------------------------------- */
 
-static int by_alignment(const void *a, const void *b)
-{
+static int by_alignment(const void *a, const void *b) {
     const netc_tensor *x = *(const netc_tensor *const *)a, *y = *(const netc_tensor *const *)b;
     int dx = netc_dtype_size(x->dtype), dy = netc_dtype_size(y->dtype);
     return dx != dy ? dy - dx : strcmp(x->name, y->name);
 }
 
-static void put_entry(netc_buf *b, const netc_tensor *t, uint64_t begin)
-{
+static void put_entry(netc_buf *b, const netc_tensor *t, uint64_t begin) {
     int d = 0;
     while (NAMES[d].dtype != t->dtype) d++;
     if (b->size > 1) netc_buf_text(b, ",");
@@ -260,8 +247,7 @@ static void put_entry(netc_buf *b, const netc_tensor *t, uint64_t begin)
 }
 
 /* The length and the JSON text, padded with blanks so that the data begin on 64 bytes. */
-static netc_buf make_header(const netc_tensors *s, netc_tensor **order, int count, uint64_t *data)
-{
+static netc_buf make_header(const netc_tensors *s, netc_tensor **order, int count, uint64_t *data) {
     netc_buf b = {0};
     netc_buf_text(&b, "{");
     for (int i = 0; i < s->nmeta; i++) {
@@ -288,8 +274,7 @@ static netc_buf make_header(const netc_tensors *s, netc_tensor **order, int coun
 }
 
 /* `end`: the commit record, whose sums are filled in here, or NULL. */
-static int write_file(const char *path, const netc_tensors *s, netc_tensor *end)
-{
+static int write_file(const char *path, const netc_tensors *s, netc_tensor *end) {
     int count = s->count;
     netc_tensor **order = netc_array((size_t)count + 1, sizeof *order);
     for (int i = 0; i < count; i++) order[i] = &s->t[i];
@@ -319,8 +304,7 @@ static int write_file(const char *path, const netc_tensors *s, netc_tensor *end)
 
 int netc_safetensors_write(const char *path, const netc_tensors *s) { return write_file(path, s, NULL); }
 
-int netc_checkpoint_write(const char *path, const netc_tensors *s, uint64_t step)
-{
+int netc_checkpoint_write(const char *path, const netc_tensors *s, uint64_t step) {
     uint64_t record[4] = {END_MAGIC, step, 0, 0};
     netc_tensor end = {.name = (char *)(uintptr_t)END_NAME, .dtype = NETC_U64, .rank = 1, .shape = {4}, .data = record,
                        .bytes = sizeof record};

@@ -15,8 +15,7 @@ static const double TEN[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8
 
 /* [digits][.digits][e[+-]digits] at p; returns its end, or NULL. *exact: mantissa and power are such
  * that one rounding gives the right double (Clinger's fast path). */
-static const char *scan_decimal(const char *p, double *value, bool *exact)
-{
+static const char *scan_decimal(const char *p, double *value, bool *exact) {
     uint64_t mantissa = 0;
     int digits = 0, power = 0, exponent = 0;
     bool any = false, point = false;
@@ -48,8 +47,7 @@ static const char *scan_decimal(const char *p, double *value, bool *exact)
     return p;
 }
 
-bool netc_cell_number(const netc_cell *c, double *value)
-{
+bool netc_cell_number(const netc_cell *c, double *value) {
     const char *p = c->text;
     while (*p == ' ') p++;
     const char *start = p;
@@ -69,13 +67,11 @@ bool netc_cell_number(const netc_cell *c, double *value)
 
 /* ---- records -------------------------------------------------------------------------------------- */
 
-static int broken(const netc_table *t, const char *at, const char *what)
-{
+static int broken(const netc_table *t, const char *at, const char *what) {
     return netc_error(NETC_EXIT_DATA, "%s:%d:%d: %s", t->path, t->line, (int)(at - t->line_start) + 1, what);
 }
 
-static netc_cell *add_cell(netc_table *t, netc_record *r)
-{
+static netc_cell *add_cell(netc_table *t, netc_record *r) {
     if (r->count == r->room) {
         r->room = r->room ? 2 * r->room : 16;
         r->cell = netc_resize(r->cell, (size_t)r->room, sizeof *r->cell);
@@ -85,16 +81,14 @@ static netc_cell *add_cell(netc_table *t, netc_record *r)
     return c;
 }
 
-static void end_line(netc_table *t)
-{
+static void end_line(netc_table *t) {
     t->p++;
     t->line++;
     t->line_start = t->p;
 }
 
 /* From the opening quote to after the closing one. The text moves together in place. */
-static int read_quoted(netc_table *t, netc_cell *c)
-{
+static int read_quoted(netc_table *t, netc_cell *c) {
     int line = t->line;
     t->p++;
     char *to = c->text;
@@ -115,8 +109,7 @@ static int read_quoted(netc_table *t, netc_cell *c)
     return NETC_EXIT_OK;
 }
 
-static void read_plain(netc_table *t, netc_cell *c)
-{
+static void read_plain(netc_table *t, netc_cell *c) {
     char delimiter = t->tabs ? '\t' : ',';
     while (t->p < t->end && *t->p != delimiter && *t->p != '\n') t->p++;
     c->size = (size_t)(t->p - c->text);
@@ -125,8 +118,7 @@ static void read_plain(netc_table *t, netc_cell *c)
 }
 
 /* One record at t->p; its cells end in NULs only when all of it is read. */
-static int read_record(netc_table *t, netc_record *r)
-{
+static int read_record(netc_table *t, netc_record *r) {
     char delimiter = t->tabs ? '\t' : ',';
     r->count = 0;
     for (;;) {
@@ -153,8 +145,7 @@ static int read_record(netc_table *t, netc_record *r)
 }
 
 /* *got = false at the end of the file. */
-static int read_next(netc_table *t, netc_record *r, bool *got)
-{
+static int read_next(netc_table *t, netc_record *r, bool *got) {
     *got = false;
     while (t->p < t->end && (*t->p == '\n' || (*t->p == '\r' && t->p[1] == '\n'))) {
         t->p += *t->p == '\r';
@@ -166,8 +157,7 @@ static int read_next(netc_table *t, netc_record *r, bool *got)
     return read_record(t, r);
 }
 
-static bool has_number(const netc_record *r)
-{
+static bool has_number(const netc_record *r) {
     double v;
     for (int i = 0; i < r->count; i++) {
         if (netc_cell_number(&r->cell[i], &v)) return true;
@@ -175,8 +165,7 @@ static bool has_number(const netc_record *r)
     return false;
 }
 
-int netc_table_open(netc_table *t, const char *path, bool tabs)
-{
+int netc_table_open(netc_table *t, const char *path, bool tabs) {
     size_t size = 0;
     *t = (netc_table){.path = path, .tabs = tabs, .line = 1};
     int code = netc_read_file(path, MAX_TABLE, &t->text, &size);
@@ -193,8 +182,7 @@ int netc_table_open(netc_table *t, const char *path, bool tabs)
     return code;
 }
 
-int netc_table_next(netc_table *t, const netc_record **r)
-{
+int netc_table_next(netc_table *t, const netc_record **r) {
     bool got = false;
     *r = NULL;
     if (t->next < t->nahead) {
@@ -206,8 +194,7 @@ int netc_table_next(netc_table *t, const netc_record **r)
     return code;
 }
 
-void netc_table_close(netc_table *t)
-{
+void netc_table_close(netc_table *t) {
     free(t->text);
     free(t->ahead[0].cell);
     free(t->ahead[1].cell);
@@ -215,8 +202,7 @@ void netc_table_close(netc_table *t)
     *t = (netc_table){0};
 }
 
-bool netc_path_is_table(const char *path, bool *tabs)
-{
+bool netc_path_is_table(const char *path, bool *tabs) {
     size_t n = strlen(path);
     *tabs = n >= 4 && !strcasecmp(path + n - 4, ".tsv");
     return *tabs || (n >= 4 && !strcasecmp(path + n - 4, ".csv"));

@@ -17,15 +17,13 @@ static const struct {
 int         netc_dtype_size(netc_dtype d) { return DTYPES[d].size; }
 const char *netc_dtype_text(netc_dtype d) { return DTYPES[d].text; }
 
-int64_t netc_tensor_count(const netc_tensor *t)
-{
+int64_t netc_tensor_count(const netc_tensor *t) {
     int64_t n = 1;
     for (int i = 0; i < t->rank; i++) n *= t->shape[i];
     return n;
 }
 
-bool netc_tensor_size(const netc_tensor *t, uint64_t *bytes)
-{
+bool netc_tensor_size(const netc_tensor *t, uint64_t *bytes) {
     const uint64_t most = UINT64_C(1) << 40;
     uint64_t n = 1;
     bool empty = false;
@@ -38,8 +36,7 @@ bool netc_tensor_size(const netc_tensor *t, uint64_t *bytes)
     return true;
 }
 
-int netc_tensor_alloc(netc_tensor *t, const char *path)
-{
+int netc_tensor_alloc(netc_tensor *t, const char *path) {
     uint64_t bytes;
     char text[NETC_SHAPE_TEXT];
     if (!netc_tensor_size(t, &bytes)) {
@@ -51,15 +48,13 @@ int netc_tensor_alloc(netc_tensor *t, const char *path)
     return t->data ? NETC_EXIT_OK : NETC_EXIT_LIMIT;
 }
 
-void netc_tensor_free(netc_tensor *t)
-{
+void netc_tensor_free(netc_tensor *t) {
     free(t->name);
     free(t->data);
     *t = (netc_tensor){0};
 }
 
-const char *netc_shape_text(int rank, const int64_t *shape, char text[NETC_SHAPE_TEXT])
-{
+const char *netc_shape_text(int rank, const int64_t *shape, char text[NETC_SHAPE_TEXT]) {
     int n = snprintf(text, NETC_SHAPE_TEXT, "[");
     for (int i = 0; i < rank && n < NETC_SHAPE_TEXT - 24; i++) {
         n += snprintf(text + n, (size_t)(NETC_SHAPE_TEXT - n), "%s%lld", i ? ", " : "", (long long)shape[i]);
@@ -70,16 +65,14 @@ const char *netc_shape_text(int rank, const int64_t *shape, char text[NETC_SHAPE
 
 /* ---- numbers -------------------------------------------------------------------------------------- */
 
-static float float_of_bits(uint32_t bits)
-{
+static float float_of_bits(uint32_t bits) {
     float f;
     memcpy(&f, &bits, 4);
     return f;
 }
 
 /* IEEE 754 binary16. */
-static float half_to_float(uint16_t h)
-{
+static float half_to_float(uint16_t h) {
     int exponent = h >> 10 & 31, fraction = h & 1023;
     float size = exponent == 31 ? (fraction ? NAN : INFINITY)
                : exponent       ? ldexpf((float)(fraction + 1024), exponent - 25)
@@ -89,8 +82,7 @@ static float half_to_float(uint16_t h)
 
 #define AT(type) (((const type *)t->data)[i])
 
-double netc_tensor_get(const netc_tensor *t, int64_t i)
-{
+double netc_tensor_get(const netc_tensor *t, int64_t i) {
     switch (t->dtype) {
     case NETC_F32:  return AT(float);
     case NETC_F64:  return AT(double);
@@ -108,8 +100,7 @@ double netc_tensor_get(const netc_tensor *t, int64_t i)
     return 0;
 }
 
-void netc_tensor_to_f32(const netc_tensor *t, float *dst, bool *rounded)
-{
+void netc_tensor_to_f32(const netc_tensor *t, float *dst, bool *rounded) {
     int64_t n = netc_tensor_count(t);
     bool changed = false;
     if (t->dtype == NETC_F32) {
@@ -126,8 +117,7 @@ void netc_tensor_to_f32(const netc_tensor *t, float *dst, bool *rounded)
 
 /* ---- sets ----------------------------------------------------------------------------------------- */
 
-void netc_tensors_free(netc_tensors *s)
-{
+void netc_tensors_free(netc_tensors *s) {
     for (int i = 0; i < s->count; i++) {
         free(s->t[i].name);
         if (s->owns_data) free(s->t[i].data);
@@ -142,16 +132,14 @@ void netc_tensors_free(netc_tensors *s)
     *s = (netc_tensors){0};
 }
 
-netc_tensor *netc_tensors_find(const netc_tensors *s, const char *name)
-{
+netc_tensor *netc_tensors_find(const netc_tensors *s, const char *name) {
     for (int i = 0; i < s->count; i++) {
         if (!strcmp(s->t[i].name, name)) return &s->t[i];
     }
     return NULL;
 }
 
-const char *netc_tensors_meta(const netc_tensors *s, const char *key)
-{
+const char *netc_tensors_meta(const netc_tensors *s, const char *key) {
     for (int i = 0; i < s->nmeta; i++) {
         if (!strcmp(s->meta[i].key, key)) return s->meta[i].value;
     }
@@ -159,8 +147,7 @@ const char *netc_tensors_meta(const netc_tensors *s, const char *key)
 }
 
 void netc_tensors_add(netc_tensors *s, const char *name, netc_dtype d, int rank, const int64_t *shape,
-                      const void *data)
-{
+                      const void *data) {
     if (!(s->count & (s->count - 1))) s->t = netc_resize(s->t, (size_t)(s->count ? 2 * s->count : 1), sizeof *s->t);
     netc_tensor *t = &s->t[s->count++];
     *t = (netc_tensor){.name = netc_strdup(name), .dtype = d, .rank = rank, .data = (void *)(uintptr_t)data};
@@ -170,8 +157,7 @@ void netc_tensors_add(netc_tensors *s, const char *name, netc_dtype d, int rank,
     t->bytes = (size_t)bytes;
 }
 
-void netc_tensors_add_meta(netc_tensors *s, const char *key, const char *value)
-{
+void netc_tensors_add_meta(netc_tensors *s, const char *key, const char *value) {
     s->meta = netc_resize(s->meta, (size_t)s->nmeta + 1, sizeof *s->meta);
     s->meta[s->nmeta].key = netc_strdup(key);
     s->meta[s->nmeta++].value = netc_strdup(value);

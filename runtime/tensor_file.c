@@ -5,14 +5,12 @@
 
 #include "runtime/image.h"
 
-static bool ends_with(const char *s, const char *end)
-{
+static bool ends_with(const char *s, const char *end) {
     size_t n = strlen(s), m = strlen(end);
     return n >= m && !strcmp(s + n - m, end);
 }
 
-static int read_image(const char *path, netc_tensor *t)
-{
+static int read_image(const char *path, netc_tensor *t) {
     int code = netc_image_read(path, NULL, t);
     if (code) return code;
     for (int i = 3; i > 0; i--) t->shape[i] = t->shape[i - 1];
@@ -21,8 +19,7 @@ static int read_image(const char *path, netc_tensor *t)
     return NETC_EXIT_OK;
 }
 
-int netc_tensor_read(const char *path, netc_tensor *t)
-{
+int netc_tensor_read(const char *path, netc_tensor *t) {
     if (ends_with(path, ".npy")) return netc_npy_read(path, t);
     if (netc_image_named(path)) return read_image(path, t);
     if (ends_with(path, "-ubyte") || ends_with(path, ".idx") || ends_with(path, ".gz")) return netc_idx_read(path, t);
@@ -30,8 +27,7 @@ int netc_tensor_read(const char *path, netc_tensor *t)
                       "-ubyte (.gz too), .png, .pgm or .ppm", path);
 }
 
-int netc_tensors_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s)
-{
+int netc_tensors_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s) {
     if (ends_with(path, ".npz")) return netc_npz_read(path, check, cx, s);
     return netc_safetensors_read(path, check, cx, s);
 }

@@ -16,8 +16,7 @@ typedef struct {
     int64_t     room;
 } counter;
 
-static uint64_t *slot_of(const netc_vocab *v, const char *text, size_t size)
-{
+static uint64_t *slot_of(const netc_vocab *v, const char *text, size_t size) {
     uint64_t at = netc_xxh64(text, size, 0) & (v->nslot - 1);
     for (;; at = (at + 1) & (v->nslot - 1)) {
         uint64_t *slot = &v->slot[at];
@@ -28,8 +27,7 @@ static uint64_t *slot_of(const netc_vocab *v, const char *text, size_t size)
 }
 
 /* Makes the hash table anew, with room for `want` symbols; false: a symbol stands twice. */
-static bool build_slots(netc_vocab *v, int64_t want)
-{
+static bool build_slots(netc_vocab *v, int64_t want) {
     uint64_t n = 64;
     while (n < 2 * (uint64_t)want) n *= 2;
     free(v->slot);
@@ -43,8 +41,7 @@ static bool build_slots(netc_vocab *v, int64_t want)
     return true;
 }
 
-static void count_symbol(counter *c, const char *text, size_t size)
-{
+static void count_symbol(counter *c, const char *text, size_t size) {
     netc_vocab *v = c->v;
     uint64_t *slot = slot_of(v, text, size);
     if (*slot) {
@@ -69,13 +66,11 @@ static void count_symbol(counter *c, const char *text, size_t size)
 enum { BY_CHAR, BY_WORD, BY_LINE, BY_COUNT };
 static const char *const BY[BY_COUNT] = {"char", "word", "line"};
 
-static int char_length(unsigned char c)
-{
+static int char_length(unsigned char c) {
     return c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
 }
 
-static bool count_chars(counter *c, const char *p, const char *end)
-{
+static bool count_chars(counter *c, const char *p, const char *end) {
     while (p < end) {
         int n = char_length((unsigned char)*p);
         if (!n || n > end - p || !*p) return false;
@@ -89,8 +84,7 @@ static bool count_chars(counter *c, const char *p, const char *end)
 }
 
 /* Pieces between characters of `blanks`; empty ones do not count. */
-static void count_pieces(counter *c, const char *p, const char *blanks)
-{
+static void count_pieces(counter *c, const char *p, const char *blanks) {
     for (p += strspn(p, blanks); *p; p += strspn(p, blanks)) {
         size_t n = strcspn(p, blanks);
         count_symbol(c, p, n);
@@ -99,8 +93,7 @@ static void count_pieces(counter *c, const char *p, const char *blanks)
 }
 
 /* text[size] is 0. */
-static int count_text(counter *c, const char *path, const char *text, size_t size, int by)
-{
+static int count_text(counter *c, const char *path, const char *text, size_t size, int by) {
     if (strlen(text) != size) return netc_error(NETC_EXIT_DATA, "%s: a NUL byte in the text", path);
     if (by == BY_WORD) count_pieces(c, text, " \t\r\n\v\f");
     if (by == BY_LINE) count_pieces(c, text, "\r\n");
@@ -110,8 +103,7 @@ static int count_text(counter *c, const char *path, const char *text, size_t siz
     return NETC_EXIT_OK;
 }
 
-static int count_column(counter *c, const char *path, bool tabs, int by, int col)
-{
+static int count_column(counter *c, const char *path, bool tabs, int by, int col) {
     netc_table t;
     const netc_record *r;
     int code = netc_table_open(&t, path, tabs);
@@ -129,13 +121,11 @@ static int count_column(counter *c, const char *path, bool tabs, int by, int col
 
 /* ---- order ---------------------------------------------------------------------------------------- */
 
-static int by_text(const void *a, const void *b)
-{
+static int by_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);      /* bytes of UTF-8 sort as code points do */
 }
 
-static void drop_rare(counter *c, int64_t min)
-{
+static void drop_rare(counter *c, int64_t min) {
     netc_vocab *v = c->v;
     int64_t kept = 0;
     for (int64_t i = 0; i < v->plain; i++) {
@@ -145,16 +135,14 @@ static void drop_rare(counter *c, int64_t min)
     v->plain = kept;
 }
 
-static int64_t add_special(netc_vocab *v, bool wanted, const char *text)
-{
+static int64_t add_special(netc_vocab *v, bool wanted, const char *text) {
     if (!wanted) return -1;
     v->symbol[v->count] = netc_strdup(text);
     return v->count++;
 }
 
 /* Special symbols behind the plain ones; the hash table has the plain ones only. */
-static bool finish(netc_vocab *v, bool unk, bool eos)
-{
+static bool finish(netc_vocab *v, bool unk, bool eos) {
     v->symbol = netc_resize(v->symbol, (size_t)v->plain + 3, sizeof *v->symbol);
     v->count = v->plain;
     v->unk = add_special(v, unk, "<unk>");
@@ -163,8 +151,7 @@ static bool finish(netc_vocab *v, bool unk, bool eos)
     return build_slots(v, v->plain);
 }
 
-int netc_vocab_read(netc_vocab *v, const char *path, const char *by, int col, int64_t min, bool eos)
-{
+int netc_vocab_read(netc_vocab *v, const char *path, const char *by, int col, int64_t min, bool eos) {
     int unit = 0, code;
     bool tabs, table = col >= 0 && netc_path_is_table(path, &tabs);
     *v = (netc_vocab){0};
@@ -193,8 +180,7 @@ int netc_vocab_read(netc_vocab *v, const char *path, const char *by, int col, in
     return code;
 }
 
-int netc_vocab_make(netc_vocab *v, const char *const *symbol, int64_t plain, bool unk, bool eos)
-{
+int netc_vocab_make(netc_vocab *v, const char *const *symbol, int64_t plain, bool unk, bool eos) {
     *v = (netc_vocab){.plain = plain, .symbol = netc_array((size_t)plain + 3, sizeof *v->symbol)};
     for (int64_t i = 0; i < plain; i++) v->symbol[i] = netc_strdup(symbol[i]);
     if (finish(v, unk, eos)) return NETC_EXIT_OK;
@@ -202,24 +188,21 @@ int netc_vocab_make(netc_vocab *v, const char *const *symbol, int64_t plain, boo
     return netc_error(NETC_EXIT_DATA, "a symbol stands twice in a vocabulary");
 }
 
-void netc_vocab_free(netc_vocab *v)
-{
+void netc_vocab_free(netc_vocab *v) {
     for (int64_t i = 0; i < v->count; i++) free(v->symbol[i]);
     free(v->symbol);
     free(v->slot);
     *v = (netc_vocab){0};
 }
 
-int64_t netc_vocab_find(const netc_vocab *v, const char *text, size_t size)
-{
+int64_t netc_vocab_find(const netc_vocab *v, const char *text, size_t size) {
     if (!v->nslot) return -1;
     uint64_t slot = *slot_of(v, text, size);
     return slot ? (int64_t)slot - 1 : v->unk;
 }
 
 bool netc_vocab_size(const char *path, const char *by, int col, int64_t min, bool eos, int64_t *size,
-                     const char **why)
-{
+                     const char **why) {
     netc_vocab v;
     FILE *before = netc_messages_to(NULL);
     int code = netc_vocab_read(&v, path, by, col, min, eos);

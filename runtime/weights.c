@@ -7,21 +7,18 @@
 
 /* ---- blocks --------------------------------------------------------------------------------------- */
 
-static float *slot_data(const float *block, const netc_slot *s)
-{
+static float *slot_data(const float *block, const netc_slot *s) {
     return (float *)(uintptr_t)block + s->offset / sizeof(float);
 }
 
-static void set_first(const netc_slot *slot, int n, float *block)
-{
+static void set_first(const netc_slot *slot, int n, float *block) {
     for (int i = 0; i < n; i++) {
         float *p = slot_data(block, &slot[i]);
         for (int64_t k = 0; k < slot[i].count; k++) p[k] = slot[i].first;
     }
 }
 
-int netc_blocks_new(const netc_model *m, netc_blocks *b)
-{
+int netc_blocks_new(const netc_model *m, netc_blocks *b) {
     *b = (netc_blocks){0};
     b->weights = netc_block_new(m->weights_size, "the weights");
     b->opt = b->weights ? netc_block_new(m->opt_size, "the optimizer's state") : NULL;
@@ -34,23 +31,20 @@ int netc_blocks_new(const netc_model *m, netc_blocks *b)
     return NETC_EXIT_OK;
 }
 
-void netc_blocks_free(const netc_model *m, netc_blocks *b)
-{
+void netc_blocks_free(const netc_model *m, netc_blocks *b) {
     netc_block_free(b->weights, m->weights_size);
     netc_block_free(b->opt, m->opt_size);
     netc_block_free(b->state, m->state_size);
     *b = (netc_blocks){0};
 }
 
-void netc_blocks_copy(const netc_model *m, netc_blocks *to, const netc_blocks *from)
-{
+void netc_blocks_copy(const netc_model *m, netc_blocks *to, const netc_blocks *from) {
     memcpy(to->weights, from->weights, (size_t)m->weights_size);
     memcpy(to->opt, from->opt, (size_t)m->opt_size);
     memcpy(to->state, from->state, (size_t)m->state_size);
 }
 
-void netc_blocks_reset(const netc_model *m, netc_blocks *b)
-{
+void netc_blocks_reset(const netc_model *m, netc_blocks *b) {
     set_first(m->state, m->nstate, b->state);
     set_first(m->opt, m->nopt, b->opt);
 }
@@ -72,52 +66,47 @@ typedef struct {
 } places;
 
 /* In a file a lane state is "lane." + its key and has the rows as its first axis. */
-static void add_places(places *to, const netc_model *m, const netc_slot *slot, int n, const float *block, bool lane)
-{
+static void add_places(places *to, const netc_model *m, const netc_slot *slot, int n, const float *block, bool lane) {
     to->p = netc_resize(to->p, (size_t)(to->count + n), sizeof *to->p);
     for (int i = 0; i < n; i++) {
         const netc_slot *s = &slot[i];
         if (s->lane != lane) continue;
         place *p = &to->p[to->count++];
-        *p = (place){.key = netc_format("%s%s", lane ? "lane." : "", s->key), .count = s->count, .data = slot_data(block, s)};
+        *p = (place){.count = s->count, .data = slot_data(block, s)};
+        p->key = netc_format("%s%s", lane ? "lane." : "", s->key);
         if (lane) p->shape[p->rank++] = m->batch;
         for (int k = 0; k < s->rank; k++) p->shape[p->rank++] = s->shape[k];
     }
 }
 
-static places weight_places(const netc_model *m, const float *weights, const float *state)
-{
+static places weight_places(const netc_model *m, const float *weights, const float *state) {
     places p = {0};
     add_places(&p, m, m->param, m->nparam, weights, false);
     add_places(&p, m, m->state, m->nstate, state, false);
     return p;
 }
 
-static places opt_places(const netc_model *m, const float *opt, const float *state)
-{
+static places opt_places(const netc_model *m, const float *opt, const float *state) {
     places p = {0};
     add_places(&p, m, m->opt, m->nopt, opt, false);
     add_places(&p, m, m->state, m->nstate, state, true);
     return p;
 }
 
-static void free_places(places *p)
-{
+static void free_places(places *p) {
     for (int i = 0; i < p->count; i++) free(p->p[i].key);
     free(p->p);
 }
 
 /* ---- writing -------------------------------------------------------------------------------------- */
 
-static void collect(places p, netc_tensors *s)
-{
+static void collect(places p, netc_tensors *s) {
     for (int i = 0; i < p.count; i++) netc_tensors_add(s, p.p[i].key, NETC_F32, p.p[i].rank, p.p[i].shape, p.p[i].data);
     free_places(&p);
 }
 
 void netc_weights_collect(const netc_model *m, const float *weights, const float *state, const char *kind,
-                          netc_tensors *s)
-{
+                          netc_tensors *s) {
     netc_tensors_add_meta(s, "format", "netc");
     netc_tensors_add_meta(s, "netc.kind", kind);
     netc_tensors_add_meta(s, "netc.model", m->model);
@@ -126,13 +115,11 @@ void netc_weights_collect(const netc_model *m, const float *weights, const float
     collect(weight_places(m, weights, state), s);
 }
 
-void netc_opt_collect(const netc_model *m, const float *opt, const float *state, netc_tensors *s)
-{
+void netc_opt_collect(const netc_model *m, const float *opt, const float *state, netc_tensors *s) {
     collect(opt_places(m, opt, state), s);
 }
 
-int netc_weights_save(const netc_model *m, const char *path, const float *weights, const float *state)
-{
+int netc_weights_save(const netc_model *m, const char *path, const float *weights, const float *state) {
     netc_tensors s = {0};
     netc_weights_collect(m, weights, state, "weights", &s);
     int code = netc_safetensors_write(path, &s);
@@ -144,8 +131,7 @@ int netc_weights_save(const netc_model *m, const char *path, const float *weight
 
 static const char OTHER_MODEL[] = "these are the weights of another model";
 
-static int check_place(const char *path, const netc_tensors *s, const place *p)
-{
+static int check_place(const char *path, const netc_tensors *s, const place *p) {
     char want[NETC_SHAPE_TEXT], have[NETC_SHAPE_TEXT];
     const netc_tensor *t = netc_tensors_find(s, p->key);
     netc_shape_text(p->rank, p->shape, want);
@@ -156,47 +142,44 @@ static int check_place(const char *path, const netc_tensors *s, const place *p)
         return netc_error(NETC_EXIT_DATA, "%s: %s has the shape %s, the model needs %s; %s", path, p->key,
                           netc_shape_text(t->rank, t->shape, have), want, OTHER_MODEL);
     }
-    if (t->dtype == NETC_F32 || t->dtype == NETC_F64 || t->dtype == NETC_F16 || t->dtype == NETC_BF16) return NETC_EXIT_OK;
+    bool numbers = t->dtype == NETC_F32 || t->dtype == NETC_F64 || t->dtype == NETC_F16 || t->dtype == NETC_BF16;
+    if (numbers) return NETC_EXIT_OK;
     return netc_error(NETC_EXIT_DATA, "%s: %s holds %s, weights are f32", path, p->key, netc_dtype_text(t->dtype));
 }
 
 /* What a checkpoint holds beside the weights. */
-static bool is_bookkeeping(const char *name)
-{
+static bool is_bookkeeping(const char *name) {
     static const char *const NAMES[] = {"cursor", "metrics", "rng"};
     bool prefixed = !strncmp(name, "opt.", 4) || !strncmp(name, "lane.", 5) || !strncmp(name, "netc.", 5);
     for (int i = 0; i < 3; i++) prefixed |= !strcmp(name, NAMES[i]);
     return prefixed;
 }
 
-static int check_extra(const char *path, const netc_tensors *s, const places *p)
-{
+static int check_extra(const char *path, const netc_tensors *s, const places *p) {
     const char *kind = netc_tensors_meta(s, "netc.kind");
     bool checkpoint = kind && !strcmp(kind, "checkpoint");
     for (int i = 0; i < s->count; i++) {
         const char *name = s->t[i].name;
         bool known = checkpoint && is_bookkeeping(name);
         for (int k = 0; !known && k < p->count; k++) known = !strcmp(p->p[k].key, name);
-        if (!known) return netc_error(NETC_EXIT_DATA, "%s: has a tensor %s that the model lacks; %s", path, name, OTHER_MODEL);
+        if (known) continue;
+        return netc_error(NETC_EXIT_DATA, "%s: has a tensor %s that the model lacks; %s", path, name, OTHER_MODEL);
     }
     return NETC_EXIT_OK;
 }
 
-static int check_places(const char *path, const netc_tensors *s, const places *p, bool extra)
-{
+static int check_places(const char *path, const netc_tensors *s, const places *p, bool extra) {
     int code = NETC_EXIT_OK;
     for (int i = 0; i < p->count && !code; i++) code = check_place(path, s, &p->p[i]);
     return code || !extra ? code : check_extra(path, s, p);
 }
 
 /* netc_tensors_check: before any data are read. */
-static int check_weights(void *cx, const char *path, const netc_tensors *s)
-{
+static int check_weights(void *cx, const char *path, const netc_tensors *s) {
     return check_places(path, s, cx, true);
 }
 
-static void assign(const char *path, const netc_tensors *s, const places *p)
-{
+static void assign(const char *path, const netc_tensors *s, const places *p) {
     for (int i = 0; i < p->count; i++) {
         const place *to = &p->p[i];
         bool rounded, finite = true;
@@ -207,8 +190,7 @@ static void assign(const char *path, const netc_tensors *s, const places *p)
     }
 }
 
-int netc_weights_assign(const netc_model *m, const char *path, const netc_tensors *s, float *weights, float *state)
-{
+int netc_weights_assign(const netc_model *m, const char *path, const netc_tensors *s, float *weights, float *state) {
     places p = weight_places(m, weights, state);
     int code = check_places(path, s, &p, true);
     if (!code) assign(path, s, &p);
@@ -216,8 +198,7 @@ int netc_weights_assign(const netc_model *m, const char *path, const netc_tensor
     return code;
 }
 
-int netc_opt_assign(const netc_model *m, const char *path, const netc_tensors *s, float *opt, float *state)
-{
+int netc_opt_assign(const netc_model *m, const char *path, const netc_tensors *s, float *opt, float *state) {
     places p = opt_places(m, opt, state);
     int code = check_places(path, s, &p, false);
     if (!code) assign(path, s, &p);
@@ -225,8 +206,7 @@ int netc_opt_assign(const netc_model *m, const char *path, const netc_tensors *s
     return code;
 }
 
-int netc_weights_load(const netc_model *m, const char *path, float *weights, float *state)
-{
+int netc_weights_load(const netc_model *m, const char *path, float *weights, float *state) {
     netc_tensors s;
     places p = weight_places(m, weights, state);
     int code = netc_tensors_read(path, check_weights, &p, &s);
@@ -240,8 +220,7 @@ int netc_weights_load(const netc_model *m, const char *path, float *weights, flo
 
 /* Vector v of n numbers, `stride` apart: made orthogonal to the ones before it, twice, because once
  * leaves what rounding left; then of length 1. */
-static void orthogonalize_vector(float *w, int64_t v, int64_t n, int64_t between, int64_t stride)
-{
+static void orthogonalize_vector(float *w, int64_t v, int64_t n, int64_t between, int64_t stride) {
     float *x = w + v * between;
     for (int64_t pass = 0; pass < 2; pass++) {
         for (int64_t u = 0; u < v; u++) {
@@ -257,8 +236,7 @@ static void orthogonalize_vector(float *w, int64_t v, int64_t n, int64_t between
     for (int64_t k = 0; k < n && length > 0; k++) x[k * stride] = (float)(x[k * stride] / length);
 }
 
-void netc_orthogonalize(float *w, int64_t rows, int64_t cols)
-{
+void netc_orthogonalize(float *w, int64_t rows, int64_t cols) {
     int64_t vectors = rows <= cols ? rows : cols;
     for (int64_t v = 0; v < vectors; v++) {
         if (rows <= cols) orthogonalize_vector(w, v, cols, cols, 1);
