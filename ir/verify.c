@@ -15,11 +15,12 @@ typedef struct {
 
 typedef struct {
     Graph      *g;
-    const Node *n;              /* the node being checked; NULL: an output */
+    const Node *n;              /* the node being checked; NULL: none, or an output */
+    bool        sound;          /* its type is right: it may be printed in full */
     const char *why;
 } Verify;
 
-/* Always false, for `return broken(...)`; the rule's number first, then the node in full. */
+/* Always false, for `return broken(...)`; the rule's number first, then the node. */
 static bool broken(Verify *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 static bool broken(Verify *v, const char *fmt, ...) {
@@ -28,8 +29,10 @@ static bool broken(Verify *v, const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    v->why = v->n ? arena_printf(v->g->arena, "%s, in: %s", text, node_text(v->g, v->n, v->g->arena))
-                  : arena_strdup(v->g->arena, text);
+    Arena *a = v->g->arena;
+    v->why = !v->n ? arena_strdup(a, text)
+           : v->sound ? arena_printf(a, "%s, in: %s", text, node_text(v->g, v->n, a))
+           : arena_printf(a, "%s, in: %%%d = %s  # %s", text, v->n->id, OPS[v->n->op].text, v->n->name ? v->n->name : "");
     return false;
 }
 
@@ -64,8 +67,10 @@ static bool check_order(Verify *v) {
 static bool check_type(Verify *v) {
     Type        t;
     const char *why = shape_infer(v->g, v->n, &t);
+    v->sound = false;
     if (why) return broken(v, "V2: %s", why);
-    return type_equal(&t, &v->n->type) || broken(v, "V2: the type is not the one that the operation gives");
+    if (!type_equal(&t, &v->n->type)) return broken(v, "V2: the type is not the one that the operation gives");
+    return v->sound = true;
 }
 
 /* ---- V3: affine forms and whole numbers -------------------------------------------------------------------- */
@@ -209,7 +214,7 @@ static bool check_node(Verify *v) {
 }
 
 bool graph_verify(Graph *g, const char **why) {
-    Verify v = {g, NULL, NULL};
+    Verify v = {.g = g};
     bool   ok = check_order(&v);
     for (int i = 0; ok && i < g->nodes.n; i++) {
         v.n = g->nodes.at[i];
