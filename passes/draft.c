@@ -190,19 +190,55 @@ Node *draft_copied(const Draft *d) {
     Node *from = d->arg.at[e->operand];
     for (int i = 0; i < e->nsub; i++) {
         int v;
-        if (e->sub[i].ind || !affine_is_var(&e->sub[i].aff, &v) || v != i) return NULL;
+        const Affine *f = &e->sub[i].aff;
+        bool          only = d->var[i].ext.size == 1 && affine_is_const(f) && f->c == 0;
+        if (e->sub[i].ind || (!only && (!affine_is_var(f, &v) || v != i))) return NULL;
         if (from->type.dim[i].size != d->var[i].ext.size || from->type.dim[i].bound != d->var[i].ext.bound) return NULL;
     }
     return from;
 }
 
-Node *draft_finish(Draft *d) {
+void draft_drop_vars(Draft *d, const bool *keep) {
+    Affine by[MAX_VARS];
+    int    n = 0, nvar = d->nout + d->nred + d->nder, nout = 0, nred = 0;
+    for (int v = 0; v < nvar; v++) {
+        by[v] = affine_var(n);
+        if (!keep[v]) continue;
+        Var x = d->var[v];
+        x.num = affine_subst(&x.num, by, v);
+        nout += v < d->nout;
+        nred += v >= d->nout && v < d->nout + d->nred;
+        d->var[n++] = x;
+    }
+    d->expr = expr_subst(d->g->arena, d->expr, by, nvar, NULL);
+    d->nout = nout;
+    d->nred = nred;
+    d->nder = n - nout - nred;
+}
+
+static void settle_kind(Draft *d) {
     draft_settle(d);
     bool over_nothing = !d->nred && !d->nder;
-    if (over_nothing && (d->kind == KIND_SUM || d->kind == KIND_PROD || d->kind == KIND_MAX || d->kind == KIND_MIN))
-        d->kind = KIND_MAP;
+    if (over_nothing && d->kind != KIND_ARGMAX && d->kind != KIND_ARGMIN) d->kind = KIND_MAP;
     if (!over_nothing && d->kind == KIND_MAP) d->kind = KIND_SUM;
-    Node *from = d->kind == KIND_MAP ? draft_copied(d) : NULL;
-    if (from) return from;
+}
+
+static Node *make(Draft *d) {
     return graph_comp(d->g, d->kind, d->nout, d->nred, d->nder, d->var, d->expr, d->arg.n, d->arg.at);
+}
+
+Node *draft_finish(Draft *d) {
+    settle_kind(d);
+    Node *from = d->kind == KIND_MAP ? draft_copied(d) : NULL;
+    return from ? from : make(d);
+}
+
+void draft_store(Draft *d, Node *into) {
+    settle_kind(d);
+    Node *n = make(d);
+    if (!type_equal(&n->type, &into->type)) ICE("%%%d changed its type", into->id);
+    d->g->nodes.n--;
+    into->narg = n->narg;
+    into->arg = n->arg;
+    into->u.comp = n->u.comp;
 }

@@ -40,5 +40,10 @@ bool  draft_settle(Draft *d);
 Node *draft_copied(const Draft *d);
 /* The node: settled; a reduction over nothing becomes a map, a copy becomes what it copies. */
 Node *draft_finish(Draft *d);
+/* The same in place: `into`, a comp of the same type, becomes what the draft says (a copy stays a map).
+ * Operands may now come later in g->nodes than `into`, if the caller made new ones: graph_sort. */
+void  draft_store(Draft *d, Node *into);
+/* Removes variables: keep[v] false for those that nothing uses any more; numbers close up. */
+void  draft_drop_vars(Draft *d, const bool *keep);
 
 #endif
