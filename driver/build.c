@@ -197,6 +197,7 @@ int build_kernels(Build *b, const char *name) {
         int code = build_messages(b);
         return code ? code : NETC_EXIT_MODEL;
     }
+    if (!strcmp(name, "train")) b->hash = build_hash(g);
     PassOptions po = build_pass_options(b);
     passes_run(g, &po);
     KernelOptions ko = {.level = b->level, .off = po.off, .place = leaf_place, .cx = b};

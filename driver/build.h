@@ -45,6 +45,7 @@ typedef struct {
     Program       *program;
     const ModelInfo *model;
     int64_t        batch;
+    uint64_t       hash;           /* of the training graph, before passes; 0 until it is built */
     int            level;          /* -O */
     Target         target;
     Block          weights, state, opt;
@@ -68,6 +69,7 @@ int build_kernels(Build *b, const char *name);
 int build_function(Build *b, const char *name);
 /* Every expand of the data block. An exit code. */
 int build_expands(Build *b);
+uint64_t build_hash(const Graph *g);
 /* The description of everything built so far. */
 char *build_describe(Build *b, size_t *size);
 /* Machine code in memory; NULL after a message. */

@@ -5,6 +5,9 @@
 
 #include "driver/build.h"
 #include "driver/commands.h"
+#include "runtime/tensor_file.h"
+
+enum { GRAD_ROWS = 1024 };             /* more rows are averaged over batches of this size */
 
 typedef int RuntimeCommand(netc_model *m, int argc, char **argv);
 
@@ -16,17 +19,16 @@ static int needs_optimizer(const Build *b) {
     return NETC_EXIT_MODEL;
 }
 
-/* Loads the file, builds the functions in `names` (NULL-terminated; "entries" and "expands" stand for
- * all of them), makes machine code. The caller frees *b after use. */
-static int prepare(Build *b, Arena *a, const Options *o, const char *const *names, netc_model **m) {
-    int code = build_load(b, a, o);
-    if (!code) code = build_start(b);
+/* Builds the functions in `names` (NULL-terminated; "entries" and "expands" stand for all of them) of a
+ * loaded and started *b, and makes machine code. */
+static int prepare(Build *b, const char *const *names, netc_model **m) {
+    int code = 0;
     for (; *names && !code; names++) {
         if (!strcmp(*names, "expands")) {
             code = build_expands(b);
         } else if (!strcmp(*names, "entries")) {
             for (int i = 0; i < b->model->nentry && !code; i++)
-                code = build_function(b, arena_printf(a, "entry.%s", b->model->entry[i].name));
+                code = build_function(b, arena_printf(b->arena, "entry.%s", b->model->entry[i].name));
         } else {
             if (!strcmp(*names, "train")) code = needs_optimizer(b);
             if (!code && strcmp(*names, "init") && strncmp(*names, "entry.", 6) && !b->model->objective.name) {
@@ -38,7 +40,7 @@ static int prepare(Build *b, Arena *a, const Options *o, const char *const *name
     }
     if (code) return code;
     *m = build_jit(b);
-    if (o->value[OPT_TIME]) build_time_report(b, stderr);
+    if (b->options->value[OPT_TIME]) build_time_report(b, stderr);
     return *m ? 0 : NETC_EXIT_INTERNAL;
 }
 
@@ -62,7 +64,9 @@ static int call(RuntimeCommand *run, netc_model *m, Build *b, const char *comman
 static int run_command(Arena *a, const Options *o, const char *const *names, RuntimeCommand *run, const char *command) {
     Build       b;
     netc_model *m = NULL;
-    int         code = prepare(&b, a, o, names, &m);
+    int         code = build_load(&b, a, o);
+    if (!code) code = build_start(&b);
+    if (!code) code = prepare(&b, names, &m);
     if (!code) code = call(run, m, &b, command);
     netc_model_free(m);
     build_free(&b);
@@ -89,9 +93,35 @@ int cmd_init(Arena *a, const Options *o) {
     return run_command(a, o, NAMES, netc_cmd_init, "init");
 }
 
+/* The rows of the first --in file: a gradient is that of one batch, so the batch is what was given. */
+static int64_t rows_given(Arena *a, const Options *o) {
+    for (int i = 0; i + 1 < o->rest.n; i++) {
+        const char *eq = strchr(o->rest.at[i + 1], '=');
+        netc_tensor t;
+        if (strcmp(o->rest.at[i], "--in") || !eq) continue;
+        netc_messages_to(NULL);                                  /* the runtime reads it again, and will complain */
+        int code = netc_tensor_read(arena_strdup(a, eq + 1), &t);
+        netc_messages_to(stderr);
+        if (code) return 0;
+        int64_t rows = t.rank ? t.shape[0] : 0;
+        netc_tensor_free(&t);
+        return rows;
+    }
+    return 0;
+}
+
 int cmd_grad(Arena *a, const Options *o) {
-    static const char *const NAMES[] = {"grad", NULL};
-    return run_command(a, o, NAMES, netc_cmd_grad, "grad");
+    Build       b;
+    netc_model *m = NULL;
+    int64_t     rows = rows_given(a, o);
+    int         code = build_load(&b, a, o);
+    if (!code && rows > 0) b.batch = rows < GRAD_ROWS ? rows : GRAD_ROWS;
+    if (!code) code = build_start(&b);
+    if (!code) code = prepare(&b, (const char *const[]){"grad", NULL}, &m);
+    if (!code) code = call(netc_cmd_grad, m, &b, "grad");
+    netc_model_free(m);
+    build_free(&b);
+    return code;
 }
 
 int cmd_filters(Arena *a, const Options *o) {
@@ -106,11 +136,5 @@ int cmd_run(Arena *a, const Options *o) {
         return NETC_EXIT_USAGE;
     }
     const char *names[] = {arena_printf(a, "entry.%s", o->rest.at[0]), NULL};
-    Build       b;
-    netc_model *m = NULL;
-    int         code = prepare(&b, a, o, names, &m);
-    if (!code) code = call(netc_cmd_run, m, &b, "run");
-    netc_model_free(m);
-    build_free(&b);
-    return code;
+    return run_command(a, o, names, netc_cmd_run, "run");
 }

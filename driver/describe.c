@@ -1,4 +1,5 @@
 /* The description of a compiled model: the JSON that the runtime reads (its form: runtime/netc_rt.h). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "driver/build.h"
@@ -128,10 +129,21 @@ static void train(Buf *j, const TrainInfo *t) {
     buf_puts(j, "]},\n");
 }
 
-/* FNV-1a over everything that gives the weights their meaning. */
-static uint64_t hash(const char *s, size_t n) {
+/* FNV-1a of a graph's text without its comments (names and lines of the source): two files whose graphs
+ * agree are the same model. */
+uint64_t build_hash(const Graph *g) {
     uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)s[i]) * UINT64_C(1099511628211);
+    char    *text = NULL;
+    size_t   size = 0;
+    FILE    *f = open_memstream(&text, &size);
+    if (!f) ICE("no memory for the text of a graph");
+    graph_print(g, f);
+    fclose(f);
+    for (const char *s = text; *s; s++) {
+        if (*s == '#') s += strcspn(s, "\n");
+        h = (h ^ (unsigned char)*s) * UINT64_C(1099511628211);
+    }
+    free(text);
     return h;
 }
 
@@ -150,7 +162,6 @@ char *build_describe(Build *b, size_t *size) {
     Buf body = buf_new(b->arena), j = buf_new(b->arena);
     block(&body, "params", &b->weights);
     block(&body, "states", &b->state);
-    uint64_t h = hash(body.s, body.n);
     block(&body, "opt", &b->opt);
     dims(&body, b->program);
     hypers(&body, b->program);
@@ -158,7 +169,7 @@ char *build_describe(Build *b, size_t *size) {
     Buf data = buf_new(b->arena);
     if (program_data_json(b->program, &data)) buf_printf(&body, "\"data\":%s,\n", data.s);
     buf_printf(&j, "{\"netc\":\"%s\",\"name\":\"%s\",\"model\":\"%s\",\"hash\":\"%016llx\",\"target\":\"%s\",\n", NETC_VERSION,
-               b->stem, b->model->name, (unsigned long long)h, b->target.name);
+               b->stem, b->model->name, (unsigned long long)b->hash, b->target.name);
     cpu(&j, b->target.needs);
     buf_printf(&j, "\"batch\":%lld,\n", (long long)b->batch);
     buf_puts(&j, body.s);
