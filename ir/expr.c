@@ -50,7 +50,8 @@ static const Expr *operation(Arena *a, ScalarOp op, const Expr *x, const Expr *y
     DType       t[3] = {DT_F32, DT_F32, DT_F32}, result = DT_F32;
     int         n = x ? y ? z ? 3 : 2 : 1 : 0;
     for (int i = 0; i < n; i++) t[i] = arg[i]->dtype;
-    if (op == SC_CAST || op <= SC_READ || SCALARS[op].args != n) ICE("%s does not take %d operands", SCALARS[op].text, n);
+    if (op == SC_CAST || op <= SC_READ || SCALARS[op].args != n)
+        ICE("%s does not take %d operands", SCALARS[op].text, n);
     if (!scalar_type(op, t, &result))
         ICE("%s of %s, %s, %s", SCALARS[op].text, dtype_text(t[0]), dtype_text(t[1]), dtype_text(t[2]));
     Expr *e = make(a, op, result);

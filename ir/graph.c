@@ -203,7 +203,8 @@ Node *graph_map2(Graph *g, ScalarOp op, Node *a, Node *b) {
     if (a->type.rank && b->type.rank) {
         Type t = b->type;
         t.dtype = a->type.dtype;
-        if (!type_equal(&a->type, &t)) ICE("%s of two shapes (ranks %d and %d)", SCALARS[op].text, a->type.rank, t.rank);
+        if (!type_equal(&a->type, &t))
+            ICE("%s of two shapes (ranks %d and %d)", SCALARS[op].text, a->type.rank, t.rank);
     }
     const Expr *e = expr_op2(g->arena, op, read_spread(g, a, 0), read_spread(g, b, 1));
     return map(g, shape, e, 2, (Node *[]){a, b});
@@ -236,7 +237,8 @@ NodeList *graph_users(Graph *g, Arena *a) {
 }
 
 void graph_replace(Graph *g, Node *old, Node *new) {
-    if (!type_equal(&old->type, &new->type)) ICE("%s (%%%d) replaced by a value of another type", OPS[old->op].text, old->id);
+    if (!type_equal(&old->type, &new->type))
+        ICE("%s (%%%d) replaced by a value of another type", OPS[old->op].text, old->id);
     for (int i = 0; i < g->nodes.n; i++) {
         Node *n = g->nodes.at[i];
         if (n == new) continue;           /* new may be made from old: stop(old) */
@@ -274,7 +276,8 @@ void graph_sort(Graph *g) {
                 continue;
             }
             Node *a = n->arg[next[n->id]++];
-            if (a->id < 0 || a->id >= count || g->nodes.at[a->id] != a) ICE("an operand of %%%d is not in the graph", n->id);
+            if (a->id < 0 || a->id >= count || g->nodes.at[a->id] != a)
+                ICE("an operand of %%%d is not in the graph", n->id);
             if (state[a->id] == OPEN) ICE("%%%d needs itself", a->id);
             if (state[a->id] == NEW) stack[depth++] = a;
         }

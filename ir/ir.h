@@ -218,7 +218,7 @@ typedef struct {
 
 /* A run-time bound: bounds[1] is the number of rows n of this call; index 0 is not used. */
 typedef struct {
-    const char *name;           /* "n" */
+    const char *name;           /* "n": letters, digits, '_' */
     int64_t     size;           /* its largest value, B */
 } Bound;
 
@@ -268,11 +268,13 @@ void   graph_replace(Graph *g, Node *old, Node *new);
 /* Sorts g->nodes so that operands come before users (after a pass changed operands in place). */
 void   graph_sort(Graph *g);
 
-/* print.c, parse.c: the text form; parse(print(g)) is g. docs/ir.md describes it. */
+/* print.c, parse.c: the text form; parse(print(g)) is g. docs/ir.md describes it. Node ids must be current
+ * (they are, unless a pass moved nodes by hand). The source text ends with a NUL byte at text[size]; the
+ * graph does not point into it. */
 void   graph_print(const Graph *g, FILE *out);
 char  *graph_text(const Graph *g, Arena *a);
 char  *type_text(const Graph *g, const Type *t, Arena *a);   /* "f32[n,10]" */
-char  *node_text(const Graph *g, const Node *n, Arena *a);   /* one line: "%7 = comp ... : f32[n,10]  # Net.fc a.net:3" */
+char  *node_text(const Graph *g, const Node *n, Arena *a);   /* "%7 = comp ... : f32[n,10]  # Net.fc a.net:3" */
 Graph *graph_parse(Arena *a, Diag *d, const Source *src);   /* NULL after an error in `d` */
 
 /* verify.c: every rule of docs/ir.md (V1 ..); false and a text in *why (in the graph's arena). */

@@ -101,7 +101,8 @@ static void put_affine(Print *p, const Affine *f, bool more) {
     for (int i = 0; i < f->n; i++) {
         int64_t k = f->term[i].coef;
         buf_puts(&p->out, k < 0 ? "-" : first ? "" : "+");
-        if (k != 1 && k != -1) buf_printf(&p->out, "%llu*", k < 0 ? 0ULL - (unsigned long long)k : (unsigned long long)k);
+        if (k != 1 && k != -1)
+            buf_printf(&p->out, "%llu*", k < 0 ? 0ULL - (unsigned long long)k : (unsigned long long)k);
         buf_puts(&p->out, p->var[f->term[i].var]);
         first = false;
     }

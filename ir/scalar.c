@@ -50,63 +50,44 @@ bool scalar_type(ScalarOp op, const DType *arg, DType *result) {
 
 /* ---- numbers -------------------------------------------------------------------------------- */
 
+/* INTERP(ID) { ... }: the number of operation ID with result type t for operands x, y, z. */
+#define UNUSED __attribute__((unused))
+#define INTERP(id) static double interp_##id(UNUSED DType t, UNUSED double x, UNUSED double y, UNUSED double z)
+
 /* i32 arithmetic wraps, as the machine's does. The operands are whole numbers below 2^31 in size, so
  * sums are exact in double; products are formed in 64 bits. */
-static double wrap(double v) { return (double)(int32_t)(uint32_t)(int64_t)v; }
+static double wrap(int64_t v) { return (double)(int32_t)(uint32_t)v; }
 
-static double interp_CONST(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return x; }
-static double interp_IDX(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return x; }
-static double interp_BOUND(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return x; }
-static double interp_READ(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return x; }
-
-static double interp_ADD(DType t, double x, double y, double z) {
-    (void)z;
-    return t == DT_I32 ? wrap(x + y) : x + y;
-}
-
-static double interp_SUB(DType t, double x, double y, double z) {
-    (void)z;
-    return t == DT_I32 ? wrap(x - y) : x - y;
-}
-
-static double interp_MUL(DType t, double x, double y, double z) {
-    (void)z;
-    return t == DT_I32 ? (double)(int32_t)(uint32_t)((int64_t)x * (int64_t)y) : x * y;
-}
-
-static double interp_NEG(DType t, double x, double y, double z) {
-    (void)y, (void)z;
-    return t == DT_I32 ? wrap(-x) : -x;
-}
-
-static double interp_DIV(DType t, double x, double y, double z) { (void)t, (void)z; return x / y; }
-static double interp_MAX(DType t, double x, double y, double z) { (void)t, (void)z; return x > y ? x : y; }
-static double interp_EXP(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return exp(x); }
-static double interp_LOG(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return log(x); }
-static double interp_TANH(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return tanh(x); }
-static double interp_SQRT(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return x <= 0 ? 0 : sqrt(x); }
-static double interp_SIN(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return sin(x); }
-static double interp_COS(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return cos(x); }
-static double interp_FLOOR(DType t, double x, double y, double z) { (void)t, (void)y, (void)z; return floor(x); }
-
-static double interp_POW(DType t, double x, double y, double z) {
-    (void)t, (void)z;
-    return x < 0 ? NAN : pow(x, y);
-}
-
-static double interp_LT(DType t, double x, double y, double z) { (void)t, (void)z; return x < y; }
-static double interp_EQ(DType t, double x, double y, double z) { (void)t, (void)z; return x == y; }
-static double interp_SEL(DType t, double x, double y, double z) { (void)t; return x != 0 ? y : z; }
-
-/* To an integer type: toward zero, the nearest value of the type outside it, NaN to 0. */
+/* Toward zero, the nearest value of the type outside it, NaN to 0. */
 static double to_integer(double x, double least, double most) {
     if (isnan(x)) return 0;
     x = trunc(x);
     return (x < least ? least : x > most ? most : x) + 0.0;      /* + 0.0: no negative zero */
 }
 
-static double interp_CAST(DType t, double x, double y, double z) {
-    (void)y, (void)z;
+INTERP(CONST) { return x; }
+INTERP(IDX)   { return x; }
+INTERP(BOUND) { return x; }
+INTERP(READ)  { return x; }
+INTERP(ADD)   { return t == DT_I32 ? wrap((int64_t)(x + y)) : x + y; }
+INTERP(SUB)   { return t == DT_I32 ? wrap((int64_t)(x - y)) : x - y; }
+INTERP(MUL)   { return t == DT_I32 ? wrap((int64_t)x * (int64_t)y) : x * y; }
+INTERP(DIV)   { return x / y; }
+INTERP(NEG)   { return t == DT_I32 ? wrap(-(int64_t)x) : -x; }
+INTERP(MAX)   { return x > y ? x : y; }
+INTERP(EXP)   { return exp(x); }
+INTERP(LOG)   { return log(x); }
+INTERP(TANH)  { return tanh(x); }
+INTERP(SQRT)  { return x <= 0 ? 0 : sqrt(x); }
+INTERP(SIN)   { return sin(x); }
+INTERP(COS)   { return cos(x); }
+INTERP(FLOOR) { return floor(x); }
+INTERP(POW)   { return x < 0 ? NAN : pow(x, y); }
+INTERP(LT)    { return x < y; }
+INTERP(EQ)    { return x == y; }
+INTERP(SEL)   { return x != 0 ? y : z; }
+
+INTERP(CAST) {
     switch (t) {
     case DT_I32: return to_integer(x, INT32_MIN, INT32_MAX);
     case DT_U8: return to_integer(x, 0, UINT8_MAX);
@@ -115,12 +96,12 @@ static double interp_CAST(DType t, double x, double y, double z) {
     }
 }
 
-static double (*const INTERP[SC_COUNT])(DType, double, double, double) = {
+static double (*const ROWS[SC_COUNT])(DType, double, double, double) = {
 #define SCALAR(id, text, args, type, math) [SC_##id] = interp_##id,
 #include "ir/scalars.def"
 #undef SCALAR
 };
 
 double scalar_eval(ScalarOp op, DType result, double x, double y, double z) {
-    return INTERP[op](result, x, y, z);
+    return ROWS[op](result, x, y, z);
 }

@@ -87,7 +87,8 @@ static const char *check_expr(const CompCheck *cx, const Expr *e);
 
 static const char *check_read(const CompCheck *cx, const Expr *e) {
     const char *why;
-    if (e->operand < 0 || e->operand >= cx->n->narg) return say(cx->g, "a read of operand %d, which is not there", e->operand);
+    if (e->operand < 0 || e->operand >= cx->n->narg)
+        return say(cx->g, "a read of operand %d, which is not there", e->operand);
     const Type *t = &cx->n->arg[e->operand]->type;
     if (e->nsub != t->rank) return say(cx->g, "%d subscripts on a value of rank %d", e->nsub, t->rank);
     if (e->dtype != t->dtype) return say(cx->g, "a read of %s as %s", dtype_text(t->dtype), dtype_text(e->dtype));
@@ -95,7 +96,8 @@ static const char *check_read(const CompCheck *cx, const Expr *e) {
         const Expr *ind = e->sub[i].ind;
         if ((why = check_affine(cx, &e->sub[i].aff, cx->nvar))) return why;
         if (ind && (why = check_expr(cx, ind))) return why;
-        if (ind && ind->dtype != DT_I32) return say(cx->g, "an indirect subscript of type %s, not i32", dtype_text(ind->dtype));
+        if (ind && ind->dtype != DT_I32)
+            return say(cx->g, "an indirect subscript of type %s, not i32", dtype_text(ind->dtype));
     }
     return NULL;
 }
@@ -113,7 +115,8 @@ static const char *check_expr(const CompCheck *cx, const Expr *e) {
         return say(cx->g, "bound %d does not exist", e->bound);
     if (!scalar_type(e->op, arg, &result))
         return say(cx->g, "%s does not take these types (%s ...)", SCALARS[e->op].text, dtype_text(arg[0]));
-    if (result != e->dtype) return say(cx->g, "%s gives %s, not %s", SCALARS[e->op].text, dtype_text(result), dtype_text(e->dtype));
+    if (result != e->dtype)
+        return say(cx->g, "%s gives %s, not %s", SCALARS[e->op].text, dtype_text(result), dtype_text(e->dtype));
     return NULL;
 }
 
@@ -176,7 +179,8 @@ static const char *shape_CONST(Graph *g, const Node *n, Type *t) {
 }
 
 static const char *shape_INPUT(Graph *g, const Node *n, Type *t) {
-    if (n->u.input.kind == IN_SCALAR && (n->type.rank || n->type.dtype != DT_F32)) return say(g, "a scalar input is f32[]");
+    if (n->u.input.kind == IN_SCALAR && (n->type.rank || n->type.dtype != DT_F32))
+        return say(g, "a scalar input is f32[]");
     return shape_leaf(n, t);
 }
 
@@ -212,7 +216,8 @@ static const char *shape_SCATTER(Graph *g, const Node *n, Type *t) {
     int         rest = grad->rank - index->rank;
     if (index->dtype != DT_I32) return say(g, "an index of type %s, not i32", dtype_text(index->dtype));
     if (grad->dtype != DT_F32) return say(g, "a sum of %s", dtype_text(grad->dtype));
-    if (rest < 0 || !dims_equal(index->rank, grad->dim, index->dim)) return say(g, "the axes of the index do not come first");
+    if (rest < 0 || !dims_equal(index->rank, grad->dim, index->dim))
+        return say(g, "the axes of the index do not come first");
     if (rest + 1 > MAX_RANK || n->type.rank < 1) return say(g, "rank %d", rest + 1);
     *t = type_of(DT_F32, 1, n->type.dim);
     t->rank = 1 + rest;

@@ -32,7 +32,8 @@ static bool broken(Verify *v, const char *fmt, ...) {
     Arena *a = v->g->arena;
     v->why = !v->n ? arena_strdup(a, text)
            : v->sound ? arena_printf(a, "%s, in: %s", text, node_text(v->g, v->n, a))
-           : arena_printf(a, "%s, in: %%%d = %s  # %s", text, v->n->id, OPS[v->n->op].text, v->n->name ? v->n->name : "");
+           : arena_printf(a, "%s, in: %%%d = %s # %s", text, v->n->id, OPS[v->n->op].text,
+                          v->n->name ? v->n->name : "");
     return false;
 }
 
@@ -78,7 +79,8 @@ static bool check_type(Verify *v) {
 static bool check_form(Verify *v, const Affine *f) {
     for (int i = 0; i < f->n; i++) {
         if (f->term[i].coef == 0) return broken(v, "V3: an affine form has a term 0");
-        if (i && f->term[i - 1].var >= f->term[i].var) return broken(v, "V3: the terms of an affine form are not sorted");
+        if (i && f->term[i - 1].var >= f->term[i].var)
+            return broken(v, "V3: the terms of an affine form are not sorted");
     }
     return true;
 }
@@ -133,6 +135,13 @@ static bool check_sub(Verify *v, const Expr *e, int axis) {
     return true;
 }
 
+static bool check_number(Verify *v, DType d, double x) {
+    static const double LEAST[DT_COUNT] = {[DT_I32] = INT32_MIN};
+    static const double MOST[DT_COUNT] = {[DT_I32] = INT32_MAX, [DT_U8] = UINT8_MAX, [DT_PRED] = 1};
+    if (d == DT_F32 || (x >= LEAST[d] && x <= MOST[d] && x == (double)(int64_t)x)) return true;
+    return broken(v, "V3: %g is no number of type %s", x, dtype_text(d));
+}
+
 static bool check_expr(Verify *v, const Expr *e) {
     for (int i = 0; i < SCALARS[e->op].args; i++)
         if (!check_expr(v, e->arg[i])) return false;
@@ -141,11 +150,7 @@ static bool check_expr(Verify *v, const Expr *e) {
         Range r = range_of(&v->n->u.comp, &e->aff);
         if (r.lo < INT32_MIN || r.hi > INT32_MAX) return broken(v, "V3: an index value overflows i32");
     }
-    if (e->op == SC_CONST && e->dtype != DT_F32) {
-        double most = e->dtype == DT_I32 ? INT32_MAX : 1, least = e->dtype == DT_I32 ? INT32_MIN : 0;
-        if (e->dtype == DT_U8 || !(e->value >= least && e->value <= most && e->value == (double)(int64_t)e->value))
-            return broken(v, "V3: the constant %g is no number of type %s", e->value, dtype_text(e->dtype));
-    }
+    if (e->op == SC_CONST && !check_number(v, e->dtype, e->value)) return false;
     for (int i = 0; i < e->nsub; i++)
         if ((e->sub[i].ind && !check_expr(v, e->sub[i].ind)) || !check_sub(v, e, i)) return false;
     return true;
@@ -179,8 +184,12 @@ static bool check_leaf(Verify *v) {
     const char *key = leaf_key(n);
     if (n->op == OP_PARAM || (n->op == OP_STATE && n->u.state.kind != STATE_LANE))
         if (bounded(&n->type)) return broken(v, "V7: what is stored has no bounded axis");
-    if (n->op == OP_GATHER && n->arg[0]->type.dim[0].bound) return broken(v, "V5: an indirect subscript on a bounded axis (0)");
-    if (n->op == OP_SCATTER && n->type.dim[0].bound) return broken(v, "V5: an indirect subscript on a bounded axis (0)");
+    if (n->op == OP_GATHER && n->arg[0]->type.dim[0].bound)
+        return broken(v, "V5: an indirect subscript on a bounded axis (0)");
+    if (n->op == OP_SCATTER && n->type.dim[0].bound)
+        return broken(v, "V5: an indirect subscript on a bounded axis (0)");
+    for (int64_t i = 0; n->op == OP_CONST && i < type_count(&n->type); i++)
+        if (!check_number(v, n->type.dtype, n->u.konst.value[i])) return false;
     for (int i = 0; key && i < n->id; i++) {
         const Node *other = v->g->nodes.at[i];
         if (other->op == n->op && !strcmp(leaf_key(other), key)) return broken(v, "V7: %%%d is the same leaf", i);
@@ -194,8 +203,10 @@ static bool check_outputs(Verify *v) {
     v->n = NULL;
     for (int i = 0; i < g->outs.n; i++) {
         const Output *o = &g->outs.at[i];
-        if ((o->kind == OUT_VALUE) != !o->target) return broken(v, "V8: output %s: only an update has a target", o->name);
-        if (o->target && o->target->op != TARGET[o->kind]) return broken(v, "V8: update %s sets a leaf of another kind", o->name);
+        if ((o->kind == OUT_VALUE) != !o->target)
+            return broken(v, "V8: output %s: only an update has a target", o->name);
+        if (o->target && o->target->op != TARGET[o->kind])
+            return broken(v, "V8: update %s sets a leaf of another kind", o->name);
         if (o->target && !type_equal(&o->value->type, &o->target->type))
             return broken(v, "V8: update %s has another type than its target", o->name);
         for (int k = 0; k < i; k++) {

@@ -64,7 +64,8 @@ static void substitution(void **state) {
 
 /* One line per row of scalars.def; the walk below fails if a row has none. */
 static const struct { ScalarOp op; DType t; double x, y, z, want; } VALUES[] = {
-    {SC_CONST, DT_F32, 3, 0, 0, 3}, {SC_IDX, DT_I32, 3, 0, 0, 3}, {SC_BOUND, DT_F32, 3, 0, 0, 3}, {SC_READ, DT_F32, 3, 0, 0, 3},
+    {SC_CONST, DT_F32, 3, 0, 0, 3}, {SC_IDX, DT_I32, 3, 0, 0, 3},
+    {SC_BOUND, DT_F32, 3, 0, 0, 3}, {SC_READ, DT_F32, 3, 0, 0, 3},
     {SC_ADD, DT_F32, 1.5, 2, 0, 3.5}, {SC_ADD, DT_I32, INT32_MAX, 1, 0, INT32_MIN},
     {SC_SUB, DT_F32, 1.5, 2, 0, -0.5}, {SC_SUB, DT_I32, INT32_MIN, 1, 0, INT32_MAX},
     {SC_MUL, DT_F32, 1.5, 2, 0, 3}, {SC_MUL, DT_I32, 65536, 65537, 0, 65536},
@@ -75,21 +76,25 @@ static const struct { ScalarOp op; DType t; double x, y, z, want; } VALUES[] = {
     {SC_LOG, DT_F32, 1, 0, 0, 0}, {SC_LOG, DT_F32, 0, 0, 0, -INFINITY}, {SC_LOG, DT_F32, -1, 0, 0, NAN},
     {SC_TANH, DT_F32, INFINITY, 0, 0, 1}, {SC_SQRT, DT_F32, 9, 0, 0, 3}, {SC_SQRT, DT_F32, -9, 0, 0, 0},
     {SC_SIN, DT_F32, 0, 0, 0, 0}, {SC_COS, DT_F32, 0, 0, 0, 1}, {SC_FLOOR, DT_F32, -1.5, 0, 0, -2},
-    {SC_POW, DT_F32, 4, 0.5, 0, 2}, {SC_POW, DT_F32, 0, 2, 0, 0}, {SC_POW, DT_F32, 0, 0, 0, 1}, {SC_POW, DT_F32, -2, 2, 0, NAN},
+    {SC_POW, DT_F32, 4, 0.5, 0, 2}, {SC_POW, DT_F32, 0, 2, 0, 0}, {SC_POW, DT_F32, 0, 0, 0, 1},
+    {SC_POW, DT_F32, -2, 2, 0, NAN},
     {SC_LT, DT_PRED, 1, 2, 0, 1}, {SC_LT, DT_PRED, 2, 2, 0, 0}, {SC_LT, DT_PRED, NAN, 2, 0, 0},
     {SC_EQ, DT_PRED, 2, 2, 0, 1}, {SC_EQ, DT_PRED, 1, 2, 0, 0},
     {SC_SEL, DT_F32, 1, 5, 6, 5}, {SC_SEL, DT_F32, 0, NAN, 6, 6},
     {SC_CAST, DT_I32, -1.9, 0, 0, -1}, {SC_CAST, DT_I32, 1e20, 0, 0, INT32_MAX}, {SC_CAST, DT_I32, NAN, 0, 0, 0},
-    {SC_CAST, DT_U8, 300, 0, 0, 255}, {SC_CAST, DT_U8, -3, 0, 0, 0}, {SC_CAST, DT_PRED, 0.5, 0, 0, 1}, {SC_CAST, DT_F32, 7, 0, 0, 7},
+    {SC_CAST, DT_U8, 300, 0, 0, 255}, {SC_CAST, DT_U8, -3, 0, 0, 0},
+    {SC_CAST, DT_PRED, 0.5, 0, 0, 1}, {SC_CAST, DT_F32, 7, 0, 0, 7},
 };
 
 static void numbers(void **state) {
     (void)state;
     bool seen[SC_COUNT] = {false};
     for (size_t i = 0; i < sizeof VALUES / sizeof *VALUES; i++) {
-        double got = scalar_eval(VALUES[i].op, VALUES[i].t, VALUES[i].x, VALUES[i].y, VALUES[i].z), want = VALUES[i].want;
+        double want = VALUES[i].want;
+        double got = scalar_eval(VALUES[i].op, VALUES[i].t, VALUES[i].x, VALUES[i].y, VALUES[i].z);
         bool   same = isnan(want) ? isnan(got) : got == want && !signbit(got) == !signbit(want);
-        if (!same) fail_msg("%s, line %d of the table: %g instead of %g", SCALARS[VALUES[i].op].text, (int)i, got, want);
+        if (!same)
+            fail_msg("%s, line %d of the table: %g instead of %g", SCALARS[VALUES[i].op].text, (int)i, got, want);
         seen[VALUES[i].op] = true;
     }
     for (int op = 0; op < SC_COUNT; op++)

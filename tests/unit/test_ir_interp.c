@@ -30,7 +30,8 @@ static Graph *golden(Arena *a, const char *name) {
 
 static void check(const char *what, const double *got, const double *want, int n) {
     for (int i = 0; i < n; i++)
-        if (got[i] != want[i] && !(fabs(got[i] - want[i]) <= 1e-12 * (1 + fabs(want[i])))) fail_msg("%s[%d] = %.17g, not %.17g", what, i, got[i], want[i]);
+        if (got[i] != want[i] && !(fabs(got[i] - want[i]) <= 1e-12 * (1 + fabs(want[i]))))
+            fail_msg("%s[%d] = %.17g, not %.17g", what, i, got[i], want[i]);
 }
 
 #define CHECK(what, got, ...) \
@@ -56,11 +57,13 @@ static void convolution(void **state) {
 static void adjoint(void **state) {
     (void)state;
     Arena *a = arena_new();
-    Graph *g = ir_good(a, "graph g(n<=2) {\n%x = input data \"x\" : f32[n,1,5,5]\n%d = input data \"d\" : f32[n,2,3,3]\n"
+    Graph *g = ir_good(a, "graph g(n<=2) {\n%x = input data \"x\" : f32[n,1,5,5]\n"
+                          "%d = input data \"d\" : f32[n,2,3,3]\n"
                           "%w = param \"w\" : f32[2,1,3,3]\n"
-                          "%y = comp [b,o,p,q | c<1,r<3,s<3] sum mul(%w[o,c,r,s], %x?[b,c,2*p+r-1,2*q+s-1]) : f32[n,2,3,3]\n"
-                          "%e = comp [b,c,i,j | o<2,r<3,s<3 ; p=(i-r+1)/2<3,q=(j-s+1)/2<3] sum mul(%w[o,c,r,s], %d[b,o,p,q])"
-                          " : f32[n,1,5,5]\n"
+                          "%y = comp [b,o,p,q | c<1,r<3,s<3]"
+                          " sum mul(%w[o,c,r,s], %x?[b,c,2*p+r-1,2*q+s-1]) : f32[n,2,3,3]\n"
+                          "%e = comp [b,c,i,j | o<2,r<3,s<3 ; p=(i-r+1)/2<3,q=(j-s+1)/2<3]"
+                          " sum mul(%w[o,c,r,s], %d[b,o,p,q]) : f32[n,1,5,5]\n"
                           "%l = comp [| b<n,o<2,p<3,q<3] sum mul(%y[b,o,p,q], %d[b,o,p,q]) : f32[]\n"
                           "%m = comp [| b<n,c<1,i<5,j<5] sum mul(%x[b,c,i,j], %e[b,c,i,j]) : f32[]\nout l = %l out m = %m }");
     double x[50], w[18], d[36];
@@ -138,7 +141,8 @@ static void derived_variables(void **state) {
                           "%a = comp [i ; j=(i-3)/2<3] sum add(f32(idx(j)), 10) : f32[12]\n"
                           "%b = comp [i ; j=i-1<n] sum %x[j] : f32[7]\n"
                           "%c = comp [i ; u=i-2<1] sum 1 : f32[4]\n"
-                          "%d = comp [i ; j=(i)/2<9,k=(j)/2<9] sum f32(idx(k)) : f32[9]\nout a = %a out b = %b out c = %c out d = %d }");
+                          "%d = comp [i ; j=(i)/2<9,k=(j)/2<9] sum f32(idx(k)) : f32[9]\n"
+                          "out a = %a out b = %b out c = %c out d = %d }");
     double **y = run(a, g, (Given[]){{"x", (double[]){5, 6, 7, 8}}, {0}}, 3);
     CHECK("a", y[0], 0, 0, 0, 10, 0, 11, 0, 12, 0, 0, 0, 0);
     CHECK("b", y[1], 0, 5, 6, 7, 0, 0, 0);
@@ -153,8 +157,10 @@ static void bounds(void **state) {
     Arena *a = arena_new();
     Graph *g = ir_good(a, "graph g(n<=2, t<=4) {\n%x = input data \"x\" : f32[n,t]\n"
                           "%a = comp [b | i<t] sum %x[b,i] : f32[n]\n%b = comp [b,i] map %x?[b,i+1] : f32[n,t]\n"
-                          "%c = comp [] map mul(bound(n), bound(t)) : f32[]\n%r = reshape %x : f32[1,n,1,t]\n%s = stop %r : f32[1,n,1,t]\n"
-                          "%d = comp [b,i] map add(%x[b,i], 1) : f32[n,t]\nout a = %a out b = %b out c = %c out s = %s out d = %d }");
+                          "%c = comp [] map mul(bound(n), bound(t)) : f32[]\n"
+                          "%r = reshape %x : f32[1,n,1,t]\n%s = stop %r : f32[1,n,1,t]\n"
+                          "%d = comp [b,i] map add(%x[b,i], 1) : f32[n,t]\n"
+                          "out a = %a out b = %b out c = %c out s = %s out d = %d }");
     double    x[8] = {1, 2, 3, NAN, NAN, NAN, NAN, NAN};
     InterpEnv env = {.leaf = leaf, .cx = (Given[]){{"x", x}, {0}}, .bound = {0, 1, 3}};
     double  **y = interp_run(a, g, &env);
@@ -170,7 +176,8 @@ static void whole_numbers(void **state) {
     (void)state;
     Arena *a = arena_new();
     Graph *g = ir_good(a, "graph g() {\n%k = const 2000000000 : i32[]\n"
-                          "%a = comp [i] map add(%k, mul(%k, idx(i))) : i32[3]\n%b = comp [i] map i32(mul(f32(idx(i)), -0.7)) : i32[4]\n"
+                          "%a = comp [i] map add(%k, mul(%k, idx(i))) : i32[3]\n"
+                          "%b = comp [i] map i32(mul(f32(idx(i)), -0.7)) : i32[4]\n"
                           "%c = comp [] map i32(1e30) : i32[]\nout a = %a out b = %b out c = %c }");
     double **y = run(a, g, (Given[]){{0}}, 0);
     CHECK("a", y[0], 2000000000, -294967296, 1705032704);       /* modulo 2^32 */
@@ -186,7 +193,8 @@ static void leaves(void **state) {
     Graph   *g = golden(a, "update");
     graph_output(g, OUT_VALUE, "rng", g->nodes.at[6], NULL);
     graph_output(g, OUT_VALUE, "h", g->nodes.at[4], NULL);
-    InterpEnv env = {.leaf = leaf, .cx = (Given[]){{"Net.w", w}, {"hyper.eta", &eta}, {"v.Net.w", v}, {0}}, .seed = 3, .step = 4, .bound = {0, 2, 1}};
+    Given     given[] = {{"Net.w", w}, {"hyper.eta", &eta}, {"v.Net.w", v}, {0}};
+    InterpEnv env = {.leaf = leaf, .cx = given, .seed = 3, .step = 4, .bound = {0, 2, 1}};
     double  **y = interp_run(a, g, &env), u[6];
     for (int i = 0; i < 6; i++) u[i] = rng_uniform(3, 0xdeadbeef, 4, i);
     check("rng", y[7], u, 6);

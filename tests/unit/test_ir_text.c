@@ -103,8 +103,8 @@ static void variables_get_distinct_names(void **state) {
 static void origin_survives(void **state) {
     (void)state;
     Arena *a = arena_new();
-    Graph *g = ir_graph(a, "graph g() {\n %a = const 1 : f32[]  # Net.c1 x y.net:17\n %b = const 2 : f32[]  # y.net:18\n"
-                           " %c = const 3 : f32[]  # a:b\n %d = const 4 : f32[]\n}");
+    Graph *g = ir_graph(a, "graph g() {\n %a = const 1 : f32[]  # Net.c1 x y.net:17\n"
+                           " %b = const 2 : f32[]  # y.net:18\n %c = const 3 : f32[]  # a:b\n %d = const 4 : f32[]\n}");
     const Node *n = g->nodes.at[0];
     assert_string_equal(n->name, "Net.c1 x");
     assert_string_equal(n->loc.src->name, "y.net");

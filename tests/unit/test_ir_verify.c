@@ -11,8 +11,13 @@ static void by_text(void **state) {
         /* V3 */
         {"%z = comp [i] sum f32(idx(1000000000*i)) : f32[4]", "V3: an index value overflows i32"},
         {"%z = comp [i] map idx(1000000000*i) : i32[3]", NULL},
-        {"%z = comp [i | j<1099511627776 ; k=1000000000*j<4] sum %w[k] : f32[4]", "V3: a derived variable overflows 64 bits"},
+        {"%z = comp [i | j<1099511627776 ; k=1000000000*j<4] sum %w[k] : f32[4]",
+         "V3: a derived variable overflows 64 bits"},
         {"%z = comp [| i<1099511627776] sum %w?[1000000000*i] : f32[]", "V3: a subscript overflows 64 bits"},
+        {"%z = const [1, 2.5] : i32[2]", "V3: 2.5 is no number of type i32"},
+        {"%z = const [0, 256] : u8[2]", "V3: 256 is no number of type u8"},
+        {"%z = const nan : pred[]", "V3: nan is no number of type pred"},
+        {"%z = comp [] map idx(1000000000+1000000000+1000000000) : i32[]", "V3: 3e+09 is no number of type i32"},
         /* V4 */
         {"%z = comp [i] map %w[i] : f32[4]", NULL},
         {"%z = comp [i] map %w[i] : f32[5]", "V4: subscript 0 of operand 0 runs from 0 to 4 on an axis of 4"},
@@ -103,7 +108,8 @@ BREAK(type_bound, c.x->type.dim[0].size = 2, "V2: an extent of 2 under bound n o
 BREAK(type_extent, c.x->type.dim[1].size = 0, "V2: an extent of 0")
 BREAK(type_map, c.z->u.comp.kind = KIND_MAP, "V2: a map has no variables but its outs")
 BREAK(type_number, expr_of(c.z)->dtype = DT_I32, "V2: mul gives f32, not i32")
-BREAK(type_var, ((Expr *)expr_of(c.z)->arg[1])->sub[0].aff = affine_var(2), "V2: variable 2 is not defined where it is used")
+BREAK(type_var, ((Expr *)expr_of(c.z)->arg[1])->sub[0].aff = affine_var(2),
+      "V2: variable 2 is not defined where it is used")
 BREAK(type_operand_number, ((Expr *)expr_of(c.z)->arg[1])->operand = 2, "V2: a read of operand 2, which is not there")
 BREAK(type_divisor, c.z->u.comp.var[1].div = 2, "V2: variable 1: only a derived variable has a divisor")
 BREAK(form_zero, ((Expr *)expr_of(c.z)->arg[1])->sub[0].aff.term[0].coef = 0, "V3: an affine form has a term 0")
