@@ -103,7 +103,7 @@ struct Expr {
     int         operand;        /* SC_READ: which operand of the comp */
     int         nsub;
     Sub        *sub;
-    bool        guarded;        /* SC_READ: an affine subscript may leave its axis; then the value is 0 */
+    bool        guarded;        /* SC_READ: an affine subscript may leave its axis or bound; the value is 0 then */
 };
 
 const Expr *expr_const(Arena *a, double v);

@@ -39,13 +39,8 @@ static void printed_is_parsed(void **state) {
     assert_true(each_golden(check_round) >= 5);
 }
 
-/* All rows of the tables occur in the golden files, so that a new row needs an example there. */
-static bool op_seen[OP_COUNT], scalar_seen[SC_COUNT], kind_seen[KIND_COUNT];
-
-static void see(const Expr *e, void *cx) {
-    (void)cx;
-    scalar_seen[e->op] = true;
-}
+/* The operations and reductions of the golden files; a new row of a table needs an example there. */
+static bool op_seen[OP_COUNT], kind_seen[KIND_COUNT];
 
 static void see_all(const char *path, const char *text) {
     (void)path;
@@ -54,9 +49,7 @@ static void see_all(const char *path, const char *text) {
     for (int i = 0; i < g->nodes.n; i++) {
         const Node *n = g->nodes.at[i];
         op_seen[n->op] = true;
-        if (n->op != OP_COMP) continue;
-        kind_seen[n->u.comp.kind] = true;
-        expr_walk(n->u.comp.expr, see, NULL);
+        if (n->op == OP_COMP) kind_seen[n->u.comp.kind] = true;
     }
     arena_free(a);
 }
@@ -66,10 +59,59 @@ static void every_row_has_an_example(void **state) {
     each_golden(see_all);
     for (int i = 0; i < OP_COUNT; i++)
         if (!op_seen[i]) fail_msg("no golden file has the operation %s", OPS[i].text);
-    for (int i = 0; i < SC_COUNT; i++)
-        if (!scalar_seen[i]) fail_msg("no golden file has the scalar %s", SCALARS[i].text);
     for (int i = 0; i < KIND_COUNT; i++)
         if (!kind_seen[i]) fail_msg("no golden file has the reduction %s", KIND_TEXT[i]);
+}
+
+/* Every scalar operation, on every type of operands that it takes. */
+static void every_scalar(void **state) {
+    (void)state;
+    static const char *const LEAVES[] = {
+        [SC_CONST] = "-2.5", [SC_IDX] = "idx(2*i+1)", [SC_BOUND] = "bound(n)", [SC_READ] = "%x?[i-1,{%y[i]}]",
+    };
+    static const char *const READS[DT_COUNT] = {"%x[i,0]", "%y[i]", "%u[i]", "%p[i]"};
+    Arena *a = arena_new();
+    for (int op = 0; op < SC_COUNT; op++) {
+        int taken = 0;
+        for (int t = 0; t < DT_COUNT; t++) {
+            DType       arg[3] = {op == SC_SEL ? DT_PRED : (DType)t, (DType)t, (DType)t}, result = DT_F32;
+            const char *e = SCALARS[op].args ? NULL : LEAVES[op], *r0 = READS[arg[0]], *r = READS[t];
+            if (op == SC_CAST && t == DT_F32) continue;
+            if (op == SC_IDX) result = DT_I32;
+            if (SCALARS[op].args && op != SC_CAST && !scalar_type((ScalarOp)op, arg, &result)) continue;
+            if (op == SC_CAST) e = arena_printf(a, "f32(%s)", r);
+            if (!e && SCALARS[op].args == 1) e = arena_printf(a, "%s(%s)", SCALARS[op].text, r0);
+            if (!e && SCALARS[op].args == 2) e = arena_printf(a, "%s(%s, %s)", SCALARS[op].text, r0, r);
+            if (!e && SCALARS[op].args == 3) e = arena_printf(a, "%s(%s, %s, %s)", SCALARS[op].text, r0, r, r);
+            char *node = arena_printf(a, "= comp [i] map %s : %s[n]\n", e, dtype_text(result));
+            Graph *g = ir_good(a, arena_printf(a, "graph g(n<=3) { %%x = input data \"x\" : f32[n,4]\n"
+                                                  "%%y = input data \"y\" : i32[n] %%u = input data \"u\" : u8[n]\n"
+                                                  "%%p = input data \"p\" : pred[n] %%z %s}", node));
+            if (!strstr(graph_text(g, a), node)) fail_msg("%s prints as %s", node, graph_text(g, a));
+            assert_int_equal(g->nodes.at[4]->u.comp.expr->op, op);
+            taken++;
+        }
+        if (!taken) fail_msg("%s takes no operands", SCALARS[op].text);
+    }
+    arena_free(a);
+}
+
+/* docs/ir.md names every row of the tables, and its example is a graph. */
+static void documented(void **state) {
+    (void)state;
+    Arena *a = arena_new();
+    char  *doc = file_read(a, SOURCE_DIR "/docs/ir.md", 1 << 20, NULL);
+    assert_non_null(doc);
+    for (int i = 0; i < OP_COUNT; i++)
+        if (!strstr(doc, arena_printf(a, "| `%s` |", OPS[i].text))) fail_msg("docs/ir.md lacks %s", OPS[i].text);
+    for (int i = 0; i < KIND_COUNT; i++)
+        if (!strstr(doc, arena_printf(a, "| `%s` |", KIND_TEXT[i]))) fail_msg("docs/ir.md lacks %s", KIND_TEXT[i]);
+    for (int i = 0; i < SC_COUNT; i++)
+        if (!strstr(doc, arena_printf(a, "`%s`", SCALARS[i].text))) fail_msg("docs/ir.md lacks %s", SCALARS[i].text);
+    char *example = strstr(doc, "```\ngraph ") + 4, *end = strstr(example, "```");
+    example = arena_strndup(a, example, (size_t)(end - example));
+    assert_string_equal(graph_text(ir_good(a, example), a), example);
+    arena_free(a);
 }
 
 /* What the writer may write otherwise, and how it is printed. */
@@ -266,6 +308,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(printed_is_parsed),
         cmocka_unit_test(every_row_has_an_example),
+        cmocka_unit_test(every_scalar),
+        cmocka_unit_test(documented),
         cmocka_unit_test(free_forms),
         cmocka_unit_test(variables_get_distinct_names),
         cmocka_unit_test(origin_survives),
