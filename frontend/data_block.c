@@ -97,7 +97,8 @@ static bool read_whole(Reader *r, const Ast *e, const char *what, int64_t lo, in
     double x;
     if (!read_number(r, e, what, &x)) return false;
     if (x != floor(x) || x < (double)lo || x > (double)hi)
-        return WRONG(e->loc, "%s is a whole number from %lld to %lld, this is %g", what, (long long)lo, (long long)hi, x);
+        return WRONG(e->loc, "%s is a whole number from %lld to %lld, this is %g", what, (long long)lo,
+                     (long long)hi, x);
     *v = (int64_t)x;
     return true;
 }

@@ -90,8 +90,8 @@ void tokens_unexpected(Parser *p, const char *const *expected, int n) {
     Expected e = {expected, n};
     if (p->stopped) return;
     if (lacks_blank(p, e)) {
-        tokens_error(p, p->first.loc, E_SYNTAX_STATEMENT, "'%.*s' as a statement needs a blank and its operand after it",
-                     p->first.loc.len, p->first.text);
+        tokens_error(p, p->first.loc, E_SYNTAX_STATEMENT,
+                     "'%.*s' as a statement needs a blank and its operand after it", p->first.loc.len, p->first.text);
     } else if (is_comparison(p->last.kind) && has(e, "+") && !has(e, "==")) {
         tokens_error(p, p->last.loc, E_SYNTAX_CHAIN, "comparisons do not chain: join them with 'and'");
     } else if (has(e, "return")) {

@@ -67,6 +67,7 @@ static bool can_end(int kind) {
     switch (kind) {
     case T_ID: case T_NUM: case T_STR: case T_FIELD: case T_TRUE: case T_FALSE:
     case T_RPAREN: case T_RBRACKET: case T_RBRACE:
+    case RAW_BAD_STRING: case RAW_BAD_CHAR:      /* reported; the next line is another statement */
         return true;
     }
     return false;
@@ -271,11 +272,11 @@ int net_lex(NET_STYPE *value, Loc *loc, Parser *p) {
     if (p->stopped) return T_END;
 
     bool at_start = !p->last.kind || p->last.kind == T_NL || p->last.kind == T_LBRACE || p->last.kind == T_RBRACE;
+    if (at_start && t.kind == T_ID) t.kind = word_or_name(&t);
     if (at_start) {
         p->first = t;
         p->assigned = false;
     }
-    if (t.kind == T_ID && at_start) t.kind = word_or_name(&t);
     if (t.kind == T_ASSIGN && !p->parens) p->assigned = true;
     p->last = t;
     *loc = t.loc;

@@ -40,7 +40,8 @@ static bool read_whole(Reader *r, const Ast *e, const char *key, int64_t lo, int
     double           x;
     if (!host->number(host->cx, e, &x)) return WRONG(e->loc, "%s is a number known at compile time", key);
     if (x != floor(x) || x < (double)lo || x > (double)hi)
-        return WRONG(e->loc, "%s is a whole number from %lld to %lld, this is %g", key, (long long)lo, (long long)hi, x);
+        return WRONG(e->loc, "%s is a whole number from %lld to %lld, this is %g", key, (long long)lo,
+                     (long long)hi, x);
     *v = (int64_t)x;
     return true;
 }
@@ -177,7 +178,8 @@ static bool read_bucket(Reader *r, const Ast *e) {
         r->block->bucket = e->name;
         return true;
     }
-    return diag_error(r->diag, e->loc, E_NAME, "unknown dim '%s'%s", e->name, near_name(r, e->name, known, names->ndim));
+    return diag_error(r->diag, e->loc, E_NAME, "unknown dim '%s'%s", e->name,
+                      near_name(r, e->name, known, names->ndim));
 }
 
 static const struct {
