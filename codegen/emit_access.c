@@ -1,0 +1,311 @@
+/* Loads and stores of a vector of points. What the lanes' offsets look like decides: one number for all, one vector,
+ * a few runs or a small span put together by shuffles, or lane by lane. Up to a vector past the end of a tensor may
+ * be read (its place has slack); nothing outside of it is written. */
+#include "codegen/nest_impl.h"
+
+enum { MEMO_LOAD = 160, MEMO_LANES, MEMO_MOVE, MEMO_MASK, MEMO_SCALARS, MEMO_RANDOM };
+
+static int node_slot(const Emit *e, int store) { return e->n->naccess + store; }
+
+static bool has_masks(const Emit *e, DType d) {
+    return e->cg->target.arch == ARCH_X86_64 && e->cg->target.width >= 8 && dtype_size(d) == 4;
+}
+
+void move_pointers(Emit *e, int v, Val i) {
+    Codegen *cg = e->cg;
+    for (int k = 0; k < e->n->naccess + e->n->nstore; k++) {
+        bool        load = k < e->n->naccess;
+        const Lin  *off = load ? &e->n->access[k].off : &e->n->store[k - e->n->naccess].off;
+        const Node *node = load ? e->n->access[k].node : e->n->store[k - e->n->naccess].node;
+        if (!off->k[v] || !e->ptr[k]) continue;
+        Val moved = memo_find(e, MEMO_MOVE, e->ptr[k], i, NULL, off->k[v], node->type.dtype);
+        if (!moved) {
+            Val by = off->k[v] == 1 ? i : LLVMBuildNSWMul(cg->b, i, l_i64(cg, off->k[v]), "");
+            moved = l_gep(cg, codegen_memory_type(cg, node->type.dtype), e->ptr[k], by);
+            memo_add(e, MEMO_MOVE, e->ptr[k], i, NULL, off->k[v], node->type.dtype, moved);
+        }
+        e->ptr[k] = moved;
+    }
+}
+
+/* ---- guards ------------------------------------------------------------------------------------------ */
+
+/* Does the guard hold at all points of p, whatever the open loops' counters are? */
+static bool always_holds(const Emit *e, const Guard *g, const Point *p) {
+    int64_t c[POINT_LANES], lo = 0, hi = 0;
+    for (int v = 0; v < e->n->nvar; v++) {
+        if (g->lin.k[v] && e->n->var[v].div) return false;
+        if (e->base[v]) *(g->lin.k[v] < 0 ? &lo : &hi) += g->lin.k[v] * e->base_max[v];
+    }
+    lin_offsets(e, &g->lin, p, c);
+    for (int i = 0; i < p->width; i++)
+        if (c[i] + lo < 0 || c[i] + hi >= g->size) return false;
+    return !g->bound;
+}
+
+static Val both(Emit *e, Val x, Val y) {
+    if (!x || !y) return x ? x : y;
+    int w = l_lanes(x) > l_lanes(y) ? l_lanes(x) : l_lanes(y);
+    return LLVMBuildAnd(e->cg->b, widen(e, x, w), widen(e, y, w), "");
+}
+
+static Val guard_mask(Emit *e, const Guard *g, const Point *p) {
+    Codegen *cg = e->cg;
+    if (always_holds(e, g, p)) return NULL;
+    Val at = eval_index(e, &g->lin, p), limit = l_int_like(at, g->size);
+    if (g->bound) limit = widen(e, LLVMBuildTrunc(cg->b, e->rows, cg->i32, ""), l_lanes(at));
+    Val ok = l_icmp(cg, LLVMIntULT, at, limit);
+    for (int v = 0; v < e->n->nvar; v++) {
+        const NestVar *var = &e->n->var[v];
+        if (!g->lin.k[v] || !var->div) continue;
+        Lin only = lin_var(v);
+        Val num = eval_index(e, &var->num, p), q = eval_index(e, &only, p);
+        ok = both(e, ok, l_icmp(cg, LLVMIntEQ, num, l_mul(cg, q, l_int_like(q, var->div))));
+    }
+    return ok;
+}
+
+Val guards_mask(Emit *e, int n, const Guard *g, const Point *p) {
+    Val all = NULL;
+    for (int i = 0; i < n; i++) {
+        Val m = memo_find(e, MEMO_MASK, &g[i], NULL, NULL, p->serial, 0);
+        if (!m) {
+            m = guard_mask(e, &g[i], p);
+            if (m) memo_add(e, MEMO_MASK, &g[i], NULL, NULL, p->serial, 0, m);
+        }
+        all = both(e, all, m);
+    }
+    return all;
+}
+
+/* ---- loads ------------------------------------------------------------------------------------------- */
+
+/* One access at a vector of points: address `ptr` + off[lane] elements. */
+typedef struct {
+    DType   dtype;
+    Ty      element;            /* in memory */
+    Val     ptr, origin;        /* origin: an address that can be read */
+    Val     index;              /* i32: elements beyond ptr + off; NULL, or one per lane */
+    Val     mask;               /* i1, NULL: all */
+    int     width, valid;
+    int64_t off[POINT_LANES];
+} Lanes;
+
+/* From the form in memory to the form in registers. */
+static Val from_memory(Emit *e, DType d, Val v) {
+    return d == DT_PRED ? l_icmp(e->cg, LLVMIntNE, v, l_zero(LLVMTypeOf(v))) : v;
+}
+
+static Val load_plain(Emit *e, const Lanes *l, int64_t off, int width) {
+    Codegen *cg = e->cg;
+    Val      old = memo_find(e, MEMO_LOAD, l->ptr, NULL, NULL, off, width);
+    if (old) return old;
+    Val v = l_load(cg, l_vec(l->element, width), l_gep_const(cg, l->element, l->ptr, off), dtype_size(l->dtype));
+    return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, width, v);
+}
+
+/* Lane by lane; where the mask fails the origin is read instead. */
+static Val load_lanes(Emit *e, const Lanes *l) {
+    Codegen *cg = e->cg;
+    Val      r = LLVMGetPoison(l_vec(l->element, l->width));
+    for (int i = 0; i < l->valid; i++) {
+        Val at = l_gep_const(cg, l->element, l->ptr, l->off[i]);
+        if (l->index) {
+            Val lane = l_extract(cg, l->index, l_lanes(l->index) == 1 ? 0 : i);
+            at = l_gep(cg, l->element, at, LLVMBuildSExt(cg->b, lane, cg->i64, ""));
+        }
+        if (l->mask) at = l_select(cg, l_extract(cg, l->mask, l_lanes(l->mask) == 1 ? 0 : i), at, l->origin);
+        Val x = l_load(cg, l->element, at, dtype_size(l->dtype));
+        r = l->width == 1 ? x : l_insert(cg, r, x, i);
+    }
+    return r;
+}
+
+/* Runs of consecutive offsets, each loaded as a vector that begins with the run. */
+static Val load_runs(Emit *e, const Lanes *l, int nrun, const int *start) {
+    Codegen *cg = e->cg;
+    int      each = l->width / nrun, iota[POINT_LANES];
+    bool     equal = nrun * each == l->width && (nrun == 2 || nrun == 4) && l->valid == l->width;
+    for (int i = 0; i < nrun; i++) equal &= start[i] == i * each;
+    for (int i = 0; i < l->width; i++) iota[i] = i;
+    if (equal) {
+        Val part[4];
+        for (int i = 0; i < nrun; i++) part[i] = load_plain(e, l, l->off[start[i]], each);
+        for (int n = nrun, w = 2 * each; n > 1; n /= 2, w *= 2)
+            for (int i = 0; i < n / 2; i++) part[i] = l_shuffle(cg, part[2 * i], part[2 * i + 1], iota, w);
+        return part[0];
+    }
+    Val r = load_plain(e, l, l->off[0], l->width);
+    for (int k = 1; k < nrun; k++) {
+        int index[POINT_LANES];
+        for (int i = 0; i < l->width; i++) index[i] = i < start[k] ? i : l->width + i - start[k];
+        r = l_shuffle(cg, r, load_plain(e, l, l->off[start[k]], l->width), index, l->width);
+    }
+    return r;
+}
+
+/* Offsets within a few vectors from the smallest: those vectors, then one shuffle for each but the first. */
+static Val load_span(Emit *e, const Lanes *l, int64_t low, int pieces) {
+    Val r = NULL;
+    for (int k = 0; k < pieces; k++) {
+        int  index[POINT_LANES];
+        bool any = false;
+        for (int i = 0; i < l->width; i++) {
+            int64_t at = l->off[i] - low;
+            bool    here = at / l->width == k;
+            any |= here;
+            index[i] = r ? (here ? l->width + (int)(at % l->width) : i) : here ? (int)(at % l->width) : -1;
+        }
+        if (!any) continue;
+        Val x = load_plain(e, l, low + k * l->width, l->width);
+        r = l_shuffle(e->cg, r ? r : x, r ? x : NULL, index, l->width);
+    }
+    return r;
+}
+
+static int find_runs(const Lanes *l, int *start) {
+    int n = 0;
+    for (int i = 0; i < l->valid; i++)
+        if (i == 0 || l->off[i] != l->off[i - 1] + 1) start[n++] = i;
+    return n;
+}
+
+static Val load_pattern(Emit *e, const Lanes *l) {
+    int     start[POINT_LANES], nrun = find_runs(l, start);
+    int64_t low = l->off[0], high = l->off[0];
+    if (nrun == 1) return load_plain(e, l, l->off[0], l->width);
+    for (int i = 1; i < l->valid; i++) {
+        if (l->off[i] < low) low = l->off[i];
+        if (l->off[i] > high) high = l->off[i];
+    }
+    int64_t pieces = (high - low) / l->width + 1;
+    if (nrun <= 4 && nrun <= pieces) return load_runs(e, l, nrun, start);
+    if (pieces <= 4) return load_span(e, l, low, (int)pieces);
+    return load_lanes(e, l);
+}
+
+static Val load_masked(Emit *e, const Lanes *l) {
+    Codegen *cg = e->cg;
+    if (l->width > 1 && has_masks(e, l->dtype) && consecutive(l->off, l->valid)) {
+        Ty  t = l_vec(l->element, l->width);
+        Val mask = widen(e, l->mask, l->width);
+        if (l->valid < l->width) mask = LLVMBuildAnd(cg->b, mask, l_mask_const(cg, 0, l->valid, l->width), "");
+        return l_masked_load(cg, t, l_gep_const(cg, l->element, l->ptr, l->off[0]), dtype_size(l->dtype), mask, l_zero(t));
+    }
+    Val v = load_lanes(e, l);
+    return l_select(cg, widen(e, l->mask, l->width), v, l_zero(LLVMTypeOf(v)));
+}
+
+/* One number for the whole vector. */
+static Val load_number(Emit *e, Lanes *l) {
+    Codegen *cg = e->cg;
+    if (!l->mask) return from_memory(e, l->dtype, load_plain(e, l, l->off[0], 1));
+    l->width = l->valid = 1;
+    Val v = load_lanes(e, l);
+    return from_memory(e, l->dtype, l_select(cg, l->mask, v, l_zero(l->element)));
+}
+
+/* Adds to `index` stride * the value of an indirect subscript or irregular variable. */
+static Val add_index(Emit *e, Val index, Val x, int64_t stride) {
+    Codegen *cg = e->cg;
+    if (LLVMTypeOf(x) != cg->i32 && l_element(x) != cg->i32) x = LLVMBuildZExt(cg->b, x, l_vec(cg->i32, l_lanes(x)), "");
+    if (stride != 1) x = l_mul(cg, x, l_int_like(x, stride));
+    if (!index) return x;
+    int w = l_lanes(x) > l_lanes(index) ? l_lanes(x) : l_lanes(index);
+    return l_add(cg, widen(e, x, w), widen(e, index, w));
+}
+
+/* ---- random numbers ---------------------------------------------------------------------------------- */
+
+/* i64 element numbers of the points. */
+static Val element_index(Emit *e, const Access *a, const Point *p) {
+    Codegen *cg = e->cg;
+    int64_t  c[POINT_LANES];
+    Val      sum = NULL;
+    for (int v = 0; v < e->n->nvar; v++) {
+        if (!a->off.k[v] || !e->base[v]) continue;
+        Val x = LLVMBuildNSWMul(cg->b, e->base[v], l_i64(cg, a->off.k[v]), "");
+        sum = sum ? l_add(cg, sum, x) : x;
+    }
+    lin_offsets(e, &a->off, p, c);
+    Val lane[POINT_LANES];
+    for (int i = 0; i < p->width; i++) lane[i] = l_i64(cg, c[i]);
+    Val offset = p->width == 1 ? lane[0] : LLVMConstVector(lane, (unsigned)p->width);
+    return sum ? l_add(cg, l_splat(cg, sum, p->width), offset) : offset;
+}
+
+static Val load_random(Emit *e, int access, const Point *p) {
+    return rng_at(e->cg, e->rng[access], element_index(e, &e->n->access[access], p));
+}
+
+/* ---- access ------------------------------------------------------------------------------------------ */
+
+Val access_load(Emit *e, int access, const Point *p) {
+    const Access *a = &e->n->access[access];
+    Place         at = e->k->place[a->node->id];
+    if (a->node->op == OP_RNG) return load_random(e, access, p);
+    if (at.space == SPACE_SCALAR) {
+        Val old = memo_find(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0);
+        return old ? old : memo_add(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0, abi_scalar(e->cg, (int)at.offset));
+    }
+    Lanes l = {.dtype = a->dtype, .element = codegen_memory_type(e->cg, a->dtype), .ptr = e->ptr[access],
+               .origin = e->origin[access], .width = p->width, .valid = p->valid};
+    Lin known = a->off;
+    for (int v = 0; v < e->n->nvar; v++) {
+        if (!e->n->var[v].div || !a->off.k[v]) continue;
+        Lin only = lin_var(v);
+        l.index = add_index(e, l.index, eval_index(e, &only, p), a->off.k[v]);
+        known.k[v] = 0;
+    }
+    for (int i = 0; i < a->nind; i++) l.index = add_index(e, l.index, eval(e, a->ind[i].expr, p), a->ind[i].stride);
+    lin_offsets(e, &known, p, l.off);
+    l.mask = guards_mask(e, a->nguard, a->guard, p);
+    if (l.index && l_lanes(l.index) == 1 && !l.mask) {
+        l.ptr = l_gep(e->cg, l.element, l.ptr, LLVMBuildSExt(e->cg->b, l.index, e->cg->i64, ""));
+        l.index = NULL;
+    }
+    bool one_index = !l.index || l_lanes(l.index) == 1, one_mask = !l.mask || l_lanes(l.mask) == 1;
+    if (all_equal(l.off, l.width) && one_index && one_mask) return load_number(e, &l);
+    if (l.mask && l.index) {
+        Val v = load_lanes(e, &l);
+        return from_memory(e, l.dtype, l_select(e->cg, widen(e, l.mask, l.width), v, l_zero(LLVMTypeOf(v))));
+    }
+    if (l.mask) return from_memory(e, l.dtype, load_masked(e, &l));
+    if (l.index) return from_memory(e, l.dtype, load_lanes(e, &l));
+    return from_memory(e, l.dtype, load_pattern(e, &l));
+}
+
+/* ---- stores ------------------------------------------------------------------------------------------ */
+
+/* Lanes from .. from + n - 1 of v to ptr + off: in powers of two, or masked where that is one instruction. */
+static void store_run(Emit *e, DType d, Val ptr, int64_t off, Val v, int from, int n) {
+    Codegen *cg = e->cg;
+    Ty       t = codegen_memory_type(cg, d);
+    int      width = l_lanes(v), size = dtype_size(d);
+    if (from == 0 && n < width && n > 2 && has_masks(e, d)) {
+        l_masked_store(cg, v, l_gep_const(cg, t, ptr, off), size, l_mask_const(cg, 0, n, width));
+        return;
+    }
+    while (n > 0) {
+        int piece = 1, index[POINT_LANES];
+        while (2 * piece <= n) piece *= 2;
+        for (int i = 0; i < piece; i++) index[i] = from + i;
+        l_store(cg, piece == width ? v : l_shuffle(cg, v, NULL, index, piece), l_gep_const(cg, t, ptr, off), size);
+        off += piece, from += piece, n -= piece;
+    }
+}
+
+void store_at(Emit *e, int store, const Point *p, Val v) {
+    const Store *s = &e->n->store[store];
+    DType        d = s->node->type.dtype;
+    int64_t      off[POINT_LANES];
+    lin_offsets(e, &s->off, p, off);
+    v = widen(e, v, p->width);
+    if (d == DT_PRED) v = LLVMBuildZExt(e->cg->b, v, l_vec(e->cg->i8, p->width), "");
+    for (int i = 0; i < p->valid;) {
+        int n = 1;
+        while (i + n < p->valid && off[i + n] == off[i] + n) n++;
+        store_run(e, d, e->ptr[node_slot(e, store)], off[i], v, i, n);
+        i += n;
+    }
+}

@@ -1,0 +1,264 @@
+/* Functions of a model: every nest is a function of its own over a range of its parallel trips; the function of the
+ * model gives each thread its share of every nest, with barriers where the plan asks for them. The shares depend
+ * on nothing but shapes, and no number depends on the shares. */
+#include "codegen/nest_impl.h"
+
+/* ---- iterations ---------------------------------------------------------------------------------------- */
+
+Val var_limit(Emit *e, int v) {
+    const NestVar *var = &e->n->var[v];
+    if (!var->bound) return l_i64(e->cg, var->size);
+    return var->per == 1 ? e->rows : LLVMBuildNSWMul(e->cg->b, e->rows, l_i64(e->cg, var->per), "");
+}
+
+/* Tiles of out v, the last one perhaps smaller. */
+static Val tiles_of(Emit *e, int v) {
+    int64_t step = e->n->step[v];
+    Val     n = var_limit(e, v);
+    if (step == 1) return n;
+    return LLVMBuildUDiv(e->cg->b, l_add(e->cg, n, l_i64(e->cg, step - 1)), l_i64(e->cg, step), "");
+}
+
+static Val trips_of(Emit *e) {
+    Val trips = l_i64(e->cg, 1);
+    for (int i = 0; i < e->n->npar; i++) trips = LLVMBuildNSWMul(e->cg->b, trips, tiles_of(e, e->n->loop[i]), "");
+    return trips;
+}
+
+/* ---- loops over outs ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    Val *ptr;
+    int  mark;
+} Saved;
+
+static Saved save(Emit *e) {
+    size_t slots = (size_t)(e->n->naccess + e->n->nstore);
+    return (Saved){arena_copy(e->a, e->ptr, sizeof(Val) * slots), e->memo.n};
+}
+
+static void restore(Emit *e, Saved s) {
+    memcpy(e->ptr, s.ptr, sizeof(Val) * (size_t)(e->n->naccess + e->n->nstore));
+    memo_restore(e, s.mark);
+}
+
+static void out_level(Emit *e, int level);
+
+/* The loops inside `level` with v = base + konst, `count` values in a tile. */
+static void inside(Emit *e, int level, int v, Val base, int64_t base_max, int64_t konst, int64_t count) {
+    Saved s = save(e);
+    e->base[v] = base;
+    e->base_max[v] = base_max;
+    e->konst[v] = konst;
+    e->count[v] = count;
+    if (base) move_pointers(e, v, base);
+    out_level(e, level + 1);
+    e->base[v] = NULL;
+    e->konst[v] = 0;
+    e->count[v] = 1;
+    restore(e, s);
+}
+
+static void out_loop(Emit *e, int level, int v, Val lo, Val hi, int64_t step, int64_t last) {
+    Loop loop = l_loop(e->cg, lo, hi, step, 0, NULL);
+    inside(e, level, v, loop.i, last, 0, step);
+    l_loop_end(e->cg, &loop, NULL);
+}
+
+/* A loop over v: whole tiles, then what is left: a smaller tile, or point by point under a bound. */
+static void out_level(Emit *e, int level) {
+    if (level == e->n->nloop) {
+        emit_tile(e);
+        return;
+    }
+    int            v = e->n->loop[level];
+    const NestVar *var = &e->n->var[v];
+    int64_t        step = e->n->step[v], full = var->size / step * step;
+    Val            zero = l_i64(e->cg, 0);
+    if (var->bound) {
+        Val n = var_limit(e, v), whole = n;
+        if (step > 1) whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, n, l_i64(e->cg, step), ""));
+        out_loop(e, level, v, zero, whole, step, var->size - step);
+        if (step > 1) out_loop(e, level, v, whole, n, 1, var->size - 1);
+        return;
+    }
+    if (full == step) inside(e, level, v, NULL, 0, 0, step);
+    else if (full) out_loop(e, level, v, zero, l_i64(e->cg, full), step, full - step);
+    if (full < var->size) inside(e, level, v, NULL, 0, full, var->size - full);
+}
+
+static void parallel_level(Emit *e, int level, const Val *tile);
+
+/* Parallel loop `level` at tile number tile[level]. */
+static void parallel_level(Emit *e, int level, const Val *tile) {
+    if (level == e->n->npar) {
+        out_level(e, level);
+        return;
+    }
+    Codegen       *cg = e->cg;
+    int            v = e->n->loop[level];
+    const NestVar *var = &e->n->var[v];
+    int64_t        step = e->n->step[v], rest = var->size % step;
+    Val            at = step == 1 ? tile[level] : LLVMBuildNSWMul(cg->b, tile[level], l_i64(cg, step), "");
+    Val            n = var_limit(e, v);
+    Saved          s = save(e);
+    bool           split = step > 1 && (var->bound || rest);
+    If             full = {0};
+    if (split) full = l_if(cg, l_icmp(cg, LLVMIntSLE, l_add(cg, at, l_i64(cg, step)), n));
+    e->base[v] = at;
+    e->base_max[v] = var->size - step > 0 ? var->size - step : 0;
+    e->count[v] = step;
+    move_pointers(e, v, at);
+    if (var->size >= step) parallel_level(e, level + 1, tile);
+    if (split) {
+        restore(e, s);
+        l_if_end(cg, &full);
+        If part = l_if(cg, l_icmp(cg, LLVMIntSGT, l_add(cg, at, l_i64(cg, step)), n));
+        Loop loop = {0};
+        e->base_max[v] = var->size - 1;
+        e->count[v] = var->bound ? 1 : rest;
+        if (var->bound) loop = l_loop(cg, at, n, 1, 0, NULL);
+        e->base[v] = var->bound ? loop.i : at;
+        if (!var->bound) e->base_max[v] = var->size - rest;
+        move_pointers(e, v, e->base[v]);
+        parallel_level(e, level + 1, tile);
+        if (var->bound) l_loop_end(cg, &loop, NULL);
+        restore(e, s);
+        l_if_end(cg, &part);
+    }
+    e->base[v] = NULL;
+    e->count[v] = 1;
+    restore(e, s);
+}
+
+/* for trip in lo .. hi-1 */
+static void all_trips(Emit *e, Val lo, Val hi) {
+    Codegen *cg = e->cg;
+    Val      tile[MAX_VARS];
+    if (!e->n->npar) {
+        out_level(e, 0);
+        return;
+    }
+    Saved s = save(e);
+    Val   tiles[MAX_VARS];
+    for (int i = 1; i < e->n->npar; i++) tiles[i] = tiles_of(e, e->n->loop[i]);
+    Loop loop = l_loop(cg, lo, hi, 1, 0, NULL);
+    Val  trip = loop.i;
+    for (int i = e->n->npar - 1; i > 0; i--) {
+        tile[i] = LLVMBuildURem(cg->b, trip, tiles[i], "");
+        trip = LLVMBuildUDiv(cg->b, trip, tiles[i], "");
+    }
+    tile[0] = trip;
+    parallel_level(e, 0, tile);
+    l_loop_end(cg, &loop, NULL);
+    restore(e, s);
+}
+
+/* ---- a nest's function --------------------------------------------------------------------------------- */
+
+static Val table_of(Emit *e, const Node *n) {
+    Type     t = n->type;
+    int64_t  count = type_count(&t);
+    int      size = dtype_size(t.dtype);
+    uint8_t *bytes = arena_alloc(e->a, (size_t)(count * size + 64));
+    for (int64_t i = 0; i < count; i++) {
+        double  v = n->u.konst.value[i];
+        float   f = (float)v;
+        int32_t k = (int32_t)v;
+        uint8_t u = (uint8_t)v;
+        memcpy(bytes + i * size, t.dtype == DT_F32 ? (void *)&f : t.dtype == DT_I32 ? (void *)&k : (void *)&u, (size_t)size);
+    }
+    return codegen_table(e->cg, arena_printf(e->a, "%s_const%d", e->k->name, n->id), bytes, (size_t)(count * size + 64));
+}
+
+/* The address of a stored node's first element; NULL for what has no address. */
+static Val address_of(Emit *e, const Node *n) {
+    Place p = e->k->place[n->id];
+    switch (p.space) {
+    case SPACE_ARENA: return l_bytes(e->cg, abi_load(e->cg, ABI_ARENA), p.offset);
+    case SPACE_WEIGHTS: return l_bytes(e->cg, abi_load(e->cg, ABI_WEIGHTS), p.offset);
+    case SPACE_OPT: return l_bytes(e->cg, abi_load(e->cg, ABI_OPT), p.offset);
+    case SPACE_STATE: return l_bytes(e->cg, abi_load(e->cg, ABI_STATE), p.offset);
+    case SPACE_IN: return abi_in(e->cg, (int)p.offset);
+    case SPACE_OUT: return abi_out(e->cg, (int)p.offset);
+    case SPACE_CONST: return table_of(e, n);
+    default: return NULL;
+    }
+}
+
+static void find_addresses(Emit *e) {
+    const Nest *n = e->n;
+    int         slots = n->naccess + n->nstore;
+    e->origin = ARENA_ARRAY(e->a, Val, slots);
+    e->ptr = ARENA_ARRAY(e->a, Val, slots);
+    e->rng = ARENA_ARRAY(e->a, RngKey, n->naccess);
+    for (int i = 0; i < slots; i++) {
+        const Node *node = i < n->naccess ? n->access[i].node : n->store[i - n->naccess].node;
+        if (!node) continue;
+        if (node->op == OP_RNG) e->rng[i] = rng_key(e->cg, node->u.rng.site);
+        for (int k = 0; k < i && !e->origin[i]; k++) {
+            const Node *other = k < n->naccess ? n->access[k].node : n->store[k - n->naccess].node;
+            if (other == node) e->origin[i] = e->origin[k];
+        }
+        if (!e->origin[i]) e->origin[i] = address_of(e, node);
+        e->ptr[i] = e->origin[i];
+    }
+}
+
+static void start_emit(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
+    *e = (Emit){.cg = cg, .a = a, .k = k, .n = n};
+    for (int v = 0; v < MAX_VARS; v++) e->count[v] = 1;
+    e->rows = abi_load(cg, ABI_COUNT);
+}
+
+static Val emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
+    Val               caller = cg->fn;
+    LLVMBasicBlockRef back = l_here(cg);
+    Ty                type = LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false);
+    Val               fn = codegen_helper(cg, arena_printf(a, "%s_%s", k->name, n->name), type);
+    l_attribute(cg, fn, LLVMAttributeFunctionIndex, "noinline", 0);
+    cg->fn = fn;
+    l_at(cg, l_block(cg, "entry"));
+    Emit *e = ARENA_NEW(a, Emit);
+    start_emit(e, cg, a, k, n);
+    find_addresses(e);
+    Val lo = LLVMGetParam(fn, 1), hi = LLVMGetParam(fn, 2);
+    if (n->kind == NEST_SCATTER) emit_scatter(e, lo, hi);
+    else all_trips(e, lo, hi);
+    LLVMBuildRetVoid(cg->b);
+    cg->fn = caller;
+    l_at(cg, back);
+    return fn;
+}
+
+/* ---- the function -------------------------------------------------------------------------------------- */
+
+static void call_nest(Emit *e, Val fn) {
+    Codegen *cg = e->cg;
+    Ty       type = LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false);
+    Val      tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
+    if (e->n->barrier) abi_barrier(cg);
+    if (!e->n->npar) {
+        If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));
+        LLVMBuildCall2(cg->b, type, fn, (Val[]){abi_args(cg), l_i64(cg, 0), l_i64(cg, 1)}, 3, "");
+        l_if_end(cg, &first);
+        return;
+    }
+    Val trips = trips_of(e);
+    Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, trips, tid), n, "");
+    Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, trips, l_add(cg, tid, l_i64(cg, 1))), n, "");
+    LLVMBuildCall2(cg->b, type, fn, (Val[]){abi_args(cg), lo, hi}, 3, "");
+}
+
+void codegen_function(Codegen *cg, const Kernels *k) {
+    Arena *a = arena_new();
+    codegen_begin(cg, k->name);
+    for (int i = 0; i < k->nnest; i++) {
+        Val   fn = emit_nest(cg, a, k, k->nest[i]);
+        Emit *e = ARENA_NEW(a, Emit);
+        start_emit(e, cg, a, k, k->nest[i]);
+        call_nest(e, fn);
+    }
+    codegen_end(cg);
+    arena_free(a);
+}

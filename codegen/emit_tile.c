@@ -1,0 +1,380 @@
+/* One tile of a nest: every stage over the tile's points, in registers; then the stores.
+ *
+ * A stage keeps one accumulator vector for every vector of points (times `chains` partial results), runs its
+ * reduction loops around a body that takes each of its unrolled points, and leaves its values in
+ * e->stage[]. If its lanes lie along reductions, an accumulator belongs to one point, and the lanes
+ * are summed up at the end: VL accumulators at a time by a transposing tree. */
+#include "codegen/nest_impl.h"
+
+/* A stage being computed. */
+typedef struct {
+    const Stage *s;
+    int          stage;
+    Layout       out;           /* points */
+    Layout       red;           /* reductions of one pass: lanes, and rows that are unrolled */
+    bool         across;        /* lanes along reductions */
+    int          width;         /* of the accumulators */
+    int          nacc;          /* accumulators: out.rows * out.nvec * chains */
+    Val         *acc, *index, *seen;      /* per accumulator; index: argmax; seen: kinds that need a first point */
+} Work;
+
+typedef struct {
+    Emit *e;
+    int   n;                    /* stages that share the loops */
+    Work *work;
+    int   ncarry;
+    Val   carry[MAX_ACC];
+} Loops;
+
+/* ---- kinds ------------------------------------------------------------------------------------------- */
+
+static bool is_arg(Kind k) { return k == KIND_ARGMAX || k == KIND_ARGMIN; }
+static bool is_least(Kind k) { return k == KIND_MIN || k == KIND_ARGMIN; }
+static bool is_extreme(Kind k) { return k == KIND_MAX || k == KIND_MIN || is_arg(k); }
+
+/* The value that a reduction starts from, as a number. */
+static Val first_value(Codegen *cg, Kind k, DType d) {
+    if (d == DT_PRED) return l_i1(cg, k == KIND_ALL);
+    if (is_extreme(k)) {
+        double inf = is_least(k) ? __builtin_inf() : -__builtin_inf();
+        if (d == DT_F32) return l_f32(cg, inf);
+        return LLVMConstInt(codegen_type(cg, d), (unsigned long long)(is_least(k) ? INT32_MAX : INT32_MIN), true);
+    }
+    int64_t one = k == KIND_PROD;
+    return d == DT_F32 ? l_f32(cg, (double)one) : LLVMConstInt(codegen_type(cg, d), (unsigned long long)one, true);
+}
+
+/* Is x a better extreme than y? */
+static Val better(Codegen *cg, Kind k, Val x, Val y) {
+    bool real = l_element(x) == cg->f32;
+    if (real) return l_fcmp(cg, is_least(k) ? LLVMRealOLT : LLVMRealOGT, x, y);
+    return l_icmp(cg, is_least(k) ? LLVMIntSLT : LLVMIntSGT, x, y);
+}
+
+static Val combine(Codegen *cg, Kind k, Val x, Val y) {
+    bool real = l_element(x) == cg->f32;
+    switch (k) {
+    case KIND_SUM: return real ? l_fadd(cg, x, y) : l_add(cg, x, y);
+    case KIND_PROD: return real ? l_fmul(cg, x, y) : l_mul(cg, x, y);
+    case KIND_ALL: return LLVMBuildAnd(cg->b, x, y, "");
+    case KIND_ANY: return LLVMBuildOr(cg->b, x, y, "");
+    default: return l_select(cg, better(cg, k, y, x), y, x);
+    }
+}
+
+/* Of two argmax candidates the better, or the first of equals. */
+static void combine_arg(Codegen *cg, Kind k, Val *x, Val *ix, Val y, Val iy) {
+    Val more = better(cg, k, y, *x);
+    Val tie = LLVMBuildNot(cg->b, LLVMBuildOr(cg->b, more, better(cg, k, *x, y), ""), "");
+    Val take = LLVMBuildOr(cg->b, more, LLVMBuildAnd(cg->b, tie, l_icmp(cg, LLVMIntSLT, iy, *ix), ""), "");
+    *x = l_select(cg, take, y, *x);
+    *ix = l_select(cg, take, iy, *ix);
+}
+
+/* ---- the body of the reduction loops ------------------------------------------------------------------ */
+
+/* A point of the tile and a point of the pass. */
+static Point body_point(Emit *e, const Work *w, int row, int vec, const Point *red) {
+    Point p = w->across ? *red : layout_point(e, &w->out, row, vec);
+    if (w->across) {
+        Point o = layout_point(e, &w->out, row, 0);
+        for (int i = 0; i < w->out.nrow; i++)
+            for (int k = 0; k < p.width; k++) p.off[w->out.row[i]][k] = o.off[w->out.row[i]][0];
+        p.serial = o.serial;
+        return p;
+    }
+    for (int i = 0; i < w->red.nrow; i++)
+        for (int k = 0; k < p.width; k++) p.off[w->red.row[i]][k] = red->off[w->red.row[i]][0];
+    return p;
+}
+
+static Val lanes_mask(Emit *e, const Work *w, const Point *p) {
+    Val mask = guards_mask(e, w->s->nguard, w->s->guard, p);
+    if (!w->across || p->valid == p->width) return mask;
+    Val in = l_mask_const(e->cg, 0, p->valid, p->width);
+    return mask ? LLVMBuildAnd(e->cg->b, widen(e, mask, p->width), in, "") : in;
+}
+
+static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
+    Codegen    *cg = e->cg;
+    const Expr *x = w->s->expr;
+    Val        *to = &w->acc[acc], old = *to, mask = lanes_mask(e, w, p);
+    if (mask) mask = widen(e, mask, w->width);
+    if (is_arg(w->s->kind)) {
+        Val v = widen(e, eval(e, x, p), w->width), more = better(cg, w->s->kind, v, old);
+        if (w->seen) more = LLVMBuildOr(cg->b, more, LLVMBuildNot(cg->b, w->seen[acc], ""), "");
+        if (mask) more = LLVMBuildAnd(cg->b, more, mask, "");
+        *to = l_select(cg, more, v, old);
+        w->index[acc] = l_select(cg, more, widen(e, eval_index(e, &w->s->flat, p), w->width), w->index[acc]);
+    } else if (w->s->kind == KIND_SUM && x->op == SC_MUL && x->dtype == DT_F32) {
+        Val a = eval(e, x->arg[0], p), b = eval(e, x->arg[1], p);
+        *to = l_fma(cg, widen(e, a, w->width), widen(e, b, w->width), old);
+    } else {
+        *to = combine(cg, w->s->kind, old, widen(e, eval(e, x, p), w->width));
+    }
+    if (mask && !is_arg(w->s->kind)) *to = l_select(cg, mask, *to, old);
+    if (w->seen) w->seen[acc] = mask ? LLVMBuildOr(cg->b, w->seen[acc], mask, "") : l_const_splat(l_i1(cg, true), w->width);
+}
+
+static void body(Loops *l) {
+    Emit *e = l->e;
+    for (int k = 0; k < l->n; k++) {
+        Work *w = &l->work[k];
+        w->red = layout_of(e, w->s->nred, w->s->red, w->across ? w->s->nlane : 0, w->s->lane, w->s->width);
+        if (w->across) w->red.width = w->width, w->red.nvec = (w->red.lanes + w->width - 1) / w->width;
+    }
+    Work *first = &l->work[0];
+    for (int u = 0, chain = 0; u < first->red.rows; u++)
+        for (int q = 0; q < first->red.nvec; q++, chain++)
+            for (int r = 0; r < first->out.rows; r++)
+                for (int v = 0; v < first->out.nvec; v++)
+                    for (int k = 0; k < l->n; k++) {
+                        Work *w = &l->work[k];
+                        Point red = layout_point(e, &w->red, u, q), p = body_point(e, w, r, v, &red);
+                        accumulate(e, w, (r * w->out.nvec + v) * w->s->chains + chain % w->s->chains, &p);
+                    }
+}
+
+/* ---- reduction loops ----------------------------------------------------------------------------------- */
+
+static void gather_carry(Loops *l) {
+    l->ncarry = 0;
+    for (int k = 0; k < l->n; k++) {
+        Work *w = &l->work[k];
+        if (l->ncarry + 3 * w->nacc > MAX_ACC) ICE("a tile of %d accumulators", w->nacc);
+        for (int i = 0; i < w->nacc; i++) {
+            l->carry[l->ncarry++] = w->acc[i];
+            if (w->index) l->carry[l->ncarry++] = w->index[i];
+            if (w->seen) l->carry[l->ncarry++] = w->seen[i];
+        }
+    }
+}
+
+static void spread_carry(Loops *l) {
+    int c = 0;
+    for (int k = 0; k < l->n; k++) {
+        Work *w = &l->work[k];
+        for (int i = 0; i < w->nacc; i++) {
+            w->acc[i] = l->carry[c++];
+            if (w->index) w->index[i] = l->carry[c++];
+            if (w->seen) w->seen[i] = l->carry[c++];
+        }
+    }
+}
+
+static void reduce_level(Loops *l, int level);
+
+/* for v from lo to hi in steps: the levels inside, with `step` values at a time. */
+static void reduce_loop(Loops *l, int level, int v, Val lo, Val hi, int64_t step, int64_t last) {
+    Emit *e = l->e;
+    int   slots = e->n->naccess + e->n->nstore, mark = e->memo.n;
+    Val  *saved = arena_copy(e->a, e->ptr, sizeof *saved * (size_t)slots);
+    gather_carry(l);
+    Loop loop = l_loop(e->cg, lo, hi, step, l->ncarry, l->carry);
+    spread_carry(l);
+    e->base[v] = loop.i;
+    e->base_max[v] = last;
+    e->count[v] = step;
+    move_pointers(e, v, loop.i);
+    reduce_level(l, level + 1);
+    gather_carry(l);
+    l_loop_end(e->cg, &loop, l->carry);
+    spread_carry(l);
+    e->base[v] = NULL;
+    memcpy(e->ptr, saved, sizeof *saved * (size_t)slots);
+    memo_restore(e, mark);
+}
+
+static void reduce_level(Loops *l, int level) {
+    Emit        *e = l->e;
+    const Stage *s = l->work[0].s;
+    if (level == s->nloop) {
+        int mark = e->memo.n;
+        body(l);
+        memo_restore(e, mark);
+        return;
+    }
+    int            v = s->loop[level];
+    const NestVar *var = &e->n->var[v];
+    int64_t        step = s->step[v], full = var->size / step * step;
+    Val            zero = l_i64(e->cg, 0);
+    if (var->bound) {
+        Val n = var_limit(e, v), whole = n;
+        if (step > 1) whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, n, l_i64(e->cg, step), ""));
+        reduce_loop(l, level, v, zero, whole, step, var->size - 1);
+        if (step > 1) reduce_loop(l, level, v, whole, n, 1, var->size - 1);
+    } else {
+        if (full == step) {
+            e->count[v] = step;
+            reduce_level(l, level + 1);
+        } else if (full) {
+            reduce_loop(l, level, v, zero, l_i64(e->cg, full), step, full - step);
+        }
+        e->konst[v] = full;
+        e->count[v] = var->size - full;
+        if (full < var->size) reduce_level(l, level + 1);
+        e->konst[v] = 0;
+    }
+    e->count[v] = 1;
+}
+
+/* ---- a stage's result ---------------------------------------------------------------------------------- */
+
+static void combine_chains(Emit *e, Work *w) {
+    int chains = w->s->chains, n = w->nacc / chains;
+    for (int i = 0; i < n; i++) {
+        for (int span = 1; span < chains; span *= 2)
+            for (int c = 0; c + span < chains; c += 2 * span)
+                w->acc[i * chains + c] = combine(e->cg, w->s->kind, w->acc[i * chains + c], w->acc[i * chains + c + span]);
+        w->acc[i] = w->acc[i * chains];
+        if (w->index) w->index[i] = w->index[i * chains];
+        if (w->seen) w->seen[i] = w->seen[i * chains];
+    }
+    w->nacc = n;
+}
+
+/* n <= width vectors -> one vector whose lane j is the sum of all lanes of v[j] (other lanes: any value). */
+static Val transposed_sums(Codegen *cg, Val *v, int n, int width) {
+    Val t[POINT_LANES];
+    for (int i = 0; i < width; i++) t[i] = i < n ? v[i] : NULL;
+    for (int live = width, w = width / 2; live > 1; live /= 2, w /= 2)
+        for (int i = 0, h = live / 2; i < h; i++) {
+            Val a = t[i], b = t[i + h] ? t[i + h] : a;
+            int low[POINT_LANES], high[POINT_LANES];
+            if (!a) continue;
+            for (int j = 0; j < width; j++) {
+                int block = j / (2 * w) * 2 * w, q = j % (2 * w);
+                low[j] = q < w ? block + q : width + block + q - w;
+                high[j] = low[j] + w;
+            }
+            t[i] = l_fadd(cg, l_shuffle(cg, a, b, low, width), l_shuffle(cg, a, b, high, width));
+        }
+    return t[0];
+}
+
+static Val kind_tree(Codegen *cg, Kind k, Val v) {
+    for (int n = l_lanes(v) / 2; n >= 1; n /= 2) {
+        int low[POINT_LANES], high[POINT_LANES];
+        for (int i = 0; i < n; i++) low[i] = i, high[i] = n + i;
+        v = combine(cg, k, l_shuffle(cg, v, NULL, low, n), l_shuffle(cg, v, NULL, high, n));
+    }
+    return v;
+}
+
+static Val arg_tree(Codegen *cg, Kind k, Val v, Val ix) {
+    for (int n = l_lanes(v) / 2; n >= 1; n /= 2) {
+        int low[POINT_LANES], high[POINT_LANES];
+        for (int i = 0; i < n; i++) low[i] = i, high[i] = n + i;
+        Val x = l_shuffle(cg, v, NULL, low, n), i = l_shuffle(cg, ix, NULL, low, n);
+        combine_arg(cg, k, &x, &i, l_shuffle(cg, v, NULL, high, n), l_shuffle(cg, ix, NULL, high, n));
+        v = x, ix = i;
+    }
+    return ix;
+}
+
+/* Accumulators of a stage with lanes along reductions become numbers, packed into vectors. */
+static void sum_lanes(Emit *e, Work *w, StageValue *to) {
+    Codegen *cg = e->cg;
+    bool     real_sum = w->s->kind == KIND_SUM && w->s->expr->dtype == DT_F32;
+    int      n = w->nacc;
+    if (w->width == 1 || (real_sum && n > 1)) {
+        to->pack = w->width;
+        to->v = ARENA_ARRAY(e->a, Val, (n + w->width - 1) / w->width);
+        for (int i = 0; i < n; i += w->width) {
+            int some = n - i < w->width ? n - i : w->width;
+            Val *from = w->index ? w->index + i : w->acc + i;
+            to->v[i / w->width] = w->width == 1 ? from[0] : transposed_sums(cg, from, some, w->width);
+        }
+        return;
+    }
+    to->pack = 1;
+    to->v = ARENA_ARRAY(e->a, Val, n);
+    for (int i = 0; i < n; i++)
+        to->v[i] = w->index ? arg_tree(cg, w->s->kind, w->acc[i], w->index[i]) : kind_tree(cg, w->s->kind, w->acc[i]);
+}
+
+/* Where no point counted, an extreme is 0. */
+static void empty_is_zero(Emit *e, Work *w) {
+    for (int i = 0; i < w->nacc && w->seen && !w->index; i++)
+        w->acc[i] = l_select(e->cg, w->seen[i], w->acc[i], l_zero(LLVMTypeOf(w->acc[i])));
+}
+
+static void finish(Emit *e, Work *w) {
+    StageValue *to = &e->stage[w->stage];
+    combine_chains(e, w);
+    to->layout = w->out;
+    if (w->across) {
+        if (w->seen) ICE("lanes along a guarded extreme");
+        sum_lanes(e, w, to);
+        return;
+    }
+    empty_is_zero(e, w);
+    to->pack = w->out.width;
+    to->v = ARENA_ARRAY(e->a, Val, w->nacc);
+    memcpy(to->v, w->index ? w->index : w->acc, sizeof(Val) * (size_t)w->nacc);
+}
+
+/* ---- stages ------------------------------------------------------------------------------------------- */
+
+static bool in_list(const int *list, int n, int v) {
+    for (int i = 0; i < n; i++)
+        if (list[i] == v) return true;
+    return false;
+}
+
+static void start(Emit *e, Work *w, int stage) {
+    Codegen     *cg = e->cg;
+    const Stage *s = &e->n->stage[stage];
+    int          vars[MAX_VARS], nvar = 0;
+    for (int v = 0; v < e->n->nout; v++) vars[nvar++] = v;
+    for (int i = 0; i < s->nwin; i++) {
+        vars[nvar++] = s->win[i];
+        e->count[s->win[i]] = e->n->var[s->win[i]].size;
+    }
+    *w = (Work){.s = s, .stage = stage, .across = s->nlane && in_list(s->red, s->nred, s->lane[0])};
+    w->out = layout_of(e, nvar, vars, w->across ? 0 : s->nlane, s->lane, s->width);
+    w->width = w->across ? s->width : w->out.width;
+    w->nacc = w->out.rows * w->out.nvec * s->chains;
+    w->acc = ARENA_ARRAY(e->a, Val, w->nacc);
+    if (is_arg(s->kind)) w->index = ARENA_ARRAY(e->a, Val, w->nacc);
+    if (is_extreme(s->kind) && s->nguard) w->seen = ARENA_ARRAY(e->a, Val, w->nacc);
+    for (int i = 0; i < w->nacc; i++) {
+        w->acc[i] = l_const_splat(first_value(cg, s->kind, s->expr->dtype), w->width);
+        if (w->index) w->index[i] = l_const_splat(l_i32(cg, 0), w->width);
+        if (w->seen) w->seen[i] = l_const_splat(l_i1(cg, false), w->width);
+    }
+}
+
+/* The stage and those that run in its loops; their number. */
+static int emit_stages(Emit *e, int stage) {
+    Work  work[MAX_STAGES];
+    Loops l = {.e = e, .work = work};
+    do {
+        start(e, &work[l.n], stage + l.n);
+        l.n++;
+    } while (stage + l.n < e->n->nstage && e->n->stage[stage + l.n].joined);
+    reduce_level(&l, 0);
+    for (int i = 0; i < l.n; i++) finish(e, &work[i]);
+    for (int i = 0; i < work[0].s->nwin; i++) e->count[work[0].s->win[i]] = 1;
+    return l.n;
+}
+
+static void emit_stores(Emit *e) {
+    int vars[MAX_VARS];
+    for (int v = 0; v < e->n->nout; v++) vars[v] = v;
+    Layout l = layout_of(e, e->n->nout, vars, e->n->nlane, e->n->lane, e->n->width);
+    for (int r = 0; r < l.rows; r++)
+        for (int q = 0; q < l.nvec; q++) {
+            Val   v[MAX_STORES];
+            Point p = layout_point(e, &l, r, q);
+            for (int i = 0; i < e->n->nstore; i++) v[i] = eval(e, e->n->store[i].expr, &p);
+            for (int i = 0; i < e->n->nstore; i++) store_at(e, i, &p, v[i]);
+        }
+}
+
+void emit_tile(Emit *e) {
+    int mark = e->memo.n;
+    for (int s = 0; s < e->n->nstage;) s += emit_stages(e, s);
+    emit_stores(e);
+    memo_restore(e, mark);
+}

@@ -1,0 +1,109 @@
+/* What the files that emit nests share.
+ *
+ *   emit_nest.c    functions, threads, loops over outs
+ *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
+ *   emit_expr.c    an expression at a vector of points
+ *   emit_access.c  loads and stores of a vector of points, guards
+ *   layout.c       which point of a tile lies in which lane of which vector
+ *
+ * The value of a nest's variable v at a point is
+ *     base[v] (a loop counter, if a loop over v is open) + konst[v] + Point.off[v][lane],
+ * the last two known now. Every access and store has a running pointer that all open loops have moved already,
+ * so that what is left at a point is a constant offset.
+ */
+#ifndef NETC_CODEGEN_NEST_IMPL_H
+#define NETC_CODEGEN_NEST_IMPL_H
+#include "codegen/l.h"
+#include "ir/nest.h"
+
+enum { POINT_LANES = 16, MAX_ACC = L_MAX_CARRY };
+
+/* `width` points of a tile, one per lane, of which the first `valid` count (the others repeat the last). */
+typedef struct {
+    int     width, valid;
+    int     serial;             /* tells points apart in the memo */
+    int64_t off[MAX_VARS][POINT_LANES];
+} Point;
+
+/* How the points of a tile over some variables lie in vectors: `lane` variables fill the lanes, innermost first,
+ * cut into vectors of `width`; all others are rows. */
+typedef struct {
+    int     nlane, lane[MAX_LANE_VARS];
+    int     nrow, row[MAX_VARS];          /* innermost last */
+    int64_t count[MAX_VARS];    /* values of each of these variables in the tile */
+    int     lanes, width, nvec, rows;
+} Layout;
+
+/* The values of a stage over the current tile. Row r, lane position i of the layout is in lane at % pack of
+ * v[at / pack], where at = r * nvec * pack + i (stages with lanes over outs) or r (over reductions). */
+typedef struct {
+    Layout layout;
+    int    pack;                /* values per vector */
+    Val   *v;
+} StageValue;
+
+typedef struct {
+    int     kind;
+    const void *p, *q, *r;
+    int64_t x, y;
+    Val     v;
+    int     next;
+} Memo;
+
+enum { MEMO_HEADS = 1024 };
+
+typedef struct {
+    Codegen       *cg;
+    Arena         *a;
+    const Kernels *k;
+    const Nest    *n;
+    Val            base[MAX_VARS];        /* i64; NULL: no loop over the variable is open */
+    int64_t        base_max[MAX_VARS];    /* the largest value of base */
+    int64_t        konst[MAX_VARS];
+    int64_t        count[MAX_VARS];       /* values of the variable in the current tile or pass */
+    Val           *origin;      /* per access, then per store: the address of the node's first element */
+    Val           *ptr;         /* the same, moved by the open loops */
+    Val            rows;        /* i64: rows of this call */
+    StageValue     stage[MAX_STAGES];
+    RngKey        *rng;         /* per access that reads random numbers */
+    VEC(Memo)      memo;
+    int            head[MEMO_HEADS];
+    int            serial;
+} Emit;
+
+/* layout.c */
+Layout layout_of(const Emit *e, int nvar, const int *var, int nlane, const int *lane, int width);
+Point  layout_point(Emit *e, const Layout *l, int row, int vec);
+/* Row and lane position of the point in lane `lane` of p. */
+void   layout_find(const Layout *l, const Point *p, int lane, int *row, int *at);
+/* c + the constant part of a form in every lane of p. */
+void   lin_offsets(const Emit *e, const Lin *a, const Point *p, int64_t out[POINT_LANES]);
+bool   all_equal(const int64_t *x, int n);
+bool   consecutive(const int64_t *x, int n);
+
+/* emit_expr.c: a number (the same at all points) or a vector of p->width. */
+Val    eval(Emit *e, const Expr *x, const Point *p);
+Val    eval_index(Emit *e, const Lin *a, const Point *p);             /* i32 */
+Val    widen(Emit *e, Val v, int width);                              /* a number in all lanes */
+/* Values made before at a place that dominates this one. */
+Val    memo_find(Emit *e, int kind, const void *p, const void *q, const void *r, int64_t x, int64_t y);
+Val    memo_add(Emit *e, int kind, const void *p, const void *q, const void *r, int64_t x, int64_t y, Val v);
+void   memo_restore(Emit *e, int mark);                               /* e->memo.n at the mark */
+
+/* emit_access.c */
+Val    access_load(Emit *e, int access, const Point *p);
+void   store_at(Emit *e, int store, const Point *p, Val v);
+/* i1 or a vector of it; NULL: all guards hold everywhere. */
+Val    guards_mask(Emit *e, int n, const Guard *g, const Point *p);
+/* Moves all running pointers by the counter i of a loop over v. */
+void   move_pointers(Emit *e, int v, Val i);
+
+/* emit_tile.c */
+void   emit_tile(Emit *e);
+/* emit_nest.c: iterations of v in this call. */
+Val    var_limit(Emit *e, int v);
+
+/* emit_scatter.c */
+void   emit_scatter(Emit *e, Val lo, Val hi);
+
+#endif

@@ -1,0 +1,250 @@
+/* For tests of kernels: a graph from text, compiled for this machine, run on random numbers, compared with the
+ * interpreter; the same bits at 1, 2 and 3 threads. Memory that a run must not depend on is full of NaN.
+ *
+ * Leaves get numbers in (-1, 1) by their key; an i32 or u8 leaf whose key ends in _N gets integers below N. */
+#ifndef NETC_TESTS_KERNEL_UTIL_H
+#define NETC_TESTS_KERNEL_UTIL_H
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/target.h"
+#include "codegen/codegen.h"
+#include "passes/kernels.h"
+#include "passes/pass.h"
+#include "runtime/netc_rt.h"
+#include "tests/unit/ir_util.h"
+
+enum { KT_BLOCK = 1 << 24, KT_SLACK = 64 };
+
+typedef struct {
+    Arena   *a;
+    int      level;
+    const char *off;            /* fusions that are off */
+    int64_t  rows;              /* 0: all */
+    uint64_t seed, step;
+    double   tolerance;
+} KernelRun;
+
+/* ---- leaves ---------------------------------------------------------------------------------------- */
+
+static inline const char *kt_key(const Node *n) {
+    return n->op == OP_INPUT ? n->u.input.key : n->op == OP_PARAM ? n->u.param.key : n->u.state.key;
+}
+
+static inline const double *kt_leaf(void *cx, const Node *n) {
+    KernelRun  *r = cx;
+    const char *key = kt_key(n), *limit = strrchr(key, '_');
+    int64_t     count = type_count(&n->type);
+    double     *v = ARENA_ARRAY(r->a, double, count);
+    uint64_t    x = 88172645463325252u;
+    for (const char *p = key; *p; p++) x = (x ^ (uint64_t)*p) * 0x9E3779B97F4A7C15u;
+    for (int64_t i = 0; i < count; i++) {
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        v[i] = n->type.dtype == DT_F32 ? (double)(float)((double)(x >> 40) / (1 << 23) - 1)
+                                       : (double)(x % (uint64_t)(limit ? atoi(limit + 1) : 2));
+    }
+    return v;
+}
+
+static inline void kt_write(DType d, char *to, const double *v, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        if (d == DT_F32) ((float *)to)[i] = (float)v[i];
+        else if (d == DT_I32) ((int32_t *)to)[i] = (int32_t)v[i];
+        else ((uint8_t *)to)[i] = (uint8_t)v[i];
+    }
+}
+
+static inline double kt_read(DType d, const char *from, int64_t i) {
+    if (d == DT_F32) return ((const float *)from)[i];
+    if (d == DT_I32) return ((const int32_t *)from)[i];
+    return ((const uint8_t *)from)[i];
+}
+
+/* ---- the caller's memory ----------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *key;
+    Space       space;
+    int64_t     offset, size;
+} KtSlot;
+
+typedef struct {
+    VEC(KtSlot) slots;
+    int64_t     used[9];
+    Arena      *a;
+} KtLayout;
+
+static inline Place kt_place(void *cx, const Node *leaf) {
+    KtLayout *l = cx;
+    Space     space = leaf->op == OP_INPUT ? SPACE_SCALAR : leaf->op == OP_PARAM ? SPACE_WEIGHTS
+                    : leaf->u.state.kind == STATE_OPT ? SPACE_OPT : SPACE_STATE;
+    for (int i = 0; i < l->slots.n; i++)
+        if (!strcmp(l->slots.at[i].key, kt_key(leaf)) && l->slots.at[i].space == space)
+            return (Place){.space = space, .offset = l->slots.at[i].offset};
+    int64_t size = space == SPACE_SCALAR ? 1 : (type_count(&leaf->type) * dtype_size(leaf->type.dtype) + 63) / 64 * 64;
+    vec_push(l->a, &l->slots, ((KtSlot){kt_key(leaf), space, l->used[space], size}));
+    l->used[space] += size;
+    return (Place){.space = space, .offset = l->slots.at[l->slots.n - 1].offset};
+}
+
+static inline char *kt_memory(Arena *a, int64_t size, int paint) {
+    char *p = (char *)(((uintptr_t)arena_alloc(a, (size_t)size + 64 + KT_SLACK) + 63) & ~(uintptr_t)63);
+    memset(p, paint, (size_t)size + KT_SLACK);
+    return p;
+}
+
+/* ---- threads ----------------------------------------------------------------------------------------- */
+
+typedef struct {
+    netc_function    *fn;
+    const netc_args  *args;
+    uint32_t          tid, n;
+} KtThread;
+
+static inline void kt_barrier(void *pool) { pthread_barrier_wait(pool); }
+
+static inline void *kt_thread(void *p) {
+    KtThread *t = p;
+    t->fn(t->args, t->tid, t->n);
+    return NULL;
+}
+
+static inline void kt_call(netc_function *fn, netc_args *args, uint32_t n) {
+    pthread_barrier_t barrier;
+    pthread_t         thread[8];
+    KtThread          t[8];
+    pthread_barrier_init(&barrier, NULL, n);
+    args->barrier = n > 1 ? kt_barrier : NULL;
+    args->pool = &barrier;
+    for (uint32_t i = 0; i < n; i++) t[i] = (KtThread){fn, args, i, n};
+    for (uint32_t i = 1; i < n; i++) pthread_create(&thread[i], NULL, kt_thread, &t[i]);
+    kt_thread(&t[0]);
+    for (uint32_t i = 1; i < n; i++) pthread_join(thread[i], NULL);
+    pthread_barrier_destroy(&barrier);
+}
+
+/* ---- a run ------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    KernelRun     *r;
+    Graph         *g;
+    Kernels       *k;
+    KtLayout       layout;
+    netc_function *fn;
+    char         **out;         /* by index of g->outs: its numbers after the run */
+} KtBuilt;
+
+static inline int64_t kt_bytes(const Node *n) { return type_count(&n->type) * dtype_size(n->type.dtype); }
+
+static inline void kt_build(KtBuilt *b, Codegen *cg) {
+    KernelOptions o = {b->r->level, b->r->off, kt_place, &b->layout};
+    Target        t;
+    const char   *why;
+    target_host(&t);
+    b->layout.a = b->r->a;
+    b->k = kernels_build(b->r->a, b->g, &t, &o);
+    if (!kernels_check_plan(b->k, b->r->a, &why)) fail_msg("%s", why);
+    codegen_function(cg, b->k);
+}
+
+static inline void kt_execute(KtBuilt *b, uint32_t threads) {
+    Arena   *a = b->r->a;
+    Kernels *k = b->k;
+    char    *block[9] = {0};
+    for (int s = 0; s < 9; s++) block[s] = kt_memory(a, b->layout.used[s] * (s == SPACE_SCALAR ? 4 : 1), 0xFF);
+    for (int i = 0; i < b->g->nodes.n; i++) {
+        const Node *n = b->g->nodes.at[i];
+        Place       p = k->place[n->id];
+        if (n->op != OP_PARAM && n->op != OP_STATE && p.space != SPACE_SCALAR) continue;
+        kt_write(n->type.dtype, block[p.space] + p.offset * (p.space == SPACE_SCALAR ? 4 : 1), kt_leaf(b->r, n), type_count(&n->type));
+    }
+    const void **in = ARENA_ARRAY(a, const void *, k->nin + 1);
+    void       **out = ARENA_ARRAY(a, void *, k->nout + 1);
+    int64_t      rows = b->r->rows;
+    for (int i = 0; i < k->nin; i++) {
+        const Node *n = k->in[i];
+        int64_t     count = type_count(&n->type);
+        char       *p = kt_memory(a, kt_bytes(n), 0xFF);
+        if (n->type.rank && n->type.dim[0].bound && rows) count = count / n->type.dim[0].size * rows;
+        kt_write(n->type.dtype, p, kt_leaf(b->r, n), count);
+        in[i] = p;
+    }
+    for (int i = 0; i < k->nout; i++) out[i] = kt_memory(a, kt_bytes(k->out[i].value), 0xAB);
+    netc_args args = {.in = in, .out = out, .weights = (float *)block[SPACE_WEIGHTS], .opt = (float *)block[SPACE_OPT],
+                      .state = (float *)block[SPACE_STATE], .arena = kt_memory(a, k->arena_size, 0xFF),
+                      .scalars = (float *)block[SPACE_SCALAR], .seed = b->r->seed, .step = b->r->step,
+                      .count = rows ? rows : b->g->bounds.n > 1 ? b->g->bounds.at[1].size : 1};
+    kt_call(b->fn, &args, threads);
+    b->out = ARENA_ARRAY(a, char *, b->g->outs.n);
+    for (int i = 0, v = 0; i < b->g->outs.n; i++) {
+        const Output *o = &b->g->outs.at[i];
+        if (o->kind == OUT_VALUE) b->out[i] = out[v++];
+        else b->out[i] = block[k->place[o->target->id].space] + k->place[o->target->id].offset;
+        if (o->kind != OUT_VALUE) continue;
+        for (int q = 0; q < KT_SLACK; q++)
+            if (b->out[i][kt_bytes(o->value) + q] != (char)0xAB) fail_msg("output %s: written past its end", o->name);
+    }
+}
+
+static inline int64_t kt_live(const KernelRun *r, const Node *n) {
+    int64_t count = type_count(&n->type);
+    return r->rows && n->type.rank && n->type.dim[0].bound ? count / n->type.dim[0].size * r->rows : count;
+}
+
+static inline void kt_compare(const KtBuilt *b, const Graph *want_graph, double **want, const char *what) {
+    for (int i = 0; i < b->g->outs.n; i++) {
+        const Output *o = &b->g->outs.at[i];
+        int64_t       n = kt_live(b->r, want_graph->outs.at[i].value);
+        double        scale = 0;
+        for (int64_t j = 0; j < n; j++)
+            if (fabs(want[i][j]) > scale && isfinite(want[i][j])) scale = fabs(want[i][j]);
+        for (int64_t j = 0; j < n; j++) {
+            double got = kt_read(o->value->type.dtype, b->out[i], j);
+            if (got == want[i][j] || (isnan(got) && isnan(want[i][j]))) continue;
+            if (!(fabs(got - want[i][j]) <= b->r->tolerance * (scale + 1e-6))) {
+                kernels_print(b->k, stderr);
+                fail_msg("%s: %s[%lld] = %.9g, not %.9g (scale %g)", what, o->name, (long long)j, got, want[i][j], scale);
+            }
+        }
+    }
+}
+
+/* Compiles and runs `g` (changed by that) and compares with the interpreter's values of `same`, an equal graph. */
+static inline void kt_check_graph(KernelRun *r, Graph *g, Graph *same, const char *what) {
+    Target      t;
+    const char *why = "";
+    KtBuilt     b = {.r = r, .g = g};
+    if (r->tolerance == 0) r->tolerance = 2e-6;
+    target_host(&t);
+    InterpEnv env = {.leaf = kt_leaf, .cx = r, .seed = r->seed, .step = r->step, .bound = {0, r->rows}};
+    double  **want = interp_run(r->a, same, &env);
+    Codegen  *cg = codegen_new(r->a, &t, r->level, "test");
+    kt_build(&b, cg);
+    if (!codegen_jit(cg, &why)) fail_msg("%s: %s", what, why);
+    b.fn = (netc_function *)codegen_function_address(cg, b.k->name);
+    assert_non_null(b.fn);
+    kt_execute(&b, 1);
+    kt_compare(&b, same, want, what);
+    char **first = b.out;
+    for (uint32_t threads = 2; threads <= 3; threads++) {
+        kt_execute(&b, threads);
+        for (int i = 0; i < g->outs.n; i++)
+            if (memcmp(first[i], b.out[i], (size_t)(kt_live(r, g->outs.at[i].value) * dtype_size(g->outs.at[i].value->type.dtype))))
+                fail_msg("%s: %s differs between 1 and %u threads", what, g->outs.at[i].name, threads);
+    }
+    codegen_free(cg);
+}
+
+/* The text at every level, at all rows and at `rows`. */
+static inline void kt_check(const char *text, int64_t rows) {
+    for (int level = 0; level <= 2; level++)
+        for (int k = 0; k < (rows ? 2 : 1); k++) {
+            KernelRun r = {.a = arena_new(), .level = level, .rows = k ? rows : 0, .seed = 5, .step = 7};
+            Graph    *g = ir_good(r.a, text), *same = ir_good(r.a, text);
+            kt_check_graph(&r, g, same, arena_printf(r.a, "-O%d rows %lld", level, (long long)r.rows));
+            arena_free(r.a);
+        }
+}
+
+#endif
