@@ -101,10 +101,10 @@ static int slice(const netc_json *e, netc_split *v) {
     if (netc_json_bool(netc_json_get(e, "fraction"), false)) {
         return keep_range(v, cut_at(netc_json_number(lo, 0), v->count), cut_at(netc_json_number(hi, 1), v->count));
     }
-    int64_t from = netc_json_int(lo, 0), to = netc_json_int(hi, v->count);
-    if (from >= 0 && to <= v->count) return keep_range(v, from, to);
-    return netc_error(NETC_EXIT_DATA, "data: rows %lld to %lld are taken, there are %lld", (long long)from,
-                      (long long)to, (long long)v->count);
+    double from = netc_json_number(lo, 0), to = netc_json_number(hi, (double)v->count);
+    if (from >= 0 && to <= (double)v->count) return keep_range(v, (int64_t)from, (int64_t)to);
+    return netc_error(NETC_EXIT_DATA, "data: rows %.0f to %.0f are taken, there are %lld", from, to,
+                      (long long)v->count);
 }
 
 static int split(const netc_json *e, netc_split *v) {

@@ -63,13 +63,14 @@ static int64_t shape(parser *p, const netc_json *v, const char *name, int *rank,
 }
 
 static void parse_port(parser *p, const netc_json *v, netc_port *port) {
-    static const netc_dtype PORT_TYPES[] = {NETC_F32, NETC_I32, NETC_U8};
+    static const struct { const char *text; netc_dtype dtype; } TYPES[] = {
+        {"f32", NETC_F32}, {"i32", NETC_I32}, {"u8", NETC_U8}, {"pred", NETC_BOOL}};
     const char *dtype = text(p, v, "dtype");
     int k = 0;
     port->name = text(p, v, "name");
-    while (k < 3 && strcmp(netc_dtype_text(PORT_TYPES[k]), dtype)) k++;
-    if (k == 3) fail(p, port->name, "its dtype is none of f32, i32, u8");
-    else port->dtype = PORT_TYPES[k];
+    while (k < 4 && strcmp(TYPES[k].text, dtype)) k++;
+    if (k == 4) fail(p, port->name, "its dtype is none of f32, i32, u8, pred");
+    else port->dtype = TYPES[k].dtype;
     port->count = shape(p, v, port->name, &port->rank, port->shape);
     port->row_bytes = (size_t)port->count * (size_t)netc_dtype_size(port->dtype);
     port->rows = netc_json_bool(netc_json_get(v, "rows"), true);

@@ -10,7 +10,7 @@
 /* An argument or result of a function, or a field of the data. Shapes are without the row axis. */
 typedef struct {
     const char *name;
-    netc_dtype  dtype;          /* NETC_F32, NETC_I32, NETC_U8 */
+    netc_dtype  dtype;          /* NETC_F32, NETC_I32, NETC_U8; NETC_BOOL ("pred", a byte 0 or 1) of results */
     int         rank;
     int64_t     shape[NETC_MAX_RANK];
     int64_t     count;          /* elements of one row */
