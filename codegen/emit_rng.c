@@ -1,0 +1,84 @@
+/* Philox4x32-10 (ir/philox.c has the definition) over vectors of counters. */
+#include "codegen/l.h"
+
+enum { ROUNDS = 10 };
+
+RngKey rng_key(Codegen *cg, uint32_t site) {
+    LLVMValueRef seed = abi_load(cg, ABI_SEED), step = abi_load(cg, ABI_STEP);
+    LLVMValueRef high = LLVMBuildLShr(cg->b, step, l_i64(cg, 32), "");
+    return (RngKey){
+        .key0 = LLVMBuildTrunc(cg->b, seed, cg->i32, ""),
+        .key1 = l_i32(cg, site),
+        .step_lo = LLVMBuildTrunc(cg->b, step, cg->i32, ""),
+        .step_hi = LLVMBuildTrunc(cg->b, high, cg->i32, ""),
+    };
+}
+
+/* The 64-bit product of every lane and a constant, in halves. */
+static void multiply(Codegen *cg, Val a, uint32_t b, Val *high, Val *low) {
+    Ty  wide = l_vec(cg->i64, l_lanes(a));
+    Val x = LLVMBuildZExt(cg->b, a, wide, "");
+    Val p = l_mul(cg, x, l_int_like(x, (int64_t)b));
+    *low = LLVMBuildTrunc(cg->b, p, LLVMTypeOf(a), "");
+    *high = LLVMBuildTrunc(cg->b, LLVMBuildLShr(cg->b, p, l_int_like(x, 32), ""), LLVMTypeOf(a), "");
+}
+
+static Val xor3(Codegen *cg, Val a, Val b, Val c) { return LLVMBuildXor(cg->b, LLVMBuildXor(cg->b, a, b, ""), c, ""); }
+
+/* The four words of the blocks numbered `block` (i32, one or a vector). */
+static void philox_words(Codegen *cg, RngKey k, Val block, Val c[4]) {
+    int n = l_lanes(block);
+    c[0] = block;
+    c[1] = l_splat(cg, k.step_lo, n);
+    c[2] = l_splat(cg, k.step_hi, n);
+    c[3] = l_int_like(block, 0);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        Val key0 = l_splat(cg, l_add(cg, k.key0, l_i32(cg, round * 0x9E3779B9u)), n);
+        Val key1 = l_splat(cg, l_add(cg, k.key1, l_i32(cg, round * 0xBB67AE85u)), n);
+        Val h0, l0, h1, l1;
+        multiply(cg, c[0], 0xD2511F53u, &h0, &l0);
+        multiply(cg, c[2], 0xCD9E8D57u, &h1, &l1);
+        c[0] = xor3(cg, h1, c[1], key0);
+        c[1] = l1;
+        c[2] = xor3(cg, h0, c[3], key1);
+        c[3] = l0;
+    }
+}
+
+/* ((word >> 9) + 0.5) 2^-23, exact in f32. */
+static Val to_uniform(Codegen *cg, Val word) {
+    Val top = LLVMBuildLShr(cg->b, word, l_int_like(word, 9), "");
+    Val x = LLVMBuildSIToFP(cg->b, top, l_vec(cg->f32, l_lanes(word)), "");
+    return l_fmul(cg, l_fadd(cg, x, l_real_like(x, 0.5)), l_real_like(x, 0x1p-23));
+}
+
+LLVMValueRef rng_at(Codegen *cg, RngKey k, LLVMValueRef index) {
+    Ty  narrow = l_vec(cg->i32, l_lanes(index));
+    Val block = LLVMBuildTrunc(cg->b, LLVMBuildLShr(cg->b, index, l_int_like(index, 2), ""), narrow, "");
+    Val which = LLVMBuildTrunc(cg->b, index, narrow, "");
+    Val odd = LLVMBuildTrunc(cg->b, which, l_vec(cg->i1, l_lanes(index)), "");
+    Val two = LLVMBuildAnd(cg->b, which, l_int_like(which, 2), "");
+    Val c[4];
+    philox_words(cg, k, block, c);
+    Val low = l_select(cg, odd, c[1], c[0]), high = l_select(cg, odd, c[3], c[2]);
+    return to_uniform(cg, l_select(cg, l_icmp(cg, LLVMIntNE, two, l_int_like(two, 0)), high, low));
+}
+
+/* Lane i of the words c[0..3] belongs to elements 4i .. 4i + 3: two rounds of pairing lanes bring them into order. */
+void rng_block(Codegen *cg, RngKey k, LLVMValueRef base, int w, LLVMValueRef out[4]) {
+    Val first = LLVMBuildTrunc(cg->b, LLVMBuildLShr(cg->b, base, l_i64(cg, 2), ""), cg->i32, "");
+    Val c[4];
+    philox_words(cg, k, l_add(cg, l_splat(cg, first, w), l_iota(cg->i32, w, 0, 1)), c);
+    if (w == 1) {
+        for (int i = 0; i < 4; i++) out[i] = to_uniform(cg, c[i]);
+        return;
+    }
+    int pairs[2 * L_MAX_LANES], quads[4 * L_MAX_LANES];
+    for (int i = 0; i < w; i++) pairs[2 * i] = i, pairs[2 * i + 1] = w + i;
+    for (int i = 0; i < w; i++) {
+        quads[4 * i] = 2 * i, quads[4 * i + 1] = 2 * i + 1;
+        quads[4 * i + 2] = 2 * w + 2 * i, quads[4 * i + 3] = 2 * w + 2 * i + 1;
+    }
+    Val low = l_shuffle(cg, c[0], c[1], pairs, 2 * w), high = l_shuffle(cg, c[2], c[3], pairs, 2 * w);
+    for (int i = 0; i < 4; i++) out[i] = to_uniform(cg, l_shuffle(cg, low, high, quads + i * w, w));
+}
