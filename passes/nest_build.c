@@ -189,12 +189,14 @@ static void pin_residues(NestBuild *b, Stage *s, bool *pinned) {
         if (!residue_find(c, j, &r) || b->split[r.out].div != r.div || pinned[r.red]) continue;
         const Var *v = &c->var[r.red];
         int64_t    steps = (r.span + r.div - 1) / r.div;
-        Lin        t = lin_const(0), at = r.inverse ? lin_var(b->split[r.out].whole) : lin_var(b->split[r.out].rest);
+        Lin        t = lin_const(0), rest = lin_var(b->split[r.out].rest);
+        Lin        at = r.inverse ? lin_var(b->split[r.out].whole) : lin_const(r.flip);
         if (steps > 1) {
             s->red[s->nred] = nest_var(b->n, v->name, steps, 0);
             t = lin_var(s->red[s->nred++]);
         }
-        at.c += r.inverse ? r.shift : 0;
+        if (r.inverse) at.c += r.shift;
+        else lin_add(&at, &rest, r.flip ? -1 : 1);
         lin_add(&at, &t, r.inverse ? -1 : r.div);
         b->map[r.red] = at;
         pinned[r.red] = true;
@@ -243,6 +245,7 @@ static const Expr *add_stage(NestBuild *b, bool inside) {
     s.expr = rewrite(b, b->m->u.comp.expr);
     s.flat = flat_form(b);
     s.joined = share != NULL;
+    if (!s.nred && !s.nguard && s.kind >= KIND_SUM && s.kind <= KIND_MIN) return s.expr;
     b->n->stage[b->n->nstage] = s;
     Access value = {.stage = b->n->nstage++, .dtype = b->m->type.dtype, .off = lin_const(0)};
     return access_expr(b, &value);

@@ -33,13 +33,13 @@ typedef struct {
 int  nest_var(Nest *n, const char *name, int64_t size, int bound);
 
 /* residue.c: a derived variable of a comp that a division of an out makes dense. With out p = div * whole + rest:
- *   inverse false   derived = (p - red + c) / div:      red = rest + div * t
+ *   inverse false   derived = (p - red + c) / div:      red = rest + div * t, or 1 - rest + div * t if flip
  *   inverse true    derived = p - div * red + c:        red = whole + shift - t
  * for t = 0 .. (span + div - 1) / div - 1. */
 typedef struct {
     int     out, red;           /* variables of the comp */
     int64_t div, span, shift;
-    bool    inverse;
+    bool    inverse, flip;
 } Residue;
 
 bool residue_find(const Comp *c, int derived, Residue *r);

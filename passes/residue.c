@@ -3,13 +3,14 @@
  * The gradient of y[i] = f(x[2 i + r]) with respect to x[p] runs over r and needs i = (p - r) / 2: half the
  * points have no i. Or it runs over i and needs r = p - 2 i: nearly none has an r. With p = 2 whole + rest
  * the points that count are dense: r = rest + 2 t, i = whole - t. For a window that is not larger than
- * its stride (pooling) only t = 0 is left and the reduction is gone.
+ * its stride (pooling) only t = 0 is left and the reduction is gone. With an odd padding, (p - r + 1) / 2, it is
+ * r = 1 - rest + 2 t.
  */
 #include "passes/nest_impl.h"
 
-/* All terms of a but those of p and q, and the constant, are multiples of d. */
+/* All terms of a but those of p and q are multiples of d; so is the constant, or d is 2. */
 static bool rest_divisible(const Affine *a, int p, int q, int64_t d) {
-    if (a->c % d) return false;
+    if (a->c % d && d != 2) return false;
     for (int i = 0; i < a->n; i++)
         if (a->term[i].var != p && a->term[i].var != q && a->term[i].coef % d) return false;
     return true;
@@ -18,7 +19,7 @@ static bool rest_divisible(const Affine *a, int p, int q, int64_t d) {
 static bool find_forward(const Comp *c, const Var *v, int p, int q, Residue *r) {
     if (v->div < 2 || affine_coef(&v->num, p) != 1 || affine_coef(&v->num, q) != -1) return false;
     if (!rest_divisible(&v->num, p, q, v->div) || c->var[q].ext.bound) return false;
-    *r = (Residue){.out = p, .red = q, .div = v->div, .span = c->var[q].ext.size};
+    *r = (Residue){.out = p, .red = q, .div = v->div, .span = c->var[q].ext.size, .flip = v->num.c % v->div != 0};
     return true;
 }
 
