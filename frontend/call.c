@@ -69,10 +69,15 @@ static Value *accept(Cx *cx, const Ast *p, const Arg *a, Frame *g, const char *n
     return v && v->kind == V_TENSOR ? lower_named(cx, v) : v;
 }
 
+static void define_all(Cx *cx, Frame *g, const Env *env) {
+    for (int i = 0; i < env->list.n; i++) define(cx, g, env->list.at[i].name, env->list.at[i].value, env->list.at[i].loc);
+}
+
 bool bind(Cx *cx, const AstList *params, const AstList *args, Frame *f, Frame *g, Loc at, const char *name,
-          const Arg *first) {
+          const Arg *first, const Env *fixed) {
     Arg *given = ARENA_ARRAY(cx->arena, Arg, params->n);
     if (!collect(cx, params, args, f, at, name, first, given)) return false;
+    if (fixed) define_all(cx, g, fixed);
     for (int i = 0; i < params->n; i++) {
         const Ast *p = params->at[i];
         Value *v;
@@ -102,10 +107,7 @@ static Frame *frame_of(Cx *cx, Value *fn, Loc at) {
     if (fn->kind == V_INST) {
         Inst *i = fn->u.inst;
         Frame *g = frame_new(cx, i->scope, F_LAYER, i, i->decl);
-        for (int k = 0; k < i->statics.list.n; k++)
-            define(cx, g, i->statics.list.at[k].name, i->statics.list.at[k].value, i->statics.list.at[k].loc);
-        for (int k = 0; k < i->fixed.list.n; k++)
-            define(cx, g, i->fixed.list.at[k].name, i->fixed.list.at[k].value, i->fixed.list.at[k].loc);
+        define_all(cx, g, &i->statics);
         return names_differ(cx, i->decl, &i->statics) ? g : NULL;
     }
     const Ast *d = fn->u.func.decl;
@@ -147,7 +149,8 @@ Value *apply(Cx *cx, Value *fn, const AstList *args, Frame *f, Loc at, const Arg
     LibraryCall library = cx->library;
     if (g->decl->loc.src->std && !at.src->std) cx->library = (LibraryCall){at, g->decl->name};
     Value *r = NULL;
-    if (bind(cx, &g->decl->params, args, f, g, at, g->decl->name, first)) r = walk_body(cx, g->decl, g, at);
+    const Env *fixed = fn->kind == V_INST ? &fn->u.inst->fixed : NULL;
+    if (bind(cx, &g->decl->params, args, f, g, at, g->decl->name, first, fixed)) r = walk_body(cx, g->decl, g, at);
     cx->library = library;
     return r;
 }

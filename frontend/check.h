@@ -300,8 +300,9 @@ Value *builtin(Cx *cx, const char *name, const Ast *call, Frame *f, Value *first
 typedef struct { const char *name; Value *value; Loc loc; } Arg;
 Value *eval_call(Cx *cx, const Ast *e, Frame *f);
 Value *eval_pipe(Cx *cx, const Ast *e, Frame *f);
+/* Arguments, evaluated in f, become names in g. `fixed`: names defined in g between the two, or NULL. */
 bool   bind(Cx *cx, const AstList *params, const AstList *args, Frame *f, Frame *g, Loc at, const char *name,
-            const Arg *first);
+            const Arg *first, const Env *fixed);
 Value *apply(Cx *cx, Value *fn, const AstList *args, Frame *f, Loc at, const Arg *first);
 Value *body_result(Cx *cx, const Ast *decl, Value *r, Frame *g);
 

@@ -101,7 +101,7 @@ Inst *instance_at(Cx *cx, const Ast *call, Frame *f, const char *name) {
     Frame *g = frame_new(cx, layer.scope, F_LAYER, i, layer.decl);
     LibraryCall library = cx->library;
     if (layer.decl->loc.src->std && !call->loc.src->std) cx->library = (LibraryCall){call->loc, layer.decl->name};
-    bool ok = bind(cx, &layer.decl->statics, &call->args, f, g, call->loc, layer.decl->name, NULL);
+    bool ok = bind(cx, &layer.decl->statics, &call->args, f, g, call->loc, layer.decl->name, NULL, NULL);
     cx->library = library;
     i->statics = g->env;
     return ok ? i : NULL;

@@ -162,8 +162,7 @@ static Value *load_named(Program *p, const Ast *it, Frame *f) {
     case AST_FN: case AST_LAYER: case AST_OPTIM:
         v = value_new(cx, V_FUNC);
         v->u.func = (Func){it, f};
-        if (it->kind == AST_FN) no_parameters(cx, &it->items);
-        return v;
+        return it->kind != AST_FN || no_parameters(cx, &it->items) ? v : value_poison(cx);
     default:
         v = value_new(cx, V_ITEM);
         v->u.item = it;

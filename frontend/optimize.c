@@ -85,7 +85,8 @@ static bool walk_optimizer(Program *p, const Optimizer *o, const char *key, Valu
     cx->at = o->loc;
     cx->frame = o->frame;
     if (d->loc.src->std) cx->library = (LibraryCall){o->loc, d->name};
-    bool ok = bind(cx, &d->statics, o->call ? &o->call->args : &(AstList){0}, o->frame, f, o->loc, d->name, NULL);
+    bool ok = bind(cx, &d->statics, o->call ? &o->call->args : &(AstList){0}, o->frame, f, o->loc, d->name, NULL,
+                   NULL);
     define(cx, f, d->params.at[0]->name, param, d->params.at[0]->loc);
     define(cx, f, d->params.at[1]->name, grad, d->params.at[1]->loc);
     ok = ok && block(cx, &d->items, f, false, NULL);

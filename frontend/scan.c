@@ -290,10 +290,7 @@ static bool walk_scan(Scan *s, Frame *f, Dim *dim) {
     return ok;
 }
 
-bool stmt_scan(Cx *cx, const Ast *it, Frame *f) {
-    if (f->kind == F_MODEL) return report(cx, it->loc, E_PLACE, "'scan' cannot stand in a model: put it in a fn or an objective");
-    uses_sequence(cx, it->loc);
-    if (cx->graph) return report(cx, it->loc, E_SEQUENCE, "sequences are checked, but this version does not compile them yet");
+static bool scan(Cx *cx, const Ast *it, Frame *f) {
     Dim *dim = size_dim(cx, it->a, f);
     if (!dim || !index_fresh(cx, it->name, f, it->loc) || !scan_options(cx, it, f)) return false;
     bool free = dim_uses(dim, not_known, cx);
@@ -301,8 +298,21 @@ bool stmt_scan(Cx *cx, const Ast *it, Frame *f) {
     Scan s = {.cx = cx, .item = it, .var = index_new(cx, it->name, dim, NULL, it->loc, true), .ok = true};
     s.var->scan = true;
     bool ok = walk_scan(&s, f, dim);
-    for (int i = 0; !ok && i < s.outs.n; i++)
-        if (!env_find(&f->env, s.outs.at[i].name)) define(cx, f, s.outs.at[i].name, value_poison(cx), s.outs.at[i].lhs->loc);
     if (it->b || (free && cx->kind == F_ENTRY)) dim_uses(dim, add_known, cx);
     return ok;
+}
+
+bool stmt_scan(Cx *cx, const Ast *it, Frame *f) {
+    if (f->kind == F_MODEL)
+        return report(cx, it->loc, E_PLACE, "'scan' cannot stand in a model: put it in a fn or an objective");
+    uses_sequence(cx, it->loc);
+    if (cx->graph)
+        return report(cx, it->loc, E_SEQUENCE, "sequences are checked, but this version does not compile them yet");
+    if (scan(cx, it, f)) return true;
+    for (int i = 0; i < it->items.n; i++)
+        for (int j = 0; j < it->items.at[i]->params.n; j++) {
+            const Ast *l = it->items.at[i]->params.at[j];
+            if (l->flag && !env_find(&f->env, l->name)) define(cx, f, l->name, value_poison(cx), l->loc);
+        }
+    return false;
 }

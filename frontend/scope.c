@@ -161,7 +161,7 @@ void note_declared(Cx *cx, const Frame *f, const char *name) {
 }
 
 const char *suggest(Cx *cx, const char *name, const char *const *names, int n) {
-    const char *m = cx->muted ? NULL : str_nearest(name, names, n);
+    const char *m = cx->muted || strlen(name) < 2 ? NULL : str_nearest(name, names, n);
     return m ? arena_printf(cx->arena, "; did you mean '%s'?", m) : "";
 }
 

@@ -375,8 +375,9 @@ static bool member(Cx *cx, const Ast *it, Frame *f) {
     if (!fresh(cx, it->name, f, it->loc)) return false;
     Value *v = value_new(cx, V_FUNC);
     v->u.func = (Func){it, f};
-    define(cx, f, it->name, v, it->loc);
-    return no_parameters(cx, &it->items);
+    bool ok = no_parameters(cx, &it->items);
+    define(cx, f, it->name, ok ? v : value_poison(cx), it->loc);
+    return ok;
 }
 
 static bool statement(Cx *cx, const Ast *it, Frame *f, bool members) {
