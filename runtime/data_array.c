@@ -110,7 +110,7 @@ static int check_finite(const netc_column *c, int64_t n, const char *path) {
 
 int data_set_column(data_load *l, int field, netc_tensor *t, const char *path, bool u8_is_image) {
     netc_column *c = &l->s->column[field];
-    void *data;
+    void *data = NULL;
     int code = netc_rows_from_tensor(c->port, t, path, true, u8_is_image, &c->dtype, &data);
     if (code) return code;
     c->data = data;

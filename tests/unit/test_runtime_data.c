@@ -7,7 +7,9 @@
 
 /* ---- a model with some fields ----------------------------------------------------------------------- */
 
-static void do_nothing(const netc_args *args, uint32_t tid, uint32_t nthreads) { (void)args, (void)tid, (void)nthreads; }
+static void do_nothing(const netc_args *args, uint32_t tid, uint32_t nthreads) {
+    (void)args, (void)tid, (void)nthreads;
+}
 
 static const netc_function_entry TABLE[] = {{"expand.0", do_nothing}, {NULL, NULL}};
 
@@ -96,13 +98,15 @@ static void test_idx_refusals(void **state) {
     assert_fails(IMG("[1,2,2]"), IDX, NETC_EXIT_DATA, "2 files for the 1 fields");
     assert_fails(IMG("[1,2,2]") "," LABEL, SOURCE("idx", "\"img\",\"none\""), NETC_EXIT_IO, "none");
     assert_fails(IMG("[1,2,2]") "," LABEL, SOURCE("idx", "\"../img\",\"lab\""), NETC_EXIT_IO, "--data");
-    assert_fails(IMG("[1,2,2]") "," LABEL, "{\"op\":\"slice\",\"of\":" IDX ",\"lo\":0,\"hi\":7}", NETC_EXIT_DATA, "there are 6");
-    assert_fails(IMG("[1,2,2]") "," LABEL, "{\"op\":\"slice\",\"of\":" IDX ",\"lo\":2,\"hi\":2}", NETC_EXIT_DATA, "empty");
-    assert_fails(IMG("[1,2,2]") "," LABEL, "{\"op\":\"stream\",\"of\":" IDX "}", NETC_EXIT_MODEL, "not compiled yet");
+#define SLICE(lo, hi) "{\"op\":\"slice\",\"of\":" IDX ",\"lo\":" #lo ",\"hi\":" #hi "}"
+#define STREAM "{\"op\":\"stream\",\"of\":" IDX "}"
+    assert_fails(IMG("[1,2,2]") "," LABEL, SLICE(0, 7), NETC_EXIT_DATA, "there are 6");
+    assert_fails(IMG("[1,2,2]") "," LABEL, SLICE(2, 2), NETC_EXIT_DATA, "empty");
+    assert_fails(IMG("[1,2,2]") "," LABEL, STREAM, NETC_EXIT_MODEL, "not compiled yet");
     put_bytes("lab", "\0\0\x08\x01\0\0\0\x05\0\0\0\0\0", 13);
     assert_fails(IMG("[1,2,2]") "," LABEL, IDX, NETC_EXIT_DATA, "has 5 rows");
     put_bytes("lab", "\0\0\x08\x01\0\0\0\x06\0\0\0\0\3\0", 14);
-    assert_fails(IMG("[1,2,2]") "," LABEL, IDX, NETC_EXIT_DATA, "row 4 (the first is 0): label is 3, but Digit has 3 values");
+    assert_fails(IMG("[1,2,2]") "," LABEL, IDX, NETC_EXIT_DATA, "row 4 (the first is 0): label is 3, but Digit has 3");
     put_bytes("lab", "\0\0\x08\x01\0\0\0\0", 8);
     put_bytes("img", "\0\0\x08\x03\0\0\0\0\0\0\0\x02\0\0\0\x02", 16);
     assert_fails(IMG("[1,2,2]") "," LABEL, IDX, NETC_EXIT_DATA, "empty");
@@ -113,8 +117,9 @@ static void test_views(void **state) {
     put_idx();
 #define SHUFFLED "{\"op\":\"shuffle\",\"seed\":1,\"of\":" IDX "}"
 #define PART(k) "{\"op\":\"split\",\"parts\":[0.5,0.17,0.33],\"part\":" #k ",\"of\":" SHUFFLED "}"
-    loaded l = load(IMG("[1,2,2]") "," LABEL, "\"train\":" PART(0) ",\"valid\":" PART(1) ",\"test\":" PART(2) ",\"half\":"
-                    "{\"op\":\"slice\",\"lo\":0.5,\"hi\":1.0,\"fraction\":true,\"of\":" IDX "}");
+#define HALF "{\"op\":\"slice\",\"lo\":0.5,\"hi\":1.0,\"fraction\":true,\"of\":" IDX "}"
+    loaded l = load(IMG("[1,2,2]") "," LABEL, "\"train\":" PART(0) ",\"valid\":" PART(1) ",\"test\":" PART(2)
+                                              ",\"half\":" HALF);
     assert_int_equal(l.code, 0);
     int seen[6] = {0}, at_home = 0;
     assert_int_equal(l.d.split[0].count, 3);
@@ -137,7 +142,8 @@ static void test_views(void **state) {
 static void test_expand(void **state) {
     (void)state;
     put_idx();
-#define EXPAND(of) "{\"op\":\"expand\",\"function\":\"expand.0\",\"field\":\"img\",\"variants\":[[0,0],[1,0],[-1,5]],\"of\":" of "}"
+#define VARIANTS "\"variants\":[[0,0],[1,0],[-1,5]]"
+#define EXPAND(of) "{\"op\":\"expand\",\"function\":\"expand.0\",\"field\":\"img\"," VARIANTS ",\"of\":" of "}"
     loaded l = load(IMG("[1,2,2]") "," LABEL, "\"train\":" EXPAND("{\"op\":\"slice\",\"lo\":2,\"hi\":6,\"of\":" IDX "}")
                                               ",\"mixed\":" EXPAND(SHUFFLED));
     assert_int_equal(l.code, 0);
@@ -356,7 +362,8 @@ static void test_image_folder(void **state) {
     assert_true(img[3] == 4.0f / 255 && img[4] == 10.0f / 255);
     assert_true(label[0] == 0 && label[1] == 1);
     done(&l);
-    assert_fails(IMG("[1,3,3]") "," LABEL, SOURCE("images", "\"p\""), NETC_EXIT_DATA, "2 x 2 pixels (height x width), the field is 3 x 3");
+    assert_fails(IMG("[1,3,3]") "," LABEL, SOURCE("images", "\"p\""), NETC_EXIT_DATA,
+                 "2 x 2 pixels (height x width), the field is 3 x 3");
     assert_fails(IMG("[1,2,2]"), SOURCE("images", "\"p\""), NETC_EXIT_DATA, "empty");
     assert_fails(IMG("[1,2,2]") "," LABEL, SOURCE("images", "\"q\""), NETC_EXIT_IO, "q");
     mkdir(at("p/d"), 0777);

@@ -5,13 +5,15 @@
 
 #include "runtime/model.h"
 
-static void do_nothing(const netc_args *args, uint32_t tid, uint32_t nthreads) { (void)args, (void)tid, (void)nthreads; }
+static void do_nothing(const netc_args *args, uint32_t tid, uint32_t nthreads) {
+    (void)args, (void)tid, (void)nthreads;
+}
 
 static const netc_function_entry TABLE[] = {{"train", do_nothing}, {"eval", do_nothing}, {NULL, NULL}};
 
 static const char HEAD[] =
-    "{\"netc\":\"0.1.0\",\"name\":\"mnist\",\"model\":\"Net\",\"hash\":\"0123456789abcdef\",\"target\":\"x86-64\",\"cpu\":[],"
-    "\"batch\":4,\"weights_size\":128,\"state_size\":256,\"opt_size\":64,";
+    "{\"netc\":\"0.1.0\",\"name\":\"mnist\",\"model\":\"Net\",\"hash\":\"0123456789abcdef\",\"target\":\"x86-64\","
+    "\"cpu\":[],\"batch\":4,\"weights_size\":128,\"state_size\":256,\"opt_size\":64,";
 static const char LISTS[] =
     "\"dims\":[{\"name\":\"Digit\",\"size\":10}],\"hypers\":[{\"name\":\"eta\",\"value\":0.03,\"grid\":[0.01,0.03]}],"
     "\"params\":[{\"key\":\"Net.fc.W\",\"shape\":[2,3],\"offset\":0,\"init\":\"glorot\"},"
@@ -19,7 +21,8 @@ static const char LISTS[] =
     "\"states\":[{\"key\":\"Net.bn.var\",\"shape\":[2],\"offset\":0,\"lane\":false,\"init\":1},"
     "{\"key\":\"Net.h0\",\"shape\":[3],\"offset\":64,\"lane\":true,\"init\":0}],"
     "\"opt\":[{\"key\":\"opt.v.Net.fc.b\",\"shape\":[2],\"offset\":0,\"init\":0.5}],"
-    "\"functions\":[{\"name\":\"train\",\"arena\":1024,\"in\":[{\"name\":\"img\",\"dtype\":\"f32\",\"shape\":[1,28,28]},"
+    "\"functions\":[{\"name\":\"train\",\"arena\":1024,"
+    "\"in\":[{\"name\":\"img\",\"dtype\":\"f32\",\"shape\":[1,28,28]},"
     "{\"name\":\"label\",\"dtype\":\"i32\",\"shape\":[],\"dim\":\"Digit\",\"size\":10}],"
     "\"out\":[{\"name\":\"loss\",\"dtype\":\"f32\",\"shape\":[],\"rows\":false}]}],"
     "\"train\":{\"seed\":7,\"epochs\":3,\"keep\":{\"key\":\"accuracy\",\"sign\":1},\"sweep\":[\"eta\"]}}";
@@ -68,7 +71,8 @@ static void test_broken_descriptions(void **state) {
         "\"params\":[{\"shape\":[1],\"offset\":0}]}",
         "\"functions\":[{\"name\":\"unknown\",\"arena\":0}]}",
         "\"functions\":[{\"name\":\"train\",\"arena\":0,\"in\":[{\"name\":\"x\",\"dtype\":\"f16\",\"shape\":[]}]}]}",
-        "\"functions\":[{\"name\":\"train\",\"arena\":0,\"in\":[{\"name\":\"x\",\"dtype\":\"i32\",\"shape\":[],\"dim\":\"D\"}]}]}",
+        "\"functions\":[{\"name\":\"train\",\"arena\":0,"
+        "\"in\":[{\"name\":\"x\",\"dtype\":\"i32\",\"shape\":[],\"dim\":\"D\"}]}]}",
         "\"x\":}",
     };
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
@@ -80,8 +84,9 @@ static void test_broken_descriptions(void **state) {
 
 static void test_missing_feature(void **state) {
     (void)state;
-    netc_model *m = model_from("{\"netc\":\"0\",\"name\":\"n\",\"model\":\"N\",\"hash\":\"0\",\"target\":\"moon\",\"cpu\":[\"moonlight\"],"
-                               "\"batch\":1,\"weights_size\":0,\"state_size\":0,\"opt_size\":0", "}");
+    netc_model *m = model_from("{\"netc\":\"0\",\"name\":\"n\",\"model\":\"N\",\"hash\":\"0\",\"target\":\"moon\",",
+                               "\"cpu\":[\"moonlight\"],\"batch\":1,\"weights_size\":0,"
+                               "\"state_size\":0,\"opt_size\":0}");
     assert_non_null(m);
     assert_int_equal(netc_model_check_cpu(m), NETC_EXIT_LIMIT);
     assert_said("moonlight");

@@ -72,8 +72,10 @@ static void test_safetensors_refusals(void **state) {
     assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, "axis");
     assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1.0],\"data_offsets\":[0,4]}}", 4, "axis");
     assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4, "8 axes");
-    assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4],\"data_offsets\":[0,0]}}", 0, "too large");
-    assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,2],\"data_offsets\":[0,4]}}", 4, "too large");
+    assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4],\"data_offsets\":[0,0]}}", 0,
+                   "too large");
+    assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,2],\"data_offsets\":[0,4]}}", 4,
+                   "too large");
     assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4, "data_offsets are broken");
     assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"x\":1}}", 4, "nothing else");
     assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
@@ -158,7 +160,8 @@ static void put_npy(const char *name, const char *header, const void *data, size
 
 static void test_npy_round_trip(void **state) {
     (void)state;
-    netc_tensor t = {.dtype = NETC_I32, .rank = 2, .shape = {2, 3}, .data = (int32_t[]){1, -2, 3, 4, 5, 6}, .bytes = 24}, r;
+    int32_t numbers[6] = {1, -2, 3, 4, 5, 6};
+    netc_tensor t = {.dtype = NETC_I32, .rank = 2, .shape = {2, 3}, .data = numbers, .bytes = 24}, r;
     assert_int_equal(netc_npy_write(at("a.npy"), &t), 0);
     assert_int_equal(netc_tensor_read(at("a.npy"), &r), 0);
     assert_int_equal(r.rank, 2);

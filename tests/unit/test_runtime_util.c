@@ -150,7 +150,8 @@ static netc_json_doc *parse(const char *text) {
 
 static void test_json_values(void **state) {
     (void)state;
-    netc_json_doc *doc = parse(" {\"a\": [1, -2.5e1, true, null, \"x\\n\\u00e9\\ud83d\\ude00\"], \"b\": {\"c\": 9223372036854775807}} ");
+    netc_json_doc *doc = parse(" {\"a\": [1, -2.5e1, true, null, \"x\\n\\u00e9\\ud83d\\ude00\"],"
+                               " \"b\": {\"c\": 9223372036854775807}} ");
     assert_non_null(doc);
     const netc_json *a = netc_json_get(netc_json_root(doc), "a");
     assert_int_equal(a->count, 5);
@@ -168,9 +169,9 @@ static void test_json_values(void **state) {
 static void test_json_refusals(void **state) {
     (void)state;
     static const char *const BAD[] = {
-        "", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "{a:1}", "[1 2]", "01", "1.", ".5", "1e", "-", "+1", "nul", "tru", "'a'",
-        "\"a", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\u0000\"", "\"\xff\"", "\"\xc0\x80\"",
-        "\"\xed\xa0\x80\"", "\"\n\"", "1 1", "[1]]", "{\"a\":1,\"b\":2,\"a\":3}", "NaN", "Infinity", "[1,,2]", "{,}",
+        "", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "{a:1}", "[1 2]", "01", "1.", ".5", "1e", "-", "+1", "nul", "tru",
+        "'a'", "\"a", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\u0000\"",
+        "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\n\"", "1 1", "[1]]", "{\"a\":1,\"b\":2,\"a\":3}", "NaN", "Infinity", "[1,,2]", "{,}",
     };
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
         netc_json_doc *doc = parse(BAD[i]);
@@ -196,8 +197,9 @@ static void test_json_writing(void **state) {
     netc_buf_text(&b, "]");
     netc_json_doc *doc = parse(b.data);
     assert_non_null(doc);
-    for (uint32_t i = 0; i < 6; i++) assert_true(netc_json_number(netc_json_at(netc_json_root(doc), i), NAN) == numbers[i]);
-    assert_string_equal(netc_json_string(netc_json_at(netc_json_root(doc), 6), ""), "a\"b\\\n\x01\xef\xbf\xbd\xc3\xa9");
+    const netc_json *list = netc_json_root(doc);
+    for (uint32_t i = 0; i < 6; i++) assert_true(netc_json_number(netc_json_at(list, i), NAN) == numbers[i]);
+    assert_string_equal(netc_json_string(netc_json_at(list, 6), ""), "a\"b\\\n\x01\xef\xbf\xbd\xc3\xa9");
     netc_json_free(doc);
     netc_buf_free(&b);
 }
