@@ -21,10 +21,10 @@ typedef struct {
 
 static void set_equations(Solver *s, const Expr *read) {
     const Draft *f = s->from;
-    for (int i = 0; i < read->nsub; i++)
-        if (!read->sub[i].ind) s->eq[s->neq++] = affine_add(read->sub[i].aff, affine_var(s->nvar + i), -1);
     for (int v = f->nout + f->nred; v < s->nvar; v++)
         s->eq[s->neq++] = affine_add(f->var[v].num, affine_var(v), -f->var[v].div);
+    for (int i = 0; i < read->nsub; i++)
+        if (!read->sub[i].ind) s->eq[s->neq++] = affine_add(read->sub[i].aff, affine_var(s->nvar + i), -1);
 }
 
 static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
@@ -77,11 +77,12 @@ static void solve_for(Solver *s, int e, int p) {
         if (!s->solved[j]) s->eq[j] = eliminate(s->eq[j], p, &s->num[i], s->div[i]);
 }
 
-/* Equations with the fewest possible pivots first: i = q leaves no choice and costs nothing. */
+/* Equations with the fewest possible pivots first: i = q leaves no choice and costs nothing. Among equals
+ * the last, so that the derived variables come out in the order of the subscripts. */
 static void solve(Solver *s) {
     for (;;) {
         int chosen = -1, pivot = -1, fewest = 0;
-        for (int e = 0; e < s->neq; e++) {
+        for (int e = s->neq - 1; e >= 0; e--) {
             int n, p;
             if (s->solved[e]) continue;
             p = find_pivot(s, &s->eq[e], &n);
