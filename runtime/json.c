@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 64, MAX_VALUES = 1 << 20 };
+enum { MAX_DEPTH = 64, MAX_VALUES = 1 << 19, CHUNK = 512 };
 
-/* Values live in chunks; strings are decoded inside the document's own copy of the text. */
+/* Values live in chunks; strings are decoded inside the document's own text. */
 typedef struct chunk {
     struct chunk *before;
-    size_t        used, room;
-    netc_json     value[];
+    size_t        used;
+    netc_json     value[CHUNK];
 } chunk;
 
 struct netc_json_doc {
@@ -46,11 +46,10 @@ static netc_json *new_value(parser *s, netc_json_kind kind) {
         return NULL;
     }
     chunk *c = s->doc->chunks;
-    if (!c || c->used == c->room) {
-        size_t room = c ? c->room * 2 : 64;
-        chunk *more = netc_alloc(sizeof(chunk) + room * sizeof(netc_json));
-        *more = (chunk){.before = c, .room = room};
-        s->doc->chunks = c = more;
+    if (!c || c->used == CHUNK) {
+        c = netc_alloc(sizeof *c);
+        c->before = s->doc->chunks;
+        s->doc->chunks = c;
     }
     netc_json *v = &c->value[c->used++];
     v->kind = (uint8_t)kind;
@@ -317,9 +316,14 @@ static netc_json *parse_value(parser *s) {
 }
 
 netc_json_doc *netc_json_parse(const char *text, size_t size, const char **why, size_t *where) {
+    char *own = netc_alloc(size + 1);
+    memcpy(own, text, size);
+    return netc_json_parse_owned(own, size, why, where);
+}
+
+netc_json_doc *netc_json_parse_owned(char *text, size_t size, const char **why, size_t *where) {
     netc_json_doc *doc = netc_alloc(sizeof *doc);
-    doc->text = netc_alloc(size + 1);
-    memcpy(doc->text, text, size);
+    doc->text = text;
     parser s = {.doc = doc, .p = doc->text, .end = doc->text + size};
     if (size >= UINT32_MAX) fail(&s, "too large");
     doc->root = s.why ? NULL : parse_value(&s);

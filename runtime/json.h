@@ -29,6 +29,9 @@ typedef struct netc_json_doc netc_json_doc;
 
 /* Parses text[0..size). NULL on an error: *why (static text) and *where (byte offset) say which. */
 netc_json_doc   *netc_json_parse(const char *text, size_t size, const char **why, size_t *where);
+/* The same in place, for large texts: text is from malloc, text[size] is 0, the document (or, on an error,
+ * this function) frees it. */
+netc_json_doc   *netc_json_parse_owned(char *text, size_t size, const char **why, size_t *where);
 const netc_json *netc_json_root(const netc_json_doc *doc);
 void             netc_json_free(netc_json_doc *doc);
 

@@ -123,6 +123,19 @@ static int read_tree(reader *r, const netc_json *root, netc_tensors *s) {
     return check_cover(r);
 }
 
+/* Takes `text`. */
+static int parse_header(reader *r, char *text, netc_tensors *s) {
+    const char *why;
+    size_t where;
+    netc_json_doc *doc = netc_json_parse_owned(text, (size_t)r->header, &why, &where);
+    if (!doc) {
+        return netc_error(NETC_EXIT_DATA, "%s: not a valid safetensors file: byte %zu: %s", r->path, 8 + where, why);
+    }
+    int code = read_tree(r, netc_json_root(doc), s);
+    netc_json_free(doc);
+    return code;
+}
+
 static int read_header(reader *r, netc_tensors *s) {
     unsigned char length[8];
     if (r->size < 8) return corrupt(r, NULL, "it has less than 8 bytes");
@@ -134,25 +147,17 @@ static int read_header(reader *r, netc_tensors *s) {
                           "%d are accepted)", r->path, (unsigned long long)r->header, (unsigned long long)r->size,
                           MAX_HEADER);
     }
-    char *text = netc_try_alloc(r->header, r->path);
+    char *text = netc_try_alloc(r->header + 1, r->path);
     if (!text) return NETC_EXIT_LIMIT;
+    text[r->header] = 0;
     code = netc_read_exact(r->fd, text, r->header, 8, r->path);
-    if (!code && (!r->header || text[0] != '{')) code = corrupt(r, NULL, "the header does not begin with '{'");
-    if (!code) {
-        const char *why;
-        size_t where;
-        r->header_crc = netc_crc32(netc_crc32(0, length, 8), text, (size_t)r->header);
-        netc_json_doc *doc = netc_json_parse(text, (size_t)r->header, &why, &where);
-        if (doc) {
-            code = read_tree(r, netc_json_root(doc), s);
-        } else {
-            where += 8;
-            code = netc_error(NETC_EXIT_DATA, "%s: not a valid safetensors file: byte %zu: %s", r->path, where, why);
-        }
-        netc_json_free(doc);
+    if (!code && text[0] != '{') code = corrupt(r, NULL, "the header does not begin with '{'");
+    if (code) {
+        free(text);
+        return code;
     }
-    free(text);
-    return code;
+    r->header_crc = netc_crc32(netc_crc32(0, length, 8), text, (size_t)r->header);
+    return parse_header(r, text, s);
 }
 
 /* Every tensor gets a place of its own, aligned to 64 bytes: in the file they are packed. */

@@ -171,7 +171,8 @@ static void test_json_refusals(void **state) {
     static const char *const BAD[] = {
         "", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "{a:1}", "[1 2]", "01", "1.", ".5", "1e", "-", "+1", "nul", "tru",
         "'a'", "\"a", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\u0000\"",
-        "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\n\"", "1 1", "[1]]", "{\"a\":1,\"b\":2,\"a\":3}", "NaN", "Infinity", "[1,,2]", "{,}",
+        "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\n\"", "1 1", "[1]]",
+        "{\"a\":1,\"b\":2,\"a\":3}", "NaN", "Infinity", "[1,,2]", "{,}",
     };
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
         netc_json_doc *doc = parse(BAD[i]);
