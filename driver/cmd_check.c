@@ -119,11 +119,19 @@ static int print_memory(Build *b) {
     return 0;
 }
 
+static void print_ast(Build *b) {
+    Source *src = ARENA_NEW(b->arena, Source);
+    src->name = src->path = b->path;
+    src->text = file_read(b->arena, b->path, 1 << 24, &src->size);
+    AstList *items = src->text ? ast_parse(b->arena, b->diag, src) : NULL;
+    if (items) ast_print(items, stdout);
+}
+
 int cmd_check(Arena *a, const Options *o) {
     Build b;
     int   code = build_load(&b, a, o);
-    if (b.program && o->value[OPT_AST]) ast_print(program_ast(b.program), stdout);
     if (code) return code;
+    if (o->value[OPT_AST]) print_ast(&b);
     if (o->value[OPT_TYPES]) program_print(b.program, stdout);
     if (!b.model) {
         printf("%s: no model, no errors\n", b.path);
