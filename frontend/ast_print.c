@@ -8,6 +8,17 @@
 #include "frontend/ast.h"
 #include "base/str.h"
 
+/* A text as it is written, escapes included. */
+static void print_text(const char *s, FILE *out) {
+    fputs(" \"", out);
+    for (; *s; s++) {
+        const char *escape = *s == '\n' ? "\\n" : *s == '\t' ? "\\t" : *s == '"' ? "\\\"" : *s == '\\' ? "\\\\" : NULL;
+        if (escape) fputs(escape, out);
+        else fputc(*s, out);
+    }
+    fputc('"', out);
+}
+
 static void print_values(const Ast *e, FILE *out) {
     fprintf(out, "%s %d:%d", ast_kind_name(e->kind), e->loc.line, e->loc.col);
     switch (e->kind) {
@@ -22,7 +33,7 @@ static void print_values(const Ast *e, FILE *out) {
         fprintf(out, " %s", bin_op_text(e->op));
         break;
     case AST_STR:
-        fprintf(out, " \"%s\"", e->name);
+        print_text(e->name, out);
         break;
     default:
         if (e->name) fprintf(out, " %s", e->name);

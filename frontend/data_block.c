@@ -159,8 +159,8 @@ static DataNode *read_source(Reader *r, const char *kind, const Ast *call) {
                        "with --data DIR");
     }
     if (by_field && call->args.n != b->nfield)
-        return BAD(call->loc, "%s takes one file for each field of data %s, which are %d, not %d", kind, b->decl->name,
-                   b->nfield, call->args.n);
+        return BAD(call->loc, "%s takes one file for each of the %d field%s of data %s, not %d", kind, b->nfield,
+                   plural(b->nfield), b->decl->name, call->args.n);
     DataNode *n = node_new(r, D_SOURCE, NULL, call->loc);
     n->kind = kind;
     n->files = &call->args;
@@ -483,9 +483,11 @@ static void put_expand(Buf *out, const DataExpand *e, int number) {
     buf_putc(out, ']');
 }
 
-static void put_number(Buf *out, const char *key, double v) {
+/* Row numbers are printed in full, shares of rows as shortly as they read back. */
+static void put_bound(Buf *out, const char *key, double v, bool fraction) {
     buf_printf(out, ",\"%s\":", key);
-    buf_number(out, v);
+    if (fraction) buf_number(out, v);
+    else buf_printf(out, "%lld", (long long)v);
 }
 
 static void put_node(const DataBlock *b, const DataNode *n, Buf *out) {
@@ -498,8 +500,8 @@ static void put_node(const DataBlock *b, const DataNode *n, Buf *out) {
     put_node(b, n->of, out);
     switch (n->op) {
     case D_SLICE:
-        put_number(out, "lo", n->lo);
-        put_number(out, "hi", n->hi);
+        put_bound(out, "lo", n->lo, n->fraction);
+        put_bound(out, "hi", n->hi, n->fraction);
         buf_printf(out, ",\"fraction\":%s", n->fraction ? "true" : "false");
         break;
     case D_SPLIT:

@@ -138,7 +138,7 @@ static bool count_bracket(Parser *p, const Token *t) {
 
 static bool check_limits(Parser *p, const Token *t) {
     if (++p->ntokens > LIMIT_TOKENS) {
-        tokens_error(p, t->loc, E_LIMIT_TOKENS, "the file has more than %d words and signs", LIMIT_TOKENS);
+        tokens_error(p, t->loc, E_LIMIT_FILE, "the file has more than %d words and signs", LIMIT_TOKENS);
         return false;
     }
     if (t->kind == T_ID && t->loc.len > LIMIT_NAME) {
