@@ -83,6 +83,13 @@ static const netc_func *find_entry(const netc_model *m, int *label) {
     return NULL;
 }
 
+int netc_vote_possible(const netc_model *m) {
+    int label;
+    if (find_entry(m, &label)) return NETC_EXIT_OK;
+    return netc_error(NETC_EXIT_MODEL, "a vote needs an entry whose only result is an element of a dim that is also an argument of the "
+                      "objective, as `entry classify(img: [1,28,28]) -> Digit = argmax(...)`");
+}
+
 /* A pass over a split: `answer` holds one batch of every member. */
 typedef struct {
     netc_engine        *engine;
@@ -95,10 +102,8 @@ typedef struct {
 
 static int ballot_new(ballot *b, netc_engine *e, const netc_members *s, const netc_split *split) {
     *b = (ballot){.engine = e, .members = s};
+    if (netc_vote_possible(e->model)) return NETC_EXIT_MODEL;
     const netc_func *entry = find_entry(e->model, &b->label);
-    if (!entry)
-        return netc_error(NETC_EXIT_MODEL, "a vote needs an entry whose only result is an element of a dim that is also an argument "
-                          "of the objective, as `entry classify(img: [1,28,28]) -> Digit = argmax(...)`");
     int code = netc_call_new(&b->call, e, entry->name);
     if (!code) code = netc_feed_new(&b->feed, split, &b->call);
     size_t room = (size_t)e->model->batch * (size_t)entry->out[0].count;

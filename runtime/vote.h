@@ -19,10 +19,11 @@ void netc_members_free(netc_members *s);                /* {0} is allowed */
  * the one that most members gave. */
 void netc_vote(const int32_t *answer, int members, int64_t count, int64_t size, int32_t *winner);
 
+/* NETC_EXIT_OK, or NETC_EXIT_MODEL after a message if netc_vote_score cannot work for this model. */
+int  netc_vote_possible(const netc_model *m);
 /* The share of the split's examples that the vote gets right: the entry whose only result is an element
  * of a dim, against the objective's argument of that dim. *text: "test accuracy 99.67 % (10000
- * examples, vote of 5)", free() it. NETC_EXIT_MODEL after a message if the model has no such entry;
- * 130/143 after a signal. */
+ * examples, vote of 5)", free() it. Exit code; 130/143 after a signal. */
 int  netc_vote_score(netc_engine *e, const netc_members *s, const netc_split *split, double *share, char **text);
 
 #endif

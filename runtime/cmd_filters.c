@@ -1,0 +1,56 @@
+/* filters: the learned filters of a convolution as a picture. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/command.h"
+#include "runtime/picture.h"
+
+static bool is_filter(const netc_slot *s) { return s->rank == 3 || s->rank == 4; }
+
+/* The parameter "LAYER.w", or the one whose key `layer` is. NULL after a message that lists what there is. */
+static const netc_slot *find_filter(const netc_model *m, const char *layer) {
+    char            *key = netc_format("%s.w", layer);
+    const netc_slot *s = netc_model_param(m, key);
+    if (!s) s = netc_model_param(m, layer);
+    if (!s || !is_filter(s)) {
+        netc_buf b = {0};
+        for (int i = 0; i < m->nparam; i++)
+            if (is_filter(&m->param[i])) netc_buf_printf(&b, "%s%s", b.size ? ", " : "", m->param[i].key);
+        netc_error(NETC_EXIT_USAGE, "--layer %s: no convolution of that name; the model has %s", layer, b.size ? b.data : "none");
+        netc_buf_free(&b);
+        s = NULL;
+    }
+    free(key);
+    return s;
+}
+
+static int draw(netc_model *m, const char *weights, const netc_slot *s, const char *path, netc_picture_scale scale) {
+    netc_blocks b;
+    int         code = netc_blocks_new(m, &b);
+    if (code) return code;
+    code = netc_weights_load(m, weights, b.weights, b.state);
+    int64_t h = s->rank == 4 ? s->shape[2] : 1, w = s->shape[s->rank - 1];
+    if (!code) code = netc_picture_filters(path, b.weights + s->offset / sizeof(float), s->shape[0], s->shape[1], h, w, scale);
+    netc_blocks_free(m, &b);
+    return code;
+}
+
+int netc_cmd_filters(netc_model *m, int argc, char **argv) {
+    netc_options     o;
+    const netc_slot *s = NULL;
+    const char      *weights, *layer, *path;
+    int              code = netc_command_start(NETC_CMD_filters, m, argc, argv, &o);
+    if (code || o.help) goto done;
+    const char *scale = netc_option(&o, NETC_OPT_SCALE, "filter");
+    code = netc_command_no_operands(&o, 0);
+    if (!code) code = netc_option_need(&o, NETC_OPT_WEIGHTS, &weights);
+    if (!code) code = netc_option_need(&o, NETC_OPT_LAYER, &layer);
+    if (!code) code = netc_option_need(&o, NETC_OPT_OUTPUT, &path);
+    if (!code && strcmp(scale, "filter") && strcmp(scale, "layer"))
+        code = netc_error(NETC_EXIT_USAGE, "option --scale: '%s' is neither filter nor layer", scale);
+    if (!code && !(s = find_filter(m, layer))) code = NETC_EXIT_USAGE;
+    if (!code) code = draw(m, weights, s, path, strcmp(scale, "layer") ? NETC_SCALE_FILTER : NETC_SCALE_LAYER);
+done:
+    netc_options_free(&o);
+    return code;
+}
