@@ -63,7 +63,8 @@ static void derive(Check *c, int nparam, Node **param, Node *loss, Arena *a) {
 /* ---- what depends on one parameter -------------------------------------------------------------------- */
 
 /* The loss as a graph of its own, in which everything that `param` does not reach is an input with
- * the numbers of the base point: one evaluation costs only what a change can change. */
+ * the numbers of the base point: one evaluation costs only what a change can change. What a `stop` gives
+ * does not change either. */
 static Graph *dependent_part(const Check *c, const Node *param, const Node *loss, Arena *a) {
     Graph *part = graph_new(a, "part");
     Node **copy = ARENA_ARRAY(a, Node *, c->g->nodes.n);
@@ -73,7 +74,7 @@ static Graph *dependent_part(const Check *c, const Node *param, const Node *loss
     for (int i = 0; i <= loss->id; i++) {
         const Node *n = c->g->nodes.at[i];
         reached[i] = n == param;
-        for (int k = 0; k < n->narg; k++) reached[i] |= reached[n->arg[k]->id];
+        for (int k = 0; k < n->narg && n->op != OP_STOP; k++) reached[i] |= reached[n->arg[k]->id];
     }
     for (int i = 0; i <= loss->id; i++) {
         const Node *n = c->g->nodes.at[i];

@@ -167,7 +167,9 @@ static bool look_through_stops(Graph *g) {
 
 bool pass_inline_maps(Graph *g, PassCx *cx) {
     bool changed = look_through_stops(g);
-    graph_sweep(g);
+    int  before = g->nodes.n;
+    graph_sweep(g);                     /* a dead reader would keep its operands */
+    changed |= g->nodes.n != before;
     Inliner in = {g, graph_users(g, cx->scratch), ARENA_ARRAY(cx->scratch, bool, g->nodes.n)};
     for (int i = 0; i < g->outs.n; i++) in.is_output[g->outs.at[i].value->id] = true;
     for (int i = 0; i < g->nodes.n; i++) {

@@ -115,7 +115,11 @@ static void add_leaf(Gen *r) {
     bool   batch = chance(r, 60);
     int    rank = any_dims(r, pick(r, 5), batch, MOST, dim);
     switch (pick(r, 7)) {
-    case 0: keep(r, graph_state(r->g, type_of(DT_F32, rank, dim), STATE_SHARED, arena_printf(r->a, "s%d", r->leaves++), 0.5), 1); break;
+    case 0: {
+        StateKind kind = rank && dim[0].bound ? STATE_LANE : STATE_SHARED;
+        keep(r, graph_state(r->g, type_of(DT_F32, rank, dim), kind, arena_printf(r->a, "s%d", r->leaves++), 0.5), 1);
+        break;
+    }
     case 1: keep(r, graph_rng(r->g, type_of(DT_F32, rank, dim), (uint32_t)next(&r->s)), 1); break;
     case 2: keep(r, graph_input(r->g, type_of(DT_F32, 0, NULL), IN_SCALAR, arena_printf(r->a, "hyper.h%d", r->leaves++)), 1); break;
     case 3: case 4: keep(r, graph_input(r->g, type_of(DT_F32, rank, dim), IN_DATA, arena_printf(r->a, "x%d", r->leaves++)), 1); break;
@@ -441,9 +445,10 @@ static void add_reshape(Gen *r) {
     keep(r, graph_reshape(r->g, r->pool[k].n, n, dim), r->pool[k].amp);
 }
 
+/* Shifted: where x is compared with its own stop, a derivative would stand on the jump. */
 static void add_stop(Gen *r) {
     int k = pick(r, r->n);
-    keep(r, graph_stop(r->g, r->pool[k].n), r->pool[k].amp);
+    keep(r, graph_map2(r->g, SC_ADD, graph_stop(r->g, r->pool[k].n), graph_scalar(r->g, 0.375)), r->pool[k].amp + 0.375);
 }
 
 /* Numbers back to about 1, so that nothing grows over a long chain. */
