@@ -43,12 +43,12 @@ int ratio_compare(Ratio a, Ratio b) {
 int64_t ratio_floor(Ratio a) { return a.num / a.den - (a.num % a.den < 0); }
 double  ratio_real(Ratio a) { return (double)a.num / (double)a.den; }
 
-Lin lin_number(int64_t c) { return (Lin){.c = ratio(c, 1), .known = true}; }
-Lin lin_unknown(void) { return (Lin){.c = {0, 1}}; }
+Limit limit_number(int64_t c) { return (Limit){.c = ratio(c, 1), .known = true}; }
+Limit limit_unknown(void) { return (Limit){.c = {0, 1}}; }
 
-Lin lin_scale(Arena *a, Lin x, Ratio k) {
+Limit limit_scale(Arena *a, Limit x, Ratio k) {
     if (!x.known) return x;
-    Lin r = {.n = x.n, .term = arena_alloc(a, sizeof *r.term * (size_t)x.n), .known = true};
+    Limit r = {.n = x.n, .term = arena_alloc(a, sizeof *r.term * (size_t)x.n), .known = true};
     r.known = ratio_mul(x.c, k, &r.c);
     for (int i = 0; i < x.n; i++) {
         r.term[i].dim = x.term[i].dim;
@@ -57,10 +57,10 @@ Lin lin_scale(Arena *a, Lin x, Ratio k) {
     return r;
 }
 
-Lin lin_add(Arena *a, Lin x, Lin y, int64_t scale) {
-    if (!x.known || !y.known) return lin_unknown();
-    y = lin_scale(a, y, ratio(scale, 1));
-    Lin r = {.term = arena_alloc(a, sizeof *r.term * (size_t)(x.n + y.n)), .known = y.known};
+Limit limit_add(Arena *a, Limit x, Limit y, int64_t scale) {
+    if (!x.known || !y.known) return limit_unknown();
+    y = limit_scale(a, y, ratio(scale, 1));
+    Limit r = {.term = arena_alloc(a, sizeof *r.term * (size_t)(x.n + y.n)), .known = y.known};
     r.known = ratio_add(x.c, y.c, &r.c) && r.known;
     for (int i = 0; i < x.n; i++) r.term[r.n++] = x.term[i];
     for (int i = 0; i < y.n; i++) {
@@ -72,31 +72,31 @@ Lin lin_add(Arena *a, Lin x, Lin y, int64_t scale) {
     return r;
 }
 
-Lin lin_form(Arena *a, Form f, bool up) {
-    Lin r = lin_number(f.c);
+Limit limit_form(Arena *a, Form f, bool up) {
+    Limit r = limit_number(f.c);
     for (int i = 0; i < f.n; i++) {
         int64_t k = f.atom[i].k;
-        r = lin_add(a, r, lin_dim(a, f.atom[i].dim, k > 0 ? up : !up), k);
+        r = limit_add(a, r, limit_dim(a, f.atom[i].dim, k > 0 ? up : !up), k);
     }
     if (f.bad) r.known = false;
     return r;
 }
 
-Lin lin_dim(Arena *a, const Dim *d, bool up) {
-    if (!d->ragged) return lin_number(d->size);
+Limit limit_dim(Arena *a, const Dim *d, bool up) {
+    if (!d->ragged) return limit_number(d->size);
     if (d->floored) {
-        Lin r = lin_scale(a, lin_form(a, d->over, up), ratio(1, d->div));
-        Lin slack = lin_scale(a, lin_number(1 - d->div), ratio(1, d->div));
-        return up ? r : lin_add(a, r, slack, 1);
+        Limit r = limit_scale(a, limit_form(a, d->over, up), ratio(1, d->div));
+        Limit slack = limit_scale(a, limit_number(1 - d->div), ratio(1, d->div));
+        return up ? r : limit_add(a, r, slack, 1);
     }
-    if (d->derived) return lin_form(a, d->form, up);
-    Lin r = {.n = 1, .term = arena_alloc(a, sizeof *r.term), .c = {0, 1}, .known = true};
+    if (d->derived) return limit_form(a, d->form, up);
+    Limit r = {.n = 1, .term = arena_alloc(a, sizeof *r.term), .c = {0, 1}, .known = true};
     r.term[0].dim = d;
     r.term[0].k = ratio(1, 1);
     return r;
 }
 
-bool lin_least(Lin x, Ratio *least) {
+bool limit_least(Limit x, Ratio *least) {
     if (!x.known) return false;
     *least = x.c;
     for (int i = 0; i < x.n; i++) {
@@ -106,7 +106,7 @@ bool lin_least(Lin x, Ratio *least) {
     return true;
 }
 
-bool lin_nonnegative(Lin x) {
+bool limit_nonnegative(Limit x) {
     Ratio least;
-    return lin_least(x, &least) && least.num >= 0;
+    return limit_least(x, &least) && least.num >= 0;
 }

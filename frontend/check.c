@@ -37,7 +37,7 @@ static void note_function(Program *p, Function *f, const Ast *item, const Walk *
 static void check_objective(Program *p, Model *m, const Ast *obj) {
     for (int training = 1; training >= 0; training--) {
         Walk w = walk_function(p, m->item, obj, training);
-        if (!w.frame->out->loss) report(&p->cx, obj->loc, E_OBJECTIVE, "the objective has no loss");
+        if (w.ok && !w.frame->out->loss) report(&p->cx, obj->loc, E_OBJECTIVE, "the objective has no loss");
         note_function(p, &m->objective, obj, &w);
     }
 }

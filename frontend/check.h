@@ -172,7 +172,7 @@ typedef struct State {
 typedef struct { State *state; Value *value; Loc loc; } Next;   /* state NULL: the parameter of an optimizer */
 typedef struct { Loc at; const char *name; } LibraryCall;
 
-enum { DEPTH_LIMIT = 1000, CALL_LIMIT = 150, WORK_LIMIT = 3000000, NODE_LIMIT = 200000 };
+enum { DEPTH_LIMIT = 1000, CALL_LIMIT = 150, WORK_LIMIT = 500000, NODE_LIMIT = 200000 };
 
 /* The state of one walk. */
 struct Cx {
@@ -202,6 +202,7 @@ struct Cx {
     VEC(uint32_t) path;            /* hashes of the calls around (hash_call) */
     int           depth;
     int64_t       work;
+    bool          overworked;      /* WORK_LIMIT was reported */
     int           next_var;
     FloorTable    floors;
 };
@@ -254,6 +255,7 @@ bool   names_no_dim(const Frame *f, const char *name);
 bool   is_scalar_name(const char *name, Base *base);
 
 /* expr.c */
+bool   take_step(Cx *cx, Loc at);                            /* false: over the limit of unrolling */
 Value *eval(Cx *cx, const Ast *e, Frame *f);
 Value *eval_tensor(Cx *cx, const Ast *e, Frame *f);          /* as_tensor of eval */
 Value *as_tensor(Cx *cx, Value *v, Loc at);
@@ -271,7 +273,7 @@ bool   tensor_fits(Cx *cx, const Value *v, Loc at);
 /* index.c: a subscript */
 typedef struct {
     Value   axes;                  /* what it varies with (kind, ty unused) */
-    Lin     lo, hi;
+    Limit     lo, hi;
     Dim    *elem;                  /* the dim it is an element of */
     Index  *index;                 /* a lone index */
     bool    is_const;

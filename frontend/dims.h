@@ -82,20 +82,20 @@ double  ratio_real(Ratio a);
 /* A bound of a subscript: c + sum of coefficient * length of a ragged dim, each length in 1 .. size. */
 typedef struct {
     int    n;
-    struct LinTerm { const Dim *dim; Ratio k; } *term;
+    struct LimitTerm { const Dim *dim; Ratio k; } *term;
     Ratio  c;
     bool   known;                  /* false: nothing is known */
-} Lin;
+} Limit;
 
-Lin  lin_number(int64_t c);
-Lin  lin_unknown(void);
-Lin  lin_add(Arena *a, Lin x, Lin y, int64_t scale);
-Lin  lin_scale(Arena *a, Lin x, Ratio k);
-Lin  lin_dim(Arena *a, const Dim *d, bool up);               /* upper or lower bound of the size of d */
-Lin  lin_form(Arena *a, Form f, bool up);
+Limit  limit_number(int64_t c);
+Limit  limit_unknown(void);
+Limit  limit_add(Arena *a, Limit x, Limit y, int64_t scale);
+Limit  limit_scale(Arena *a, Limit x, Ratio k);
+Limit  limit_dim(Arena *a, const Dim *d, bool up);               /* upper or lower bound of the size of d */
+Limit  limit_form(Arena *a, Form f, bool up);
 /* The least value it can have; false if nothing is known. */
-bool lin_least(Lin x, Ratio *least);
-bool lin_nonnegative(Lin x);                                 /* proved: never below 0 */
+bool limit_least(Limit x, Ratio *least);
+bool limit_nonnegative(Limit x);                                 /* proved: never below 0 */
 
 /* ---- types ------------------------------------------------------------------------------------- */
 

@@ -539,15 +539,19 @@ static Value *eval_kind(Cx *cx, const Ast *e, Frame *f) {
     }
 }
 
+bool take_step(Cx *cx, Loc at) {
+    if (++cx->work <= WORK_LIMIT) return true;
+    if (!cx->overworked) report(cx, at, E_LIMIT_WORK, "the program unrolls to more than %d steps", WORK_LIMIT);
+    cx->overworked |= !cx->muted;
+    return false;
+}
+
 Value *eval(Cx *cx, const Ast *e, Frame *f) {
     if (cx->depth >= DEPTH_LIMIT) {
         report(cx, e->loc, E_LIMIT_DEPTH, "this expression is nested too deeply");
         return NULL;
     }
-    if (++cx->work > WORK_LIMIT) {
-        report(cx, e->loc, E_LIMIT_WORK, "the program unrolls to more than %d steps", WORK_LIMIT);
-        return NULL;
-    }
+    if (!take_step(cx, e->loc)) return NULL;
     cx->depth++;
     Loc at = cx->at;
     Frame *frame = cx->frame;

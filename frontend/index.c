@@ -6,16 +6,16 @@ enum { COEF_LIMIT = 1 << 24, OFFSET_LIMIT = 1 << 30 };
 
 /* ---- subscripts -------------------------------------------------------------------------------- */
 
-static Lin last_entry(Cx *cx, const Dim *d, bool up) { return range_add(cx->arena, range_dim(cx->arena, d, up), range_number(1), -1); }
+static Limit last_entry(Cx *cx, const Dim *d, bool up) { return limit_add(cx->arena, limit_dim(cx->arena, d, up), limit_number(1), -1); }
 
 static Subscript constant(int64_t k) {
-    Subscript s = {.lo = range_number(k), .hi = range_number(k), .is_const = true, .value = k, .aff = affine_const(k)};
+    Subscript s = {.lo = limit_number(k), .hi = limit_number(k), .is_const = true, .value = k, .aff = affine_const(k)};
     return s;
 }
 
 static void of_index(Cx *cx, Index *v, Subscript *s) {
-    s->lo = range_number(0);
-    s->hi = v->dim ? last_entry(cx, v->dim, true) : range_unknown();
+    s->lo = limit_number(0);
+    s->hi = v->dim ? last_entry(cx, v->dim, true) : limit_unknown();
     s->elem = v->dim;
     s->index = v;
     s->aff = affine_var(v->var);
@@ -50,8 +50,8 @@ static int terms_of_sum(const Affine *a, const Affine *b) {
 }
 
 static bool add(Cx *cx, const Subscript *a, const Subscript *b, int sign, Loc at, Subscript *s) {
-    s->lo = range_add(cx->arena, a->lo, sign > 0 ? b->lo : b->hi, sign);
-    s->hi = range_add(cx->arena, a->hi, sign > 0 ? b->hi : b->lo, sign);
+    s->lo = limit_add(cx->arena, a->lo, sign > 0 ? b->lo : b->hi, sign);
+    s->hi = limit_add(cx->arena, a->hi, sign > 0 ? b->hi : b->lo, sign);
     s->is_const = a->is_const && b->is_const;
     s->value = a->value + sign * b->value;
     if (terms_of_sum(&a->aff, &b->aff) > MAX_TERMS)
@@ -74,15 +74,15 @@ static bool multiply(Cx *cx, const Subscript *a, const Subscript *b, Subscript *
         b = t;
     }
     if (!a->is_const) {                              /* a product of two run-time numbers */
-        s->lo = s->hi = range_unknown();
+        s->lo = s->hi = limit_unknown();
         if (cx->graph)
             s->ind = expr_op2(cx->graph->arena, SC_MUL, subscript_expr(cx, a), subscript_expr(cx, b));
         s->aff = affine_const(0);
         return true;
     }
     Ratio k = ratio(a->value, 1);
-    s->lo = range_scale(cx->arena, a->value < 0 ? b->hi : b->lo, k);
-    s->hi = range_scale(cx->arena, a->value < 0 ? b->lo : b->hi, k);
+    s->lo = limit_scale(cx->arena, a->value < 0 ? b->hi : b->lo, k);
+    s->hi = limit_scale(cx->arena, a->value < 0 ? b->lo : b->hi, k);
     s->is_const = b->is_const;
     s->value = a->value * b->value;
     s->aff = affine_scale(b->aff, a->value);
@@ -93,14 +93,14 @@ static bool multiply(Cx *cx, const Subscript *a, const Subscript *b, Subscript *
 
 static int64_t floor_div(int64_t x, int64_t k) { return x / k - (x % k < 0); }
 
-static Lin floor_bound(Cx *cx, Lin x, int64_t q, bool up) {
+static Limit floor_bound(Cx *cx, Limit x, int64_t q, bool up) {
     if (!x.known) return x;
     if (!x.n) {
         Ratio v;
-        return ratio_mul(x.c, ratio(1, q), &v) ? range_number(ratio_floor(v)) : range_unknown();
+        return ratio_mul(x.c, ratio(1, q), &v) ? limit_number(ratio_floor(v)) : limit_unknown();
     }
-    Lin r = range_scale(cx->arena, x, ratio(1, q));
-    return up ? r : range_add(cx->arena, r, range_scale(cx->arena, range_number(1 - q), ratio(1, q)), 1);
+    Limit r = limit_scale(cx->arena, x, ratio(1, q));
+    return up ? r : limit_add(cx->arena, r, limit_scale(cx->arena, limit_number(1 - q), ratio(1, q)), 1);
 }
 
 static bool divide(Cx *cx, const Subscript *a, const Subscript *b, Loc at, Subscript *s) {
@@ -163,13 +163,13 @@ static bool of_value(Cx *cx, const Ast *e, Frame *f, Subscript *s) {
     v = as_tensor(cx, v, e->loc);
     if (!v) return false;
     s->axes = *v;
-    s->lo = s->hi = range_unknown();
+    s->lo = s->hi = limit_unknown();
     if (v->ty.base == B_UNKNOWN) return true;
     if (v->ty.rank || (v->ty.base != B_ELEMENT && v->ty.base != B_I32 && v->ty.base != B_U8))
         return report(cx, e->loc, E_SUBSCRIPT, "a subscript is an index, a whole number or an element of a dim, this is %s",
                       ty_text(cx->arena, &v->ty));
     if (v->ty.base == B_ELEMENT) {
-        s->lo = range_number(0);
+        s->lo = limit_number(0);
         s->hi = last_entry(cx, v->ty.elem, true);
         s->elem = v->ty.elem;
     }
@@ -193,8 +193,8 @@ bool subscript(Cx *cx, const Ast *e, Frame *f, Subscript *s) {
         if (v && v->kind == V_DIM && v->u.dim->ragged) {
             uses_sequence(cx, e->loc);
             s->axes.batched = true;
-            s->lo = range_dim(cx->arena, v->u.dim, false);
-            s->hi = range_dim(cx->arena, v->u.dim, true);
+            s->lo = limit_dim(cx->arena, v->u.dim, false);
+            s->hi = limit_dim(cx->arena, v->u.dim, true);
             return true;
         }
     }
@@ -212,8 +212,8 @@ bool subscript(Cx *cx, const Ast *e, Frame *f, Subscript *s) {
 
 /* The axis d takes subscript s: an element of it, or proved inside, or guarded. */
 static bool inside(Cx *cx, Subscript *s, const Dim *d, Loc at, bool guarded) {
-    s->below = !range_nonnegative(s->lo);
-    s->above = !range_nonnegative(range_add(cx->arena, last_entry(cx, d, false), s->hi, -1));
+    s->below = !limit_nonnegative(s->lo);
+    s->above = !limit_nonnegative(limit_add(cx->arena, last_entry(cx, d, false), s->hi, -1));
     if (s->elem) {
         bool number = s->index && s->index->bounded && !s->elem->name;
         if (dim_same(s->elem, d)) {
@@ -236,7 +236,7 @@ static bool inside(Cx *cx, Subscript *s, const Dim *d, Loc at, bool guarded) {
     if (!s->lo.known || !s->hi.known)
         return report(cx, at, E_OUTSIDE,
                       "this subscript is not known to stay inside the axis: give a value for outside with ??");
-    if (s->below && range_least(s->lo, &least))
+    if (s->below && limit_least(s->lo, &least))
         return report(cx, at, E_OUTSIDE, "this subscript can be %s: give a value for outside with ??",
                       num_text(cx->arena, (Num){.kind = N_EXACT, .q = least}));
     return report(cx, at, E_OUTSIDE, "this subscript can pass the end of %s: give a value for outside with ??",
@@ -254,8 +254,8 @@ static bool slice(Cx *cx, const Ast *e, Frame *f, Dim *d, Dim **dim, Subscript *
     if (!dim_fits(cx, n, e->loc, form_text(cx->arena, n))) return false;
     *dim = form_dim(cx->arena, n);
     if (!subscript(cx, e->a, f, begin)) return false;
-    if (!range_nonnegative(begin->lo) ||
-        !range_nonnegative(range_add(cx->arena, range_dim(cx->arena, d, false), range_form(cx->arena, hi, true), -1)))
+    if (!limit_nonnegative(begin->lo) ||
+        !limit_nonnegative(limit_add(cx->arena, limit_dim(cx->arena, d, false), limit_form(cx->arena, hi, true), -1)))
         return report(cx, e->loc, E_OUTSIDE, "the slice can leave the axis %s", dim_text(cx->arena, d));
     return true;
 }

@@ -77,6 +77,13 @@ static const Index *unbounded(const IndexList *ix) {
     return NULL;
 }
 
+/* A name whose definition failed. */
+static bool is_poisoned(const Ast *e, void *p) {
+    InferCx *c = p;
+    Value *v = e->kind == AST_ID ? lookup(c->frame, e->name) : NULL;
+    return v && v->kind == V_POISON;
+}
+
 bool index_infer(Cx *cx, const IndexList *ix, const AstList *exprs, Frame *g) {
     if (!unbounded(ix)) return true;
     InferCx c = {cx, g, ix};
@@ -94,6 +101,8 @@ bool index_infer(Cx *cx, const IndexList *ix, const AstList *exprs, Frame *g) {
         if (ix->at[k]->dim && ix->at[k]->dim->ragged) uses_sequence(cx, ix->at[k]->loc);
     const Index *left = unbounded(ix);
     if (!left || cx->lenient) return true;
+    for (int k = 0; k < exprs->n; k++)
+        if (ast_find(exprs->at[k], is_poisoned, &c)) return false;
     return report(cx, left->loc, E_BOUND, "index %s has no bound: write %s < n, or use it alone in a subscript", left->name,
                   left->name);
 }

@@ -353,8 +353,7 @@ static bool stmt_repeat(Cx *cx, const Ast *it, Frame *f) {
     if (!whole_bound(cx, it, it->a, f, &lo) || !whole_bound(cx, it, it->b, f, &hi)) return false;
     if (!index_fresh(cx, it->name, f, it->loc)) return false;
     for (int64_t i = lo; i < hi; i++) {
-        if (++cx->work > WORK_LIMIT)
-            return report(cx, it->loc, E_LIMIT_WORK, "the program unrolls to more than %d steps", WORK_LIMIT);
+        if (!take_step(cx, it->loc)) return false;
         if (!repeat_once(cx, it, f, i)) return false;
     }
     return true;

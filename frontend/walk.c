@@ -14,6 +14,7 @@ void walk_begin(Program *p, FrameKind kind, bool training) {
     cx->frame = NULL;
     cx->depth = 0;
     cx->work = 0;
+    cx->overworked = false;
     cx->next_var = VAR_FIRST;
 }
 

@@ -1,0 +1,121 @@
+/* Wrong programs get the message that is due, at its place: the first line of every file of
+ * tests/golden/errors (the mistakes of the language's reference) and tests/golden/diag (one file for each
+ * code, named by it). A line "# override: name=value" sets a value as the command line would. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "frontend/frontend.h"
+
+static bool nine_symbols(void *cx, const char *file, const char *by, int col, int64_t min, bool eos, int64_t *size,
+                         const char **why) {
+    (void)cx, (void)file, (void)by, (void)col, (void)min, (void)eos, (void)why;
+    *size = 9;
+    return true;
+}
+
+static const Message *first_error(const Diag *d) {
+    for (int i = 0; i < d->list.n; i++)
+        if (d->list.at[i].level == DIAG_ERROR) return &d->list.at[i];
+    return NULL;
+}
+
+static const char *message_text(Arena *a, const Message *m) {
+    if (!m) return "no error";
+    if (!m->loc.src) return m->text;
+    return arena_printf(a, "%s:%d:%d: %s", m->loc.src->name, m->loc.line, m->loc.col, m->text);
+}
+
+/* Everything that can report: the check, then the graphs. */
+static void walk_all(Program *p, Arena *a) {
+    if (!p || !program_check(p)) return;
+    const ModelInfo *m = program_model(p);
+    if (m && m->objective.name) program_objective(p, true, 4, a);
+    for (int i = 0; m && i < m->nentry; i++) program_entry(p, i, 4, a);
+}
+
+static void check_file(const char *dir, const char *name) {
+    Arena *a = arena_new();
+    Diag *d = diag_new(a);
+    size_t size;
+    const char *path = arena_printf(a, "%s/%s", dir, name);
+    char *text = file_read(a, path, 1 << 20, &size);
+    assert_non_null(text);
+    char *want = arena_strndup(a, text + 2, strcspn(text + 2, "\n"));
+    FrontOptions o = {.vocab = nine_symbols};
+    Override set;
+    const char *line = strstr(text, "\n# override: ");
+    if (line) {
+        char *s = arena_strndup(a, line + 13, strcspn(line + 13, "\n"));
+        char *eq = strchr(s, '=');
+        *eq = 0;
+        set = (Override){s, eq + 1, false};
+        o.override = &set;
+        o.noverride = 1;
+    }
+    walk_all(program_load(a, d, path, &o), a);
+    const Message *m = first_error(d);
+    const char *got = message_text(a, m);
+    if (strcmp(got, want)) fail_msg("%s:\n  due %s\n  got %s", name, want, got);
+    if (name[0] == 'E' && strncmp(diag_code(m->code), name, 5)) fail_msg("%s is reported as %s", name, diag_code(m->code));
+    arena_free(a);
+}
+
+static int check_folder(const char *dir) {
+    int n = 0;
+    DIR *d = opendir(dir);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));)
+        if (strstr(e->d_name, ".net")) check_file(dir, e->d_name), n++;
+    closedir(d);
+    return n;
+}
+
+static void errors_of_the_reference(void **state) {
+    (void)state;
+    assert_true(check_folder(SOURCE_DIR "/tests/golden/errors") >= 30);
+}
+
+static void every_code(void **state) {
+    (void)state;
+    assert_true(check_folder(SOURCE_DIR "/tests/golden/diag") >= 40);
+}
+
+/* One run reports the mistakes of all statements, each once, and nothing that only follows from them. */
+static void many_errors(void **state) {
+    (void)state;
+    static const char TEXT[] = "dim D = 4\n"
+                               "fn f(x: [D]) -> [D] = x + zz\n"
+                               "model M {\n"
+                               "  a = Dense(3)\n"
+                               "  objective(x: [D], y: [D]) {\n"
+                               "    u = a(x) + a(f(y))\n"
+                               "    v = u + qq\n"
+                               "    w[i] = v[i] + 3*i\n"
+                               "    loss sum(w) + u\n"
+                               "    metric k = x\n"
+                               "  }\n"
+                               "  entry e(x: [D]) = f(x)\n"
+                               "}\n";
+    static const int LINES[] = {2, 7, 10};
+    Arena *a = arena_new();
+    Diag *d = diag_new(a);
+    Program *p = program_load_text(a, d, "many.net", TEXT, NULL);
+    assert_non_null(p);
+    assert_false(program_check(p));
+    assert_int_equal(d->errors, 3);
+    for (int i = 0, k = 0; i < d->list.n; i++)
+        if (d->list.at[i].level == DIAG_ERROR) assert_int_equal(d->list.at[i].loc.line, LINES[k++]);
+    arena_free(a);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(errors_of_the_reference), cmocka_unit_test(every_code),
+                                       cmocka_unit_test(many_errors)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
