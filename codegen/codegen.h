@@ -28,9 +28,9 @@ void     codegen_function(Codegen *cg, const Kernels *k);
 void     codegen_blob(Codegen *cg, const char *symbol, const void *bytes, size_t n);
 /* A table { name, function } of all functions emitted so far, NULL-terminated, for the stand-alone trainer. */
 void     codegen_function_table(Codegen *cg, const char *symbol);
-/* The C interface of a function (docs/c-api.md): a checked wrapper with an io struct. */
-struct CFunction;
-void     codegen_c_function(Codegen *cg, const struct CFunction *f);
+/* The C interface of a model (codegen/c_api.h, docs/c-api.md): exported functions around those emitted so far. */
+struct CModel;
+void     codegen_c_interface(Codegen *cg, const struct CModel *m);
 
 /* Outputs. false + message in *why (arena) on failure. The first call ends emission: the module is verified (builds
  * with NETC_CHECKS) and its object code made once, which memory and file share. Files are written whole or not. */

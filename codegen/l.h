@@ -176,6 +176,16 @@ static inline void l_store(Codegen *cg, Val v, Val p, int align) {
     LLVMSetAlignment(LLVMBuildStore(cg->b, v, p), (unsigned)align);
 }
 
+/* Room for a t on the stack, reserved once at the start of the function. */
+static inline Val l_alloca(Codegen *cg, Ty t) {
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(cg->b), entry = LLVMGetEntryBasicBlock(cg->fn);
+    Val first = LLVMGetFirstInstruction(entry);
+    if (first) LLVMPositionBuilderBefore(cg->b, first);
+    Val p = LLVMBuildAlloca(cg->b, t, "");
+    LLVMPositionBuilderAtEnd(cg->b, here);
+    return p;
+}
+
 /* Lanes without `mask` are not touched and give `other`. */
 static inline Val l_masked_load(Codegen *cg, Ty t, Val p, int align, Val mask, Val other) {
     Ty  types[2] = {t, cg->ptr};
