@@ -181,12 +181,12 @@ static int unpack_position(const netc_tensors *s, const char *path, netc_positio
     return NETC_EXIT_OK;
 }
 
-/* *corrupt: the file itself is bad, an older one may do. */
+/* *corrupt: the file itself is bad or cannot be read, an older one may do. */
 static int load_file(const char *path, const netc_model *m, const netc_identity *id, netc_blocks *b, netc_position *at,
                      bool *corrupt) {
     netc_tensors s;
     int code = netc_checkpoint_read(path, NULL, NULL, &s);
-    *corrupt = code == NETC_EXIT_DATA;
+    *corrupt = code == NETC_EXIT_DATA || code == NETC_EXIT_IO;
     if (code) return code;
     *corrupt = false;
     code = compare_identity(id, &s, path);
