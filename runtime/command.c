@@ -98,6 +98,7 @@ static int read_array(netc_inputs *in, int i, const char *file, int64_t *rows) {
     const netc_port *p = &in->call->func->in[i];
     netc_tensor      t;
     netc_dtype       dtype;
+    void            *data;
     int              code = netc_tensor_read(file, &t);
     if (code) return code;
     if (!p->rows && t.rank < NETC_MAX_RANK) {
@@ -106,7 +107,8 @@ static int read_array(netc_inputs *in, int i, const char *file, int64_t *rows) {
         t.rank++;
     }
     *rows = t.rank ? t.shape[0] : 0;
-    code = netc_rows_from_tensor(p, &t, file, false, false, &dtype, &in->data[i]);
+    code = netc_rows_from_tensor(p, &t, file, false, false, &dtype, &data);
+    if (!code) in->data[i] = data;
     netc_tensor_free(&t);
     return code;
 }
