@@ -81,6 +81,29 @@ int build_load(Build *b, Arena *a, const Options *o) {
     return 0;
 }
 
+/* The byte offset of a leaf in its block; a state that is new gets the next free place. */
+static int64_t slot_offset(Build *b, Block *block, const Node *leaf) {
+    bool        param = leaf->op == OP_PARAM;
+    const char *key = param ? leaf->u.param.key : leaf->u.state.key;
+    for (int i = 0; i < block->slots.n; i++)
+        if (!strcmp(block->slots.at[i].key, key)) return block->slots.at[i].offset;
+    if (param) ICE("parameter %s is not in the model", key);
+    Slot s = {.key = arena_strdup(b->arena, key), .type = leaf->type, .offset = block->size, .init = leaf->u.state.init, .kind = leaf->u.state.kind};
+    vec_push(b->arena, &block->slots, s);
+    block->size += (type_count(&leaf->type) * 4 + 63) / 64 * 64;
+    return s.offset;
+}
+
+/* Places for the states of the objective, so that every function, entries too, agrees on them. */
+static void lay_out_states(Build *b) {
+    if (!b->model->objective.name || b->model->objective.recurrent) return;
+    Arena *a = arena_new();
+    Graph *g = program_objective(b->program, true, b->batch, a);
+    for (int i = 0; g && i < g->nodes.n; i++)
+        if (g->nodes.at[i]->op == OP_STATE) slot_offset(b, &b->state, g->nodes.at[i]);
+    arena_free(a);
+}
+
 int build_start(Build *b) {
     const Options *o = b->options;
     const char    *why = NULL;
@@ -108,20 +131,8 @@ int build_start(Build *b) {
         b->weights.size += (type_count(&p->type) * 4 + 63) / 64 * 64;
     }
     b->cg = codegen_new(b->arena, &b->target, b->level, b->stem);
+    lay_out_states(b);
     return 0;
-}
-
-/* The byte offset of a leaf in its block; a state that is new gets the next free place. */
-static int64_t slot_offset(Build *b, Block *block, const Node *leaf) {
-    bool        param = leaf->op == OP_PARAM;
-    const char *key = param ? leaf->u.param.key : leaf->u.state.key;
-    for (int i = 0; i < block->slots.n; i++)
-        if (!strcmp(block->slots.at[i].key, key)) return block->slots.at[i].offset;
-    if (param) ICE("parameter %s is not in the model", key);
-    Slot s = {.key = key, .type = leaf->type, .offset = block->size, .init = leaf->u.state.init, .kind = leaf->u.state.kind};
-    vec_push(b->arena, &block->slots, s);
-    block->size += (type_count(&leaf->type) * 4 + 63) / 64 * 64;
-    return s.offset;
 }
 
 /* Index of a run-time scalar in the order that build_describe writes. */

@@ -31,7 +31,9 @@ static int gradients_new(gradients *g, netc_call *c) {
     }
     g->sum = netc_try_alloc((uint64_t)g->count * sizeof *g->sum, "the gradients");
     g->mean = netc_try_alloc((uint64_t)g->count * sizeof *g->mean, "the gradients");
-    return g->sum && g->mean ? NETC_EXIT_OK : NETC_EXIT_LIMIT;
+    if (!g->sum || !g->mean) return NETC_EXIT_LIMIT;
+    memset(g->sum, 0, (size_t)g->count * sizeof *g->sum);
+    return NETC_EXIT_OK;
 }
 
 static void gradients_free(gradients *g) {

@@ -57,6 +57,7 @@ typedef struct {
     int     rank;
     int64_t shape[NETC_MAX_RANK];
     int64_t count;
+    bool    optional;           /* a state: a weights file made elsewhere need not have it */
     float  *data;
 } place;
 
@@ -67,12 +68,13 @@ typedef struct {
 
 /* In a file a lane state is "lane." + its key and has the rows as its first axis. */
 static void add_places(places *to, const netc_model *m, const netc_slot *slot, int n, const float *block, bool lane) {
+    bool optional = slot == m->state && !lane;
     to->p = netc_resize(to->p, (size_t)(to->count + n), sizeof *to->p);
     for (int i = 0; i < n; i++) {
         const netc_slot *s = &slot[i];
         if (s->lane != lane) continue;
         place *p = &to->p[to->count++];
-        *p = (place){.count = s->count, .data = slot_data(block, s)};
+        *p = (place){.count = s->count, .optional = optional, .data = slot_data(block, s)};
         p->key = netc_format("%s%s", lane ? "lane." : "", s->key);
         if (lane) p->shape[p->rank++] = m->batch;
         for (int k = 0; k < s->rank; k++) p->shape[p->rank++] = s->shape[k];
@@ -135,6 +137,7 @@ static int check_place(const char *path, const netc_tensors *s, const place *p) 
     char want[NETC_SHAPE_TEXT], have[NETC_SHAPE_TEXT];
     const netc_tensor *t = netc_tensors_find(s, p->key);
     netc_shape_text(p->rank, p->shape, want);
+    if (!t && p->optional) return NETC_EXIT_OK;
     if (!t) return netc_error(NETC_EXIT_DATA, "%s: has no tensor %s %s; %s", path, p->key, want, OTHER_MODEL);
     bool same = t->rank == p->rank;
     for (int k = 0; same && k < p->rank; k++) same = t->shape[k] == p->shape[k];
@@ -182,8 +185,13 @@ static int check_weights(void *cx, const char *path, const netc_tensors *s) {
 static void assign(const char *path, const netc_tensors *s, const places *p) {
     for (int i = 0; i < p->count; i++) {
         const place *to = &p->p[i];
+        const netc_tensor *t = netc_tensors_find(s, to->key);
         bool rounded, finite = true;
-        netc_tensor_to_f32(netc_tensors_find(s, to->key), to->data, &rounded);
+        if (!t) {
+            netc_note("%s: has no %s: its first value is used", path, to->key);
+            continue;
+        }
+        netc_tensor_to_f32(t, to->data, &rounded);
         for (int64_t k = 0; k < to->count; k++) finite &= isfinite(to->data[k]) != 0;
         if (rounded) netc_note("%s: %s: f64 rounded to f32", path, to->key);
         if (!finite) netc_warning("%s: %s holds values that are not finite", path, to->key);
