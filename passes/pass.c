@@ -72,6 +72,16 @@ static void run(Graph *g, const Pass *p, const PassOptions *o) {
     if (o->dot_after && !strcmp(o->dot_after, p->name)) graph_dot(g, stdout);
 }
 
+/* One-hot sums become lookups before their gradients are made, padding that is none loses its guards, and
+ * activations move behind pools. */
+void passes_prepare(Graph *g, const PassOptions *o) {
+    static const char *const PREPARE[] = {"fold", "cse", "max_first", "dce"};
+    for (size_t i = 0; i < sizeof PREPARE / sizeof *PREPARE; i++) {
+        const Pass *p = find(PREPARE[i], strlen(PREPARE[i]));
+        if (p->level <= o->level && !listed(o->off, p->name)) run(g, p, o);
+    }
+}
+
 void passes_run(Graph *g, const PassOptions *o) {
     if (o->verify_each) check(g, "before the passes");
     if (!o->only) {

@@ -31,6 +31,9 @@ typedef struct {
 #undef PASS
 
 void passes_run(Graph *g, const PassOptions *o);          /* ICE if verification fails */
+/* For a graph that will be differentiated, before that: those passes from which a gradient gains. Only the
+ * level, `off` and what concerns printing and checking count. */
+void passes_prepare(Graph *g, const PassOptions *o);
 void passes_list(FILE *out);                              /* for --help */
 bool passes_known(const char *name);
 
