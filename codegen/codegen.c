@@ -1,7 +1,6 @@
 /* The module: its target, its functions, its tables. */
 #include "codegen/codegen_impl.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include <llvm-c/Core.h>
@@ -115,17 +114,10 @@ LLVMValueRef codegen_helper(Codegen *cg, const char *name, LLVMTypeRef type) {
     return fn;
 }
 
-/* "entry.classify" of module mnist: mnist_entry_classify. */
-static const char *function_symbol(Codegen *cg, const char *name) {
-    char *s = arena_printf(cg->arena, "%s_%s", cg->name, name);
-    for (char *p = s; *p; p++)
-        if (!isalnum((unsigned char)*p)) *p = '_';
-    return s;
-}
-
 void codegen_begin(Codegen *cg, const char *name) {
     LLVMTypeRef params[3] = {cg->ptr, cg->i32, cg->i32};
-    cg->fn = codegen_helper(cg, function_symbol(cg, name), LLVMFunctionType(cg->none, params, 3, false));
+    const char *symbol = arena_printf(cg->arena, "%s.%s", cg->name, name);      /* a dot: never a symbol of C */
+    cg->fn = codegen_helper(cg, symbol, LLVMFunctionType(cg->none, params, 3, false));
     l_attribute(cg, cg->fn, 1, "noalias", 0);
     l_attribute(cg, cg->fn, 1, "readonly", 0);
     l_at(cg, l_block(cg, "entry"));

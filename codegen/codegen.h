@@ -22,7 +22,7 @@ typedef struct {
 /* `module_name`: an identifier, the prefix of symbols. ICE if LLVM cannot make code for the target. */
 Codegen *codegen_new(Arena *a, const Target *t, int level, const char *module_name);
 void     codegen_free(Codegen *cg);                                    /* ends what codegen_jit loaded, too */
-/* Emits `void PREFIX_NAME(const netc_args *, uint32_t tid, uint32_t nthreads)` (runtime/netc_rt.h). */
+/* Emits `void MODULE.NAME(const netc_args *, uint32_t tid, uint32_t nthreads)` (runtime/netc_rt.h), a local symbol. */
 void     codegen_function(Codegen *cg, const Kernels *k);
 /* A constant byte array with external visibility, for the model's description. */
 void     codegen_blob(Codegen *cg, const char *symbol, const void *bytes, size_t n);

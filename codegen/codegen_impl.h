@@ -58,9 +58,9 @@ typedef enum {
     ABI_BARRIER, ABI_POOL
 } AbiField;
 
-/* Starts `void PREFIX_NAME(const netc_args *, i32 tid, i32 nthreads)` (internal linkage; dots of name become
- * underscores), with the target's attributes, and records it under `name` (kept by pointer) for the function table;
- * cg->fn is it, cg->b stands at the end of its first block. */
+/* Starts `void MODULE.NAME(const netc_args *, i32 tid, i32 nthreads)`, internal linkage, with the target's attributes,
+ * and records it under `name` (kept by pointer) for the function table; cg->fn is it, cg->b stands at the end of its
+ * first block. */
 void codegen_begin(Codegen *cg, const char *name);
 /* Adds `ret void`. */
 void codegen_end(Codegen *cg);

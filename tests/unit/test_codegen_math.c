@@ -42,8 +42,7 @@ enum { NSPECIAL = sizeof SPECIAL / sizeof *SPECIAL };
 /* ---- code ---------------------------------------------------------------------------------------- */
 
 /* out[0][i] = op(in[0][i], in[1][i]) for i < count, `width` at a time. */
-static void emit_map(Codegen *cg, const char *name, ScalarOp op, int width)
-{
+static void emit_map(Codegen *cg, const char *name, ScalarOp op, int width) {
     bool pred = op == SC_LT || op == SC_EQ;
     codegen_begin(cg, name);
     Val a = abi_in(cg, 0), b = abi_in(cg, 1), out = abi_out(cg, 0);
@@ -59,8 +58,7 @@ static void emit_map(Codegen *cg, const char *name, ScalarOp op, int width)
 }
 
 /* out[0][i] = number of element i of a random node: in blocks of 4 vectors, or one by one from any index. */
-static void emit_random(Codegen *cg, const char *name, uint32_t site, int width, bool blocks)
-{
+static void emit_random(Codegen *cg, const char *name, uint32_t site, int width, bool blocks) {
     codegen_begin(cg, name);
     Val    out = abi_out(cg, 0);
     RngKey k = rng_key(cg, site);
@@ -80,8 +78,7 @@ static void emit_random(Codegen *cg, const char *name, uint32_t site, int width,
 
 enum { SITE = 0x9e3779b9 & 0x7fffffff };
 
-static Codegen *make_module(Arena *a, TargetId id)
-{
+static Codegen *make_module(Arena *a, TargetId id) {
     Target t;
     target_row(&t, id);
     Codegen *cg = codegen_new(a, &t, 2, "math");
@@ -97,15 +94,13 @@ static Codegen *make_module(Arena *a, TargetId id)
     return cg;
 }
 
-static netc_function *function(Arena *a, Codegen *cg, const char *name, int wide)
-{
+static netc_function *function(Arena *a, Codegen *cg, const char *name, int wide) {
     void *p = codegen_function_address(cg, arena_printf(a, "%s.%d", name, wide));
     if (!p) fail_msg("no function %s.%d", name, wide);
     return (netc_function *)(uintptr_t)p;
 }
 
-static void call(netc_function *f, const float *x, const float *y, float *out, int64_t n)
-{
+static void call(netc_function *f, const float *x, const float *y, float *out, int64_t n) {
     const void *in[2] = {x, y};
     void       *result[1] = {out};
     netc_args   args = {.in = in, .out = result, .count = n, .seed = UINT64_C(0x123456789abcdef), .step = UINT64_C(0x700000005)};
@@ -115,8 +110,7 @@ static void call(netc_function *f, const float *x, const float *y, float *out, i
 /* Runs `check` on the code of every target that this machine has, loaded once. */
 static struct { Arena *arena; Codegen *cg; const char *name; } loaded[TARGET_COUNT];
 
-static int load_all(void **state)
-{
+static int load_all(void **state) {
     (void)state;
     for (int i = 0; i < TARGET_COUNT; i++) {
         Target t;
@@ -131,8 +125,7 @@ static int load_all(void **state)
     return 0;
 }
 
-static int free_all(void **state)
-{
+static int free_all(void **state) {
     (void)state;
     for (int i = 0; i < TARGET_COUNT; i++) {
         if (!loaded[i].cg) continue;
@@ -144,15 +137,13 @@ static int free_all(void **state)
 
 /* ---- accuracy ------------------------------------------------------------------------------------ */
 
-static uint32_t bits(float x)
-{
+static uint32_t bits(float x) {
     uint32_t b;
     memcpy(&b, &x, 4);
     return b;
 }
 
-static float from_bits(uint32_t b)
-{
+static float from_bits(uint32_t b) {
     float x;
     memcpy(&x, &b, 4);
     return x;
@@ -160,8 +151,7 @@ static float from_bits(uint32_t b)
 
 /* Distance from the exact value in ulp of it; infinity where the kinds differ (NaN, sign of an infinity).
  * An infinity counts as 2^128, and 0 is right below 2^-126. */
-static double distance(float y, double exact)
-{
+static double distance(float y, double exact) {
     if (isnan(exact) || isnan(y)) return isnan(exact) && isnan(y) ? 0 : INFINITY;
     if (isinf(exact) && y == exact) return 0;
     if (fabs(exact) < 0x1p-126 && y == 0) return 0;
@@ -173,8 +163,7 @@ static double distance(float y, double exact)
 }
 
 /* A denormal argument may count as 0. */
-static double distance1(float y, double (*exact)(double), float x)
-{
+static double distance1(float y, double (*exact)(double), float x) {
     double d = distance(y, exact(x));
     if (d > 0 && x != 0 && fabsf(x) < 0x1p-126f) d = fmin(d, distance(y, exact(copysign(0, x))));
     return d;
@@ -183,8 +172,7 @@ static double distance1(float y, double (*exact)(double), float x)
 enum { CHUNK = 1 << 14 };
 
 /* The worst error of function i of target k over the samples; *where is its argument. */
-static double worst(int k, int i, float *where)
-{
+static double worst(int k, int i, float *where) {
     static float   x[CHUNK], one[CHUNK], wide[CHUNK];
     netc_function *f = function(loaded[k].arena, loaded[k].cg, SCALARS[FUNCTIONS[i].op].text, 0);
     netc_function *g = function(loaded[k].arena, loaded[k].cg, SCALARS[FUNCTIONS[i].op].text, 1);
@@ -209,8 +197,7 @@ static double worst(int k, int i, float *where)
     return most;
 }
 
-static void test_functions_keep_their_bounds(void **state)
-{
+static void test_functions_keep_their_bounds(void **state) {
     (void)state;
     for (int k = 0; k < TARGET_COUNT; k++) {
         for (int i = 0; i < NFUNCTIONS && loaded[k].cg; i++) {
@@ -226,16 +213,14 @@ static void test_functions_keep_their_bounds(void **state)
 /* ---- two operands -------------------------------------------------------------------------------- */
 
 /* pow: 1 ulp against the interpreter's rule, where -0 counts as 0; the others are exact, rounded once. */
-static bool right(ScalarOp op, float a, float b, float y)
-{
+static bool right(ScalarOp op, float a, float b, float y) {
     double exact = scalar_eval(op, op == SC_LT || op == SC_EQ ? DT_PRED : DT_F32, a, b, 0);
     if (op == SC_POW && a == 0) exact = scalar_eval(op, DT_F32, 0, b, 0);
     if (op != SC_POW) return bits(y) == bits((float)exact) || (isnan(y) && isnan(exact));
     return distance(y, exact) <= 1 || ((fabsf(a) < 0x1p-126f) && distance(y, scalar_eval(op, DT_F32, 0, b, 0)) <= 1);
 }
 
-static void check_pairs(int k, ScalarOp op, const float *x, const float *y, int n)
-{
+static void check_pairs(int k, ScalarOp op, const float *x, const float *y, int n) {
     static float one[CHUNK], wide[CHUNK];
     call(function(loaded[k].arena, loaded[k].cg, SCALARS[op].text, 0), x, y, one, n);
     call(function(loaded[k].arena, loaded[k].cg, SCALARS[op].text, 1), x, y, wide, n);
@@ -247,8 +232,7 @@ static void check_pairs(int k, ScalarOp op, const float *x, const float *y, int 
     }
 }
 
-static void test_pairs(void **state)
-{
+static void test_pairs(void **state) {
     (void)state;
     static float x[CHUNK], y[CHUNK];
     _Static_assert(NSPECIAL * NSPECIAL <= CHUNK, "room for all pairs");
@@ -270,8 +254,7 @@ static void test_pairs(void **state)
 
 /* ---- random numbers ------------------------------------------------------------------------------ */
 
-static void test_random_numbers(void **state)
-{
+static void test_random_numbers(void **state) {
     (void)state;
     static float out[CHUNK];
     static const char *const name[] = {"rng_at", "rng_block"};
@@ -286,8 +269,7 @@ static void test_random_numbers(void **state)
     }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_functions_keep_their_bounds),
         cmocka_unit_test(test_pairs),
