@@ -1,6 +1,12 @@
-/* What a nest costs: scalar operations and bytes at full size, for reports and for the choice of what is worth
- * sharing out among threads. */
-#include "passes/kernels_impl.h"
+/* What a nest costs: operations and bytes at full size, for reports; cycles of a schedule, for choosing one.
+ *
+ * The model of a pass of the innermost loop: arithmetic, loads and shuffles each have their ports, all share the
+ * front end, and an accumulator cannot be updated before its last update is done; the slowest of these rules.
+ * Loads count once for all points of a tile that read the same numbers. It ignores caches: the order of the
+ * loops (schedule.c) sees to those. */
+#include "passes/schedule_impl.h"
+
+/* ---- totals -------------------------------------------------------------------------------------------- */
 
 static int64_t space(const Nest *n, int nvar, const int *var) {
     int64_t points = 1;
@@ -36,4 +42,205 @@ void nest_count(Nest *n) {
         for (int k = 0; k < i; k++) seen |= n->access[k].node == node;
         if (!seen) n->bytes += type_count(&node->type) * dtype_size(node->type.dtype);
     }
+}
+
+/* ---- a task -------------------------------------------------------------------------------------------- */
+
+/* Vector instructions of a scalar operation. */
+static double op_weight(const Expr *e) {
+    switch (e->op) {
+    case SC_CONST: case SC_IDX: case SC_BOUND: case SC_READ: return 0;
+    case SC_DIV: case SC_SQRT: return 6;
+    case SC_EXP: return 12;
+    case SC_LOG: case SC_TANH: return 18;
+    case SC_SIN: case SC_COS: return 22;
+    case SC_POW: return 40;
+    default: return 1;
+    }
+}
+
+typedef struct {
+    Task  *w;
+    double ops;
+} Counting;
+
+static void count_expr(const Expr *e, void *cx) {
+    Counting *c = cx;
+    c->ops += op_weight(e);
+    if (e->op != SC_READ) return;
+    const Access *a = &c->w->n->access[e->operand];
+    if (!a->node) return;
+    if (a->node->op == OP_RNG) c->ops += 20;
+    c->ops += 2 * a->nguard;
+    for (int i = 0; i < c->w->nread; i++)
+        if (c->w->read[i] == e->operand) return;
+    if (c->w->nread < MAX_READS) c->w->read[c->w->nread++] = e->operand;
+}
+
+Task task_of(const Target *t, const Nest *n, int first, int count) {
+    Task     w = {.t = t, .n = n, .first = first, .count = count};
+    Counting c = {&w, 0};
+    for (int i = first; i < first + count; i++) {
+        const Stage *s = &n->stage[i];
+        bool         fused = s->kind == KIND_SUM && s->expr->op == SC_MUL;
+        expr_walk(s->expr, count_expr, &c);
+        c.ops += (fused ? 0 : 1) + 2 * s->nguard;
+    }
+    w.ops = c.ops;
+    for (int i = 0; i < n->nstore; i++)
+        if (!count) expr_walk(n->store[i].expr, count_expr, &c);
+    if (!count) w.ops = c.ops;
+    return w;
+}
+
+/* ---- lanes --------------------------------------------------------------------------------------------- */
+
+/* Loads and shuffles to fill a vector with a form's offsets, the lanes of the first vector of a tile. */
+typedef struct {
+    double loads, shuffles;
+    bool   uniform;
+} Pattern;
+
+static void lane_offsets(const Choice *c, const Lin *a, int n, int64_t *off) {
+    for (int i = 0; i < n; i++) {
+        int64_t at = i;
+        off[i] = 0;
+        for (int k = 0; k < c->nlane; k++) {
+            off[i] += a->k[c->lane[k]] * (at % c->step[c->lane[k]]);
+            at /= c->step[c->lane[k]];
+        }
+    }
+}
+
+static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
+    int64_t off[MAX_LANES], low = 0, high = 0;
+    int     runs = 1;
+    bool    same = true;
+    lane_offsets(c, a, n, off);
+    for (int i = 1; i < n; i++) {
+        runs += off[i] != off[i - 1] + 1;
+        same &= off[i] == off[0];
+        if (off[i] < low) low = off[i];
+        if (off[i] > high) high = off[i];
+    }
+    int64_t pieces = (high - low) / (n ? n : 1) + 1;
+    if (same) return (Pattern){1, 0, true};
+    if (runs == 1) return (Pattern){1.25, 0, false};          /* as often as not across two lines */
+    if (runs <= 4 && runs <= pieces) return (Pattern){runs, runs - 1, false};
+    if (pieces <= 4) return (Pattern){1.25 * (double)pieces, (double)pieces, false};
+    return (Pattern){n, n, false};
+}
+
+/* ---- cycles -------------------------------------------------------------------------------------------- */
+
+static int64_t lanes_of(const Choice *c) {
+    int64_t lanes = 1;
+    for (int i = 0; i < c->nlane; i++) lanes *= c->step[c->lane[i]];
+    return lanes;
+}
+
+static bool in_lanes(const Choice *c, int v) {
+    for (int i = 0; i < c->nlane; i++)
+        if (c->lane[i] == v) return true;
+    return false;
+}
+
+/* Passes over a variable, a smaller last one counted by its size (but not below a part of a whole one). */
+static double passes(const NestVar *v, int64_t step) {
+    double whole = (double)(v->size / step), rest = (double)(v->size % step) / (double)step;
+    return whole + (rest > 0 ? rest < 0.5 ? 0.5 : rest : 0);
+}
+
+/* The shape of a tile and of a pass. */
+typedef struct {
+    int     width;
+    double  vecs;               /* vectors along the lanes */
+    double  rows, unrolled;
+    double  acc;                /* accumulators */
+} Shape;
+
+static Shape shape_of(const Task *w, const Choice *c) {
+    const Nest *n = w->n;
+    Shape       s = {.width = 1, .rows = 1, .unrolled = 1};
+    int64_t     lanes = lanes_of(c);
+    while (s.width < c->width && s.width < lanes) s.width *= 2;
+    s.vecs = (double)((lanes + s.width - 1) / s.width);
+    for (int v = 0; v < n->nout; v++)
+        if (!in_lanes(c, v)) s.rows *= (double)c->step[v];
+    for (int i = 0; w->count && i < n->stage[w->first].nwin; i++)
+        if (!in_lanes(c, n->stage[w->first].win[i])) s.rows *= (double)n->var[n->stage[w->first].win[i]].size;
+    for (int i = 0; w->count && i < n->stage[w->first].nred; i++)
+        if (!in_lanes(c, n->stage[w->first].red[i])) s.unrolled *= (double)c->step[n->stage[w->first].red[i]];
+    s.acc = s.rows * (c->across ? 1 : s.vecs) * c->chains * (w->count ? w->count : 1);
+    return s;
+}
+
+/* Distinct vectors (or numbers) of an access in a pass. */
+static double distinct(const Task *w, const Choice *c, const Lin *a, const Shape *s, bool uniform) {
+    const Nest *n = w->n;
+    double      d = uniform ? 1 : s->vecs;
+    for (int v = 0; v < n->nout; v++)
+        if (!in_lanes(c, v) && a->k[v]) d *= (double)c->step[v];
+    for (int i = 0; w->count && i < n->stage[w->first].nwin; i++) {
+        int v = n->stage[w->first].win[i];
+        if (!in_lanes(c, v) && a->k[v]) d *= (double)n->var[v].size;
+    }
+    for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
+        int v = n->stage[w->first].red[i];
+        if (!in_lanes(c, v) && a->k[v]) d *= (double)c->step[v];
+    }
+    return d;
+}
+
+static double slowest(double a, double b) { return a > b ? a : b; }
+
+/* Cycles of one pass; *live: vectors that must stay in registers beside the accumulators. */
+static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double *live) {
+    double work = (w->ops > 0 ? w->ops : 1) * s->rows * s->unrolled * s->vecs, loads = 0, shuffles = 0;
+    *live = 1;
+    for (int i = 0; i < w->nread; i++) {
+        const Access *a = &w->n->access[w->read[i]];
+        Pattern       p = pattern_of(c, &a->off, s->width);
+        double        d = distinct(w, c, &a->off, s, p.uniform);
+        if (a->node->op == OP_RNG) continue;
+        if (a->nind) p = (Pattern){p.uniform ? 2 : 2 * s->width, p.uniform ? 0 : s->width, p.uniform};
+        loads += d * p.loads;
+        shuffles += d * p.shuffles;
+        if (!p.uniform) *live = slowest(*live, c->across ? slowest(1, d / s->unrolled / s->vecs) : s->vecs);
+    }
+    double updates = s->unrolled * (c->across ? s->vecs : 1) / c->chains;
+    double cycles = slowest(work / w->t->fma_ports, loads / w->t->loads);
+    cycles = slowest(cycles, shuffles);
+    cycles = slowest(cycles, (work + loads + shuffles) / 4);
+    return slowest(cycles, updates * w->t->latency) + 1.5;
+}
+
+/* Cycles at the end of a tile: accumulators into results, results into memory. */
+static double tile_cycles(const Task *w, const Choice *c, const Shape *s) {
+    double cycles = 8;
+    if (w->count && c->across) cycles += s->acc * (s->acc > 4 ? 4 : 8);
+    if (w->count && !c->across) cycles += s->acc;
+    for (int i = 0; i < w->n->nstore; i++) {
+        Choice  out = *c;
+        Pattern p = c->across ? (Pattern){4, 0, false} : pattern_of(&out, &w->n->store[i].off, s->width);
+        double  vectors = c->across ? s->rows / 4 + 1 : s->rows * s->vecs;
+        cycles += vectors * (p.uniform ? 1 : 2 * (p.loads + p.shuffles));
+    }
+    return cycles;
+}
+
+bool choice_cost(const Task *w, Choice *c) {
+    const Nest *n = w->n;
+    Shape       s = shape_of(w, c);
+    double      live, total = 1, pass = pass_cycles(w, c, &s, &live);
+    if (s.acc > 1 && s.acc + live + 1 > w->t->registers) return false;
+    if (s.rows * s.vecs > 64 || s.acc > 64) return false;
+    for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
+        int v = n->stage[w->first].red[i];
+        total *= passes(&n->var[v], c->step[v]);
+    }
+    total = total * pass + tile_cycles(w, c, &s);
+    for (int v = 0; v < n->nout; v++) total *= passes(&n->var[v], c->step[v]);
+    c->cost = total;
+    return true;
 }

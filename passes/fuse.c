@@ -41,14 +41,6 @@ typedef struct {
     const Sub   *sub;
 } Reads;
 
-static bool own_point(const Expr *e) {
-    for (int i = 0; i < e->nsub; i++) {
-        int v;
-        if (e->sub[i].ind || !affine_is_var(&e->sub[i].aff, &v) || v != i) return false;
-    }
-    return true;
-}
-
 static bool same_subs(const Sub *a, const Sub *b, int n) {
     for (int i = 0; i < n; i++)
         if (a[i].ind || b[i].ind || !affine_equal(&a[i].aff, &b[i].aff)) return false;
@@ -61,7 +53,7 @@ static void look_at_read(const Expr *e, void *cx) {
     Node *arg = r->n->arg[e->operand], *value = node_unstop(arg);
     if (r->f->group[node_storage(arg)->id] != r->gr) return;
     r->reads++;
-    if (value != node_storage(arg) || e->nsub != r->n->u.comp.nout || !own_point(e)) r->other = true;
+    if (value != node_storage(arg) || !reads_own_point(r->n, e)) r->other = true;
     if (value != node_storage(arg) || (r->sub && !same_subs(r->sub, e->sub, e->nsub))) r->windows = false;
     r->sub = e->sub;
 }

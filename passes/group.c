@@ -1,6 +1,19 @@
 /* Groups of nodes: dependence, order, what must be stored. */
 #include "passes/kernels_impl.h"
 
+bool reads_own_point(const Node *n, const Expr *read) {
+    const Comp *c = &n->u.comp;
+    if (read->nsub != c->nout) return false;
+    for (int i = 0; i < read->nsub; i++) {
+        const Affine *a = &read->sub[i].aff;
+        int           v;
+        if (read->sub[i].ind) return false;
+        if (c->var[i].ext.size == 1 && affine_is_const(a) && a->c == 0) continue;
+        if (!affine_is_var(a, &v) || v != i) return false;
+    }
+    return true;
+}
+
 Group *group_new(Fuse *f, Node *n) {
     Group *gr = ARENA_NEW(f->a, Group);
     gr->space = n;

@@ -38,6 +38,9 @@ Node *node_unstop(Node *n);
 /* Does a nest compute it? (comp, scatter_add) */
 bool  node_computed(const Node *n);
 
+/* Are the subscripts of a read by n its own outs, one by one? (On an axis of size 1 a constant 0 is the out.) */
+bool  reads_own_point(const Node *n, const Expr *read);
+
 /* lower_ops.c */
 void  lower_ops(Graph *g);
 /* fuse.c: fills users, group, groups. */

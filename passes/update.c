@@ -13,11 +13,7 @@ typedef struct {
 static void look_at_read(const Expr *e, void *cx) {
     OwnReads *r = cx;
     if (e->op != SC_READ || node_storage(r->u->arg[e->operand]) != r->leaf) return;
-    if (node_unstop(r->u->arg[e->operand]) != r->leaf || e->nsub != r->u->u.comp.nout) r->elsewhere = true;
-    for (int i = 0; i < e->nsub; i++) {
-        int v;
-        if (e->sub[i].ind || !affine_is_var(&e->sub[i].aff, &v) || v != i) r->elsewhere = true;
-    }
+    if (node_unstop(r->u->arg[e->operand]) != r->leaf || !reads_own_point(r->u, e)) r->elsewhere = true;
 }
 
 static bool reads_own_element(const Node *u, const Node *leaf, const Group *gr) {

@@ -1,0 +1,186 @@
+/* The search for a schedule: which variables fill the lanes, how many values of which variables make a tile, what is
+ * unrolled. Lanes follow memory: the variables of one access from the smallest stride up. Everything is
+ * decided by the cost model; no timing, no randomness. */
+#include <string.h>
+
+#include "passes/schedule_impl.h"
+
+enum { MAX_VECTORS = 6 };
+
+typedef struct {
+    const Task   *w;
+    const Choice *given;        /* steps of outs that must be kept, or NULL */
+    int           nrow, row[MAX_VARS];    /* variables that may be rows of a tile */
+    Choice        best;
+} Search;
+
+static const int64_t STEPS[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 20, 24};
+enum { NSTEPS = sizeof STEPS / sizeof *STEPS };
+
+static void consider(Search *s, Choice c) {
+    if (choice_cost(s->w, &c) && (s->best.cost < 0 || c.cost < s->best.cost)) s->best = c;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------- */
+
+/* Tiles of one or two row variables. */
+static void try_rows(Search *s, Choice c) {
+    const Nest *n = s->w->n;
+    consider(s, c);
+    if (s->given || !s->w->count) return;
+    for (int i = 0; i < s->nrow; i++) {
+        int u = s->row[i];
+        for (int a = 0; a < NSTEPS && STEPS[a] <= n->var[u].size; a++) {
+            Choice x = c;
+            x.step[u] = STEPS[a];
+            if (!choice_cost(s->w, &x)) break;
+            consider(s, x);
+            for (int j = 0; j < s->nrow; j++) {
+                int v = s->row[j];
+                for (int b = 0; j != i && b < 7 && STEPS[b] <= n->var[v].size; b++) {
+                    Choice y = x;
+                    y.step[v] = STEPS[b];
+                    if (!choice_cost(s->w, &y)) break;
+                    consider(s, y);
+                }
+            }
+        }
+    }
+}
+
+static void find_rows(Search *s, const Choice *c) {
+    s->nrow = 0;
+    for (int v = 0; v < s->w->n->nout; v++) {
+        bool lane = s->w->n->var[v].size == 1;
+        for (int i = 0; i < c->nlane; i++) lane |= c->lane[i] == v;
+        if (!lane) s->row[s->nrow++] = v;
+    }
+}
+
+/* ---- lanes --------------------------------------------------------------------------------------------- */
+
+/* Variables of `a` from the list, by stride, smallest first. */
+static int chain_of(const Nest *n, const Lin *a, int count, const int *var, int *chain) {
+    int len = 0;
+    for (int i = 0; i < count; i++) {
+        int v = var[i], at = len;
+        if (a->k[v] <= 0 || n->var[v].size == 1) continue;
+        while (at > 0 && a->k[chain[at - 1]] > a->k[v]) {
+            chain[at] = chain[at - 1];
+            at--;
+        }
+        chain[at] = v;
+        len++;
+    }
+    return len < MAX_LANE_VARS ? len : MAX_LANE_VARS;
+}
+
+static bool is_window(const Task *w, int v) {
+    for (int i = 0; w->count && i < w->n->stage[w->first].nwin; i++)
+        if (w->n->stage[w->first].win[i] == v) return true;
+    return false;
+}
+
+/* The last lane variable takes as many values as fill 1, 2, ... vectors. */
+static void try_last_lane(Search *s, Choice c, int64_t inner) {
+    const Nest *n = s->w->n;
+    int         v = c.lane[c.nlane - 1];
+    int64_t     before = 0, size = n->var[v].size;
+    for (int q = 1; q <= MAX_VECTORS; q++) {
+        int64_t step = (q * c.width) / inner;
+        if (step > size || is_window(s->w, v)) step = size;
+        if (s->given && !c.across) step = s->given->step[v];
+        if (step < 1 || step == before || inner * step > MAX_VECTORS * c.width) continue;
+        before = step;
+        c.step[v] = step;
+        c.chains = 1;
+        try_rows(s, c);
+        for (c.chains = 2; c.across && c.chains <= q; c.chains *= 2) try_rows(s, c);
+    }
+}
+
+/* Every beginning of the chain as lanes; all but the last variable whole. */
+static void try_chain(Search *s, Choice c, int len, const int *chain) {
+    const Nest *n = s->w->n;
+    int64_t     inner = 1;
+    for (int k = 1; k <= len; k++) {
+        int v = chain[k - 1];
+        if (n->var[v].bound && len > 1 && !s->given && s->w->count) break;
+        c.nlane = k;
+        c.lane[k - 1] = v;
+        find_rows(s, &c);
+        try_last_lane(s, c, inner);
+        if (n->var[v].bound) break;
+        c.step[v] = n->var[v].size;
+        if (s->given && !c.across) c.step[v] = s->given->step[v];
+        inner *= c.step[v];
+        if (inner > MAX_VECTORS * c.width) break;
+    }
+}
+
+static Choice scalar_choice(const Search *s, int width) {
+    Choice c = {.width = width, .chains = 1, .cost = -1};
+    for (int v = 0; v < s->w->n->nvar; v++) c.step[v] = 1;
+    if (s->given) memcpy(c.step, s->given->step, sizeof c.step);
+    for (int i = 0; s->w->count && i < s->w->n->stage[s->w->first].nred; i++) c.step[s->w->n->stage[s->w->first].red[i]] = 1;
+    return c;
+}
+
+static bool can_go_across(const Task *w) {
+    for (int i = w->first; i < w->first + w->count; i++) {
+        Kind k = w->n->stage[i].kind;
+        if (k >= KIND_MAX && k <= KIND_ARGMIN && w->n->stage[i].nguard) return false;
+        if (w->n->stage[i].nwin) return false;
+    }
+    return w->count > 0;
+}
+
+static void try_form(Search *s, const Lin *a, int width) {
+    const Task *w = s->w;
+    int         outs[2 * MAX_VARS], n = 0, chain[MAX_VARS];
+    for (int v = 0; v < w->n->nout; v++) outs[n++] = v;
+    for (int i = 0; w->count && i < w->n->stage[w->first].nwin; i++) outs[n++] = w->n->stage[w->first].win[i];
+    Choice c = scalar_choice(s, width);
+    try_chain(s, c, chain_of(w->n, a, n, outs, chain), chain);
+    if (!can_go_across(w)) return;
+    const Stage *stage = &w->n->stage[w->first];
+    c.across = true;
+    n = chain_of(w->n, a, stage->nred, stage->red, chain);
+    if (n && a->k[chain[0]] == 1) try_chain(s, c, n, chain);
+}
+
+/* ---- unrolling ------------------------------------------------------------------------------------------ */
+
+static void try_unrolling(Search *s) {
+    const Task  *w = s->w;
+    const Stage *stage = &w->n->stage[w->first];
+    Choice       base = s->best;
+    double       acc = 1;
+    for (int v = 0; v < w->n->nout; v++) acc *= (double)base.step[v];
+    for (int i = 0; i < stage->nred; i++) {
+        int           v = stage->red[i];
+        const NestVar *var = &w->n->var[v];
+        for (int64_t u = 2; base.step[v] == 1 && u <= 8 && !var->bound; u++) {
+            Choice c = base;
+            if (u > var->size || (u != var->size && (u & (u - 1)))) continue;
+            if (acc / w->t->width * (double)u > 200) break;
+            c.step[v] = u;
+            consider(s, c);
+            for (c.chains = 2; !base.across && c.chains <= u; c.chains *= 2) consider(s, c);
+        }
+    }
+}
+
+Choice choose(const Task *w, const Choice *given) {
+    Search s = {.w = w, .given = given};
+    s.best.cost = -1;
+    find_rows(&s, &(Choice){0});
+    s.best = scalar_choice(&s, 1);
+    if (!choice_cost(w, &s.best)) s.best.cost = 1e30;
+    for (int width = w->t->width; width >= 4 && width >= w->t->width / 2; width /= 2) {
+        for (int i = 0; i < w->nread; i++) try_form(&s, &w->n->access[w->read[i]].off, width);
+        for (int i = 0; i < w->n->nstore; i++) try_form(&s, &w->n->store[i].off, width);
+    }
+    if (w->count) try_unrolling(&s);
+    return s.best;
+}

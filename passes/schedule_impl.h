@@ -1,0 +1,38 @@
+/* What the files behind nest_schedule share. */
+#ifndef NETC_PASSES_SCHEDULE_IMPL_H
+#define NETC_PASSES_SCHEDULE_IMPL_H
+#include "passes/kernels_impl.h"
+
+enum { MAX_READS = 64 };
+
+/* A way to run a stage (with those that share its loops), or the stores of a nest without stages. */
+typedef struct {
+    bool    across;             /* lanes along reductions */
+    int     width;
+    int     nlane, lane[MAX_LANE_VARS];   /* innermost first */
+    int64_t step[MAX_VARS];     /* outs: per tile; reductions: per pass */
+    int     chains;
+    double  cost;               /* cycles of one core for the whole nest */
+} Choice;
+
+/* The work that a choice is made for. */
+typedef struct {
+    const Target *t;
+    const Nest   *n;
+    int           first, count; /* stages; count 0: the stores */
+    int           nread, read[MAX_READS];       /* memory accesses of their expressions */
+    double        ops;          /* vector operations per point */
+} Task;
+
+/* merge.c */
+void   merge_vars(Nest *n);
+
+/* cost.c */
+Task   task_of(const Target *t, const Nest *n, int first, int count);
+/* Fills c->cost; false if the choice needs more registers than there are. */
+bool   choice_cost(const Task *w, Choice *c);
+
+/* choose.c: the cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
+Choice choose(const Task *w, const Choice *given);
+
+#endif
