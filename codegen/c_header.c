@@ -191,7 +191,6 @@ static void head(Header *h) {
                     " * the caller's. Blocks (weights, opt, state, arena) are aligned to 64 bytes and as large as the sizes below.\n"
                     " * Threads may call at the same time with the same weights if opt, state and arena are not shared.\n"
                     " * Arrays are dense, in C order, the row (example) first; they must not overlap each other or a block.\n");
-    if (*m->target.needs) buf_printf(&h->b, " * The code needs a processor with %s.\n", m->target.needs);
     buf_printf(&h->b, " */\n#ifndef NETC_%s_H\n#define NETC_%s_H\n#include <stddef.h>\n#include <stdint.h>\n\n", h->up, h->up);
     buf_puts(&h->b, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
 }
@@ -203,12 +202,14 @@ static void sizes(Header *h) {
     int64_t       plain = 0;
     const CTensor **t = c_file_tensors(h->a, m, &n, &is_state);
     for (int i = 0; i < n; i++) plain += c_tensor_count(t[i]);
+    buf_printf(&h->b, "#define %s_%-28s \"%s\" /* what the processor must have; \"\": nothing special */\n", h->up, "CPU",
+               m->target.needs);
     define(h, "BATCH", m->batch, "most rows of a call");
     define(h, "ALIGN", C_ALIGN, "of every block");
-    define(h, "WEIGHTS_SIZE", block_size(m->weights_size), "bytes; 0: NULL is allowed, as for the next two");
+    define(h, "WEIGHTS_SIZE", block_size(m->weights_size), "bytes; 0, as for the next two: may be NULL");
     define(h, "STATE_SIZE", block_size(m->state_size), "bytes; what the model carries from call to call");
     define(h, "OPT_SIZE", block_size(m->opt_size), "bytes; what the optimizer carries from step to step");
-    define(h, "PLAIN_COUNT", plain, "floats of NAME_pack and NAME_unpack");
+    define(h, "PLAIN_COUNT", plain, arena_printf(h->a, "floats that %s_pack reads", m->name));
     buf_putc(&h->b, '\n');
 }
 
@@ -285,7 +286,7 @@ static void tensors(Header *h) {
     buf_puts(&h->b, "/* Between blocks and plain numbers: the tensors one after the other, each in C order, which is the data part of a\n"
                     " * weights file (.safetensors) that netc writes. As `first float: key [shape]`:\n");
     for (int i = 0; i < n; i++) {
-        buf_printf(&h->b, " *   %lld: %s ", (long long)at, t[i]->key);
+        buf_printf(&h->b, " *   %lld: %s%s", (long long)at, t[i]->key, t[i]->rank ? " " : "");
         for (int k = 0; k < t[i]->rank; k++) buf_printf(&h->b, "[%lld]", (long long)t[i]->dim[k]);
         buf_puts(&h->b, is_state[i] ? " (state)\n" : "\n");
         at += c_tensor_count(t[i]);
