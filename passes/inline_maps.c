@@ -12,7 +12,8 @@
 #include "passes/draft.h"
 #include "passes/pass.h"
 
-enum { CHEAP = 4, LARGEST = 400 };      /* operations; expr_size of what a reader becomes */
+/* CHEAP, DIVISION: costs as add_cost counts; MANY: points that read one; LARGEST: expr_size of a reader. */
+enum { CHEAP = 4, DIVISION = 4, MANY = 64, LARGEST = 400 };
 
 typedef struct {
     Graph    *g;
@@ -25,7 +26,7 @@ typedef struct {
 static void add_cost(const Expr *e, void *total) {
     static const int COST[SC_COUNT] = {
         [SC_ADD] = 1, [SC_SUB] = 1, [SC_MUL] = 1, [SC_NEG] = 1, [SC_MAX] = 1, [SC_LT] = 1, [SC_EQ] = 1,
-        [SC_SEL] = 1, [SC_CAST] = 1, [SC_FLOOR] = 1, [SC_DIV] = 4, [SC_SQRT] = 5, [SC_EXP] = 10, [SC_LOG] = 10,
+        [SC_SEL] = 1, [SC_CAST] = 1, [SC_FLOOR] = 1, [SC_DIV] = DIVISION, [SC_SQRT] = 5, [SC_EXP] = 10, [SC_LOG] = 10,
         [SC_TANH] = 15, [SC_SIN] = 15, [SC_COS] = 15, [SC_POW] = 25,
     };
     *(int *)total += COST[e->op];
@@ -110,6 +111,7 @@ static bool reader_takes(const Inliner *in, Node *reader, const Node *map, int c
     if (is_contraction(reader) || (picks(reader) && reads_contraction(map))) return false;
     if (expr_size(reader->u.comp.expr) + expr_size(map->u.comp.expr) * (int)(here / points(&reader->u.comp)) > LARGEST) return false;
     if (here <= type_count(&map->type)) return true;
+    if (here > MANY * type_count(&map->type) && cost >= DIVISION) return false;
     return cost <= CHEAP && reader->u.comp.kind != KIND_SUM;
 }
 
