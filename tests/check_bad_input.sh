@@ -50,13 +50,13 @@ expect 8 'huge.net:1' "$netc" check huge.net
 printf 'dim A = 1\0dim B = 2\n' > nul.net
 expect 1 'nul.net:1:10' "$netc" check nul.net
 head -c 3000 /dev/urandom > noise.net
-expect 1 'noise.net:1' "$netc" check noise.net
+expect 1 'noise.net:' "$netc" check noise.net
 expect 3 'absent.net' "$netc" check absent.net
 
 # Usage.
 expect 2 "did you mean 'train'" "$netc" trian net.net
 expect 2 "did you mean '--print-after'" "$netc" check net.net --print-aftr=all
 expect 1 "did you mean 'eta'" "$netc" check net.net etta=0.1
-expect 1 "train.batch" "$netc" check net.net train.batsh=20
+expect 1 "did you mean 'batch'" "$netc" check net.net train.batsh=20
 expect 2 'threads' train --threads zero
 finish

@@ -1,0 +1,75 @@
+/* What the C interface (codegen/c_api.h) needs to know of a built model. */
+#include <string.h>
+
+#include "codegen/c_api.h"
+#include "driver/build.h"
+#include "driver/c_model.h"
+
+static CTensor *tensors(Arena *a, const Block *b) {
+    CTensor *t = ARENA_ARRAY(a, CTensor, b->slots.n + 1);
+    for (int i = 0; i < b->slots.n; i++) {
+        const Slot *s = &b->slots.at[i];
+        t[i] = (CTensor){.key = s->key, .rank = s->type.rank, .offset = s->offset, .first = s->init,
+                         .in_file = !s->param && s->kind == STATE_SHARED};
+        for (int k = 0; k < s->type.rank; k++) t[i].dim[k] = s->type.dim[k].size;
+    }
+    return t;
+}
+
+static CPort port(const char *name, const Type *t, const PortInfo *info) {
+    bool  rows = t->rank && t->dim[0].bound == 1;
+    CPort p = {.name = name, .dtype = t->dtype, .rank = t->rank - rows, .rows = rows,
+               .range = info && info->dim ? info->dim_size : 0};
+    for (int k = 0; k < p.rank; k++) p.dim[k] = t->dim[k + rows].size;
+    return p;
+}
+
+static const PortInfo *find_port(const FuncInfo *f, const char *name) {
+    for (int i = 0; f && i < f->nin; i++)
+        if (!strcmp(f->in[i].name, name)) return &f->in[i];
+    return NULL;
+}
+
+static bool draws(const Graph *g) {
+    for (int i = 0; i < g->nodes.n; i++)
+        if (g->nodes.at[i]->op == OP_RNG) return true;
+    return false;
+}
+
+static CFunction function(Arena *a, const Function *f) {
+    const Kernels *k = f->kernels;
+    bool      entry = !strncmp(f->name, "entry.", 6);
+    CFunction c = {.kind = entry ? C_ENTRY : !strcmp(f->name, "train") ? C_TRAIN : C_INIT,
+                   .name = entry ? f->name + 6 : f->name, .function = f->name, .nin = k->nin, .nout = k->nout,
+                   .in = ARENA_ARRAY(a, CPort, k->nin + 1), .out = ARENA_ARRAY(a, CPort, k->nout + 1),
+                   .arena = k->arena_size, .random = entry && draws(f->graph)};
+    for (int i = 0; i < k->nin; i++)
+        c.in[i] = port(k->in[i]->u.input.key, &k->in[i]->type, find_port(f->info, k->in[i]->u.input.key));
+    for (int i = 0; i < k->nout; i++) c.out[i] = port(k->out[i].name, &k->out[i].value->type, NULL);
+    return c;
+}
+
+void c_model_of(const Build *b, const char *name, CModel *m) {
+    Arena           *a = b->arena;
+    const HyperInfo *h = program_hypers(b->program, &m->nhyper);
+    const char      *slash = strrchr(b->path, '/');
+    m->name = name;
+    m->source = slash ? slash + 1 : b->path;
+    m->version = NETC_VERSION;
+    m->target = b->target;
+    m->batch = b->batch;
+    m->hyper = ARENA_ARRAY(a, CHyper, m->nhyper + 1);
+    for (int i = 0; i < m->nhyper; i++) m->hyper[i] = (CHyper){h[i].name, h[i].value};
+    m->param = tensors(a, &b->weights);
+    m->state = tensors(a, &b->state);
+    m->opt = tensors(a, &b->opt);
+    m->nparam = b->weights.slots.n;
+    m->nstate = b->state.slots.n;
+    m->nopt = b->opt.slots.n;
+    m->weights_size = b->weights.size;
+    m->state_size = b->state.size;
+    m->opt_size = b->opt.size;
+    m->nfunction = b->functions.n;
+    m->function = ARENA_ARRAY(a, CFunction, b->functions.n + 1);
+    for (int i = 0; i < b->functions.n; i++) m->function[i] = function(a, &b->functions.at[i]);
+}
