@@ -180,11 +180,11 @@ int netc_feed_new(netc_feed *f, const netc_split *s, netc_call *call) {
             return netc_error(NETC_EXIT_DATA, "function %s: the data block %s has no field '%s'", fn->name,
                               m->data_name ? m->data_name : "", fn->in[i].name);
         if (m->field[k].dtype != fn->in[i].dtype || m->field[k].row_bytes != fn->in[i].row_bytes) {
-            char a[NETC_SHAPE_TEXT], b[NETC_SHAPE_TEXT];
-            return netc_error(NETC_EXIT_DATA, "field %s is %s%s in the data block, %s%s in %s", fn->in[i].name,
-                              netc_dtype_text(m->field[k].dtype), netc_shape_text(m->field[k].rank, m->field[k].shape, a),
-                              netc_dtype_text(fn->in[i].dtype), netc_shape_text(fn->in[i].rank, fn->in[i].shape, b),
-                              fn->name);
+            const netc_port *have = &m->field[k], *want = &fn->in[i];
+            char             a[NETC_SHAPE_TEXT], b[NETC_SHAPE_TEXT];
+            return netc_error(NETC_EXIT_DATA, "field %s is %s%s in the data block, %s%s in %s", want->name,
+                              netc_dtype_text(have->dtype), netc_shape_text(have->rank, have->shape, a),
+                              netc_dtype_text(want->dtype), netc_shape_text(want->rank, want->shape, b), fn->name);
         }
         f->field[i] = k;
     }

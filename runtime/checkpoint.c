@@ -43,9 +43,9 @@ static int compare_identity(const netc_identity *id, const netc_tensors *s, cons
                             id->item[i].value);
         free(key);
     }
-    int code = b.size ? netc_error(NETC_EXIT_DATA, "%s is of another run: %s. Use --fresh to start anew, or another --out",
-                                   path, b.data)
-                      : NETC_EXIT_OK;
+    if (b.size)
+        netc_error(NETC_EXIT_DATA, "%s is of another run: %s. Use --fresh to start anew, or another --out", path, b.data);
+    int code = b.size ? NETC_EXIT_DATA : NETC_EXIT_OK;
     netc_buf_free(&b);
     return code;
 }
@@ -113,7 +113,7 @@ static void prune(const netc_run_folder *r, int64_t step) {
 /* Fills `metrics` (room for METRICS_FIXED + 2 * metrics) and returns how many there are. */
 static int64_t pack_position(const netc_position *at, uint64_t cursor[CURSOR], double *metrics) {
     const netc_score *s = &at->sums;
-    int64_t           values[CURSOR] = {at->epoch, at->batch, at->step, s->rows, at->best_epoch, at->best_step, at->stale, 0};
+    int64_t values[CURSOR] = {at->epoch, at->batch, at->step, s->rows, at->best_epoch, at->best_step, at->stale, 0};
     for (int i = 0; i < CURSOR; i++) cursor[i] = (uint64_t)values[i];
     double fixed[METRICS_FIXED] = {at->best, at->kept, at->seconds, at->epoch_seconds, s->loss};
     memcpy(metrics, fixed, sizeof fixed);
@@ -209,7 +209,8 @@ int netc_checkpoint_load(const netc_run_folder *r, const netc_model *m, const ne
         code = load_file(path, m, id, b, at, &corrupt);
         if (code && corrupt && i + 1 < n) netc_warning("%s cannot be used; trying the checkpoint before it", path);
         if (code && corrupt && i + 1 == n)
-            netc_error(NETC_EXIT_DATA, "no valid checkpoint in %s; --fresh moves the folder away and starts anew", r->path);
+            netc_error(NETC_EXIT_DATA, "no valid checkpoint in %s; --fresh moves the folder away and starts anew",
+                       r->path);
         if (!code) {
             *found = true;
             *file = name;

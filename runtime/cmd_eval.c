@@ -6,12 +6,12 @@
 #include "runtime/signals.h"
 #include "runtime/vote.h"
 
-static int eval_one(netc_engine *e, const netc_members *s, const netc_split *split, char **text) {
+static int eval_one(netc_engine *e, const netc_blocks *b, const netc_split *split, char **text) {
     netc_evaluator v;
     netc_buf       line = {0};
     int            code = netc_evaluator_new(&v, e, split);
     if (code) return code;
-    if (netc_evaluate(&v, &s->member[0], &(netc_time){.batches = 1, .epochs = 1}, 0)) {
+    if (netc_evaluate(&v, b, &(netc_time){.batches = 1, .epochs = 1}, 0)) {
         netc_score_result(&line, &v.score, split->name);
         *text = line.data;
     } else {
@@ -31,8 +31,10 @@ static int eval_split(netc_engine *e, const char *weights, const char *dir, cons
     if (code) return code;
     code = netc_data_load(e->model, dir, names, &data);
     netc_split *split = code ? NULL : netc_data_split(&data, name);
-    if (!code && (!split || !split->count)) code = netc_error(NETC_EXIT_DATA, "the data block has no examples in '%s'", name);
-    if (!code) code = members.n > 1 ? netc_vote_score(e, &members, split, &share, &text) : eval_one(e, &members, split, &text);
+    if (!code && (!split || !split->count))
+        code = netc_error(NETC_EXIT_DATA, "the data block has no examples in '%s'", name);
+    if (!code && members.n > 1) code = netc_vote_score(e, &members, split, &share, &text);
+    else if (!code) code = eval_one(e, &members.member[0], split, &text);
     if (!code) {
         printf("%s\n", text);
         if (fflush(stdout)) code = netc_error_errno(NETC_EXIT_IO, "cannot write to standard output");

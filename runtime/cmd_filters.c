@@ -16,7 +16,8 @@ static const netc_slot *find_filter(const netc_model *m, const char *layer) {
         netc_buf b = {0};
         for (int i = 0; i < m->nparam; i++)
             if (is_filter(&m->param[i])) netc_buf_printf(&b, "%s%s", b.size ? ", " : "", m->param[i].key);
-        netc_error(NETC_EXIT_USAGE, "--layer %s: no convolution of that name; the model has %s", layer, b.size ? b.data : "none");
+        netc_error(NETC_EXIT_USAGE, "--layer %s: no convolution of that name; the model has %s", layer,
+                   b.size ? b.data : "none");
         netc_buf_free(&b);
         s = NULL;
     }
@@ -30,7 +31,8 @@ static int draw(netc_model *m, const char *weights, const netc_slot *s, const ch
     if (code) return code;
     code = netc_weights_load(m, weights, b.weights, b.state);
     int64_t h = s->rank == 4 ? s->shape[2] : 1, w = s->shape[s->rank - 1];
-    if (!code) code = netc_picture_filters(path, b.weights + s->offset / sizeof(float), s->shape[0], s->shape[1], h, w, scale);
+    const float *filters = b.weights + s->offset / sizeof(float);
+    if (!code) code = netc_picture_filters(path, filters, s->shape[0], s->shape[1], h, w, scale);
     netc_blocks_free(m, &b);
     return code;
 }

@@ -18,7 +18,8 @@ typedef struct {
 
 static int gradients_new(gradients *g, netc_call *c) {
     const netc_model *m = c->engine->model;
-    *g = (gradients){.call = c, .loss = netc_call_out(c, "loss"), .port = netc_array((size_t)m->nparam + 1, sizeof *g->port), .count = 1};
+    *g = (gradients){.call = c, .loss = netc_call_out(c, "loss"), .count = 1};
+    g->port = netc_array((size_t)m->nparam + 1, sizeof *g->port);
     if (g->loss < 0) return netc_error(NETC_EXIT_INTERNAL, "description: grad has no output 'loss'");
     for (int i = 0; i < m->nparam; i++) {
         char *name = netc_format("grad.%s", m->param[i].key);

@@ -27,14 +27,17 @@ static int output_port(const results *r, const char *text, const char **file) {
     if (f->nout == 1) return 0;
     netc_buf b = {0};
     for (int i = 0; i < f->nout; i++) netc_buf_printf(&b, "%s%s", i ? ", " : "", f->out[i].name);
-    netc_error(-1, "--out %s: %s has several results (%s): give --out NAME=FILE for each that you want", text, f->name, b.data);
+    netc_error(-1, "--out %s: %s has several results (%s): give --out NAME=FILE for each that you want", text,
+               f->name, b.data);
     netc_buf_free(&b);
     return -1;
 }
 
 static int results_new(results *r, const netc_func *f, const netc_options *o, int64_t rows) {
     size_t n = (size_t)f->nout + 1;
-    *r = (results){.func = f, .rows = rows, .data = netc_array(n, sizeof *r->data), .file = netc_array(n, sizeof *r->file), .print = true};
+    *r = (results){.func = f, .rows = rows, .print = true};
+    r->data = netc_array(n, sizeof *r->data);
+    r->file = netc_array(n, sizeof *r->file);
     for (int g = 0; g < o->ngiven; g++) {
         const char *file;
         if (o->given[g].id != NETC_OPT_RESULT) continue;
@@ -108,7 +111,8 @@ static void take_batch(const results *r, const netc_call *c, int i, int64_t firs
 }
 
 /* The answers of all members to one batch, then their vote in the call's own buffers. */
-static void vote_batch(netc_call *c, const netc_members *s, const netc_time *t, uint64_t seed, int64_t n, int32_t **ballot) {
+static void vote_batch(netc_call *c, const netc_members *s, const netc_time *t, uint64_t seed, int64_t n,
+                       int32_t **ballot) {
     const netc_func *f = c->func;
     for (int m = 0; m < s->n; m++) {
         netc_call_run(c, &s->member[m], t, seed, n);
@@ -124,8 +128,8 @@ static void vote_batch(netc_call *c, const netc_members *s, const netc_time *t, 
 static int check_votes(const netc_func *f) {
     for (int i = 0; i < f->nout; i++)
         if (!f->out[i].dim || f->out[i].dtype != NETC_I32)
-            return netc_error(NETC_EXIT_USAGE, "the result '%s' of %s is a number, several weights cannot vote on it: give one", f->out[i].name,
-                              f->name);
+            return netc_error(NETC_EXIT_USAGE, "the result '%s' of %s is a number, several weights cannot vote on it: "
+                              "give one", f->out[i].name, f->name);
     return NETC_EXIT_OK;
 }
 
@@ -152,8 +156,10 @@ static int run_batches(netc_call *c, const netc_members *s, const netc_inputs *i
 
 static int unknown_entry(const netc_model *m, const char *name) {
     netc_buf b = {0};
-    for (int i = 0; i < m->nfunc; i++)
-        if (!strncmp(m->func[i].name, "entry.", 6)) netc_buf_printf(&b, "%s%s", b.size ? ", " : "", m->func[i].name + 6);
+    for (int i = 0; i < m->nfunc; i++) {
+        const char *entry = m->func[i].name;
+        if (!strncmp(entry, "entry.", 6)) netc_buf_printf(&b, "%s%s", b.size ? ", " : "", entry + 6);
+    }
     int code = netc_error(NETC_EXIT_USAGE, "no entry '%s'; the model has %s", name, b.size ? b.data : "none");
     netc_buf_free(&b);
     return code;

@@ -24,7 +24,8 @@ static int train_one(netc_engine *e, const netc_data *data, const netc_train_opt
 /* ---- ensemble ---------------------------------------------------------------------------------------- */
 
 /* Trains member `i` of 1..n in RUN/i with the seed that follows. */
-static int train_member(netc_engine *e, const netc_data *data, const netc_train_options *whole, const char *run, int64_t i) {
+static int train_member(netc_engine *e, const netc_data *data, const netc_train_options *whole, const char *run,
+                        int64_t i) {
     netc_model        *m = e->model;
     netc_train_options o = *whole;
     netc_train_result  r;
@@ -45,7 +46,8 @@ static int train_member(netc_engine *e, const netc_data *data, const netc_train_
 
 static char *member_files(const char *run, int64_t n) {
     netc_buf b = {0};
-    for (int64_t i = 1; i <= n; i++) netc_buf_printf(&b, "%s%s/%lld/weights.safetensors", i > 1 ? "," : "", run, (long long)i);
+    for (int64_t i = 1; i <= n; i++)
+        netc_buf_printf(&b, "%s%s/%lld/weights.safetensors", i > 1 ? "," : "", run, (long long)i);
     return b.data;
 }
 
@@ -61,7 +63,8 @@ static int score_members(netc_engine *e, const netc_data *data, netc_run_folder 
     if (!code) code = netc_vote_score(e, &members, split, &share, &text);
     if (!code) {
         netc_buf b = {0};
-        netc_buf_printf(&b, "{\"event\":\"vote\",\"members\":%d,\"split\":\"%s\",\"accuracy\":", members.n, split->name);
+        netc_buf_printf(&b, "{\"event\":\"vote\",\"members\":%d,\"split\":\"%s\",\"accuracy\":", members.n,
+                        split->name);
         netc_json_put_number(&b, share);
         netc_buf_text(&b, "}");
         netc_run_log(folder, b.data);

@@ -15,7 +15,8 @@ int netc_command_start(netc_command c, netc_model *m, int argc, char **argv, net
 
 int netc_command_no_operands(const netc_options *o, int allowed) {
     if (o->noperand <= allowed) return NETC_EXIT_OK;
-    return netc_error(NETC_EXIT_USAGE, "%s: '%s' is neither an option nor name=value (--help)", netc_command_name(o->command),
+    return netc_error(NETC_EXIT_USAGE, "%s: '%s' is neither an option nor name=value (--help)",
+                      netc_command_name(o->command),
                       o->operand[allowed]);
 }
 
@@ -36,7 +37,8 @@ static int read_log_every(const netc_options *o, netc_train_options *t) {
     good = seconds ? netc_parse_real(number, &t->log_every_seconds) && t->log_every_seconds > 0
                    : netc_parse_int(number, 1, INT64_MAX, &t->log_every_steps);
     free(number);
-    return good ? NETC_EXIT_OK : netc_error(NETC_EXIT_USAGE, "option --log-every: '%s' is neither steps (100) nor seconds (30s)", text);
+    if (good) return NETC_EXIT_OK;
+    return netc_error(NETC_EXIT_USAGE, "option --log-every: '%s' is neither steps (100) nor seconds (30s)", text);
 }
 
 static int read_progress(const netc_options *o, netc_train_options *t) {
@@ -52,8 +54,10 @@ static int read_progress(const netc_options *o, netc_train_options *t) {
 
 int netc_command_train_options(const netc_options *o, netc_train_options *t) {
     int64_t save_every = 300;
-    *t = (netc_train_options){.run = netc_option(o, NETC_OPT_RUN, NULL), .data = netc_option(o, NETC_OPT_DATA, NULL),
-                              .weights = netc_option(o, NETC_OPT_WEIGHTS, NULL), .fresh = netc_option_given(o, NETC_OPT_FRESH)};
+    *t = (netc_train_options){.fresh = netc_option_given(o, NETC_OPT_FRESH)};
+    t->run = netc_option(o, NETC_OPT_RUN, NULL);
+    t->data = netc_option(o, NETC_OPT_DATA, NULL);
+    t->weights = netc_option(o, NETC_OPT_WEIGHTS, NULL);
     int code = netc_command_threads(o, &t->threads);
     if (!code) code = netc_option_int(o, NETC_OPT_SAVE_EVERY, 0, 1000000000, &save_every);
     if (!code) code = read_log_every(o, t);
@@ -86,8 +90,9 @@ static int input_port(const netc_inputs *in, const char *text, const char **file
     const char **names = netc_array((size_t)f->nin + 1, sizeof *names);
     char        *name = netc_format("%.*s", (int)(value - text), text);
     for (int i = 0; i < f->nin; i++) names[i] = f->in[i].name;
-    const char *near = netc_nearest(name, names, f->nin);
-    netc_error(-1, "%s has no argument '%s'%s%s%s", f->name, name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    char *hint = netc_did_you_mean(name, names, f->nin);
+    netc_error(-1, "%s has no argument '%s'%s", f->name, name, hint);
+    free(hint);
     free(name);
     free(names);
     return -1;
@@ -127,8 +132,8 @@ static int read_file_inputs(netc_inputs *in, const netc_options *o) {
         if (!in->call->func->in[i].rows) continue;
         if (rows < 1) return netc_error(NETC_EXIT_DATA, "%s has no rows", file);
         if (first && rows != in->rows)
-            return netc_error(NETC_EXIT_DATA, "%s has %lld rows, %s has %lld: the first axis is the batch", first, (long long)in->rows, file,
-                              (long long)rows);
+            return netc_error(NETC_EXIT_DATA, "%s has %lld rows, %s has %lld: the first axis is the batch", first,
+                              (long long)in->rows, file, (long long)rows);
         first = file;
         in->rows = rows;
     }
@@ -152,8 +157,8 @@ static int read_settings(netc_inputs *in, const netc_options *o, bool *given) {
         } else if (!netc_parse_real(value, &v)) {
             return netc_error(NETC_EXIT_USAGE, "%s: not a number", o->setting[s]);
         } else if (f->in[i].dim && (v < 0 || v >= (double)f->in[i].size || v != (double)(int64_t)v)) {
-            return netc_error(NETC_EXIT_DATA, "%s: an element of %s is a whole number from 0 to %lld", o->setting[s], f->in[i].dim,
-                              (long long)f->in[i].size - 1);
+            return netc_error(NETC_EXIT_DATA, "%s: an element of %s is a whole number from 0 to %lld", o->setting[s],
+                              f->in[i].dim, (long long)f->in[i].size - 1);
         } else {
             in->fill[i] = (float)v;
             given[i] = true;
@@ -162,19 +167,24 @@ static int read_settings(netc_inputs *in, const netc_options *o, bool *given) {
     return NETC_EXIT_OK;
 }
 
+static int missing_input(const netc_func *f, const netc_port *p) {
+    const char *dot = strchr(f->name, '.');             /* entry.NAME */
+    char        text[NETC_SHAPE_TEXT];
+    return netc_error(NETC_EXIT_USAGE, "%s needs --in %s=FILE (%s, one row: %s)", dot ? dot + 1 : f->name, p->name,
+                      netc_dtype_text(p->dtype), netc_shape_text(p->rank, p->shape, text));
+}
+
 int netc_inputs_read(netc_inputs *in, netc_call *call, const netc_options *o) {
     const netc_func *f = call->func;
     size_t           n = (size_t)f->nin + 1;
     bool            *given = netc_array(n, sizeof *given);
-    *in = (netc_inputs){.call = call, .data = netc_array(n, sizeof *in->data), .fill = netc_array(n, sizeof *in->fill), .rows = 1};
+    *in = (netc_inputs){.call = call, .rows = 1};
+    in->data = netc_array(n, sizeof *in->data);
+    in->fill = netc_array(n, sizeof *in->fill);
     int code = read_settings(in, o, given);
     if (!code) code = read_file_inputs(in, o);
-    for (int i = 0; i < f->nin && !code; i++) {
-        char text[NETC_SHAPE_TEXT];
-        if (in->data[i] || given[i] || port_default(in, i, &in->fill[i])) continue;
-        code = netc_error(NETC_EXIT_USAGE, "%s needs --in %s=FILE (%s, shape [rows]%s)", strchr(f->name, '.') ? strchr(f->name, '.') + 1 : f->name,
-                          f->in[i].name, netc_dtype_text(f->in[i].dtype), netc_shape_text(f->in[i].rank, f->in[i].shape, text));
-    }
+    for (int i = 0; i < f->nin && !code; i++)
+        if (!in->data[i] && !given[i] && !port_default(in, i, &in->fill[i])) code = missing_input(f, &f->in[i]);
     free(given);
     if (code) netc_inputs_free(in);
     return code;
@@ -198,8 +208,10 @@ static void fill_port(const netc_port *p, void *dst, int64_t n, float v) {
 void netc_inputs_batch(const netc_inputs *in, int64_t first, int64_t n) {
     for (int i = 0; i < in->call->func->nin; i++) {
         const netc_port *p = &in->call->func->in[i];
-        int64_t          rows = p->rows ? n : 1, from = p->rows ? first : 0;
-        if (in->data[i]) memcpy(in->call->in[i], (char *)in->data[i] + (size_t)from * p->row_bytes, (size_t)rows * p->row_bytes);
-        else fill_port(p, in->call->in[i], rows * p->count, in->fill[i]);
+        int64_t          rows = p->rows ? n : 1;
+        size_t           from = p->rows ? (size_t)first * p->row_bytes : 0;
+        void            *to = in->call->in[i];
+        if (in->data[i]) memcpy(to, (char *)in->data[i] + from, (size_t)rows * p->row_bytes);
+        else fill_port(p, to, rows * p->count, in->fill[i]);
     }
 }

@@ -74,7 +74,7 @@ static int edit_distance(const char *a, const char *b) {
     return row[nb];
 }
 
-const char *netc_nearest(const char *s, const char *const *names, int n) {
+static const char *nearest(const char *s, const char *const *names, int n) {
     const char *best = NULL;
     int         least = (int)strlen(s) / 3 + 2;          /* farther is no help */
     for (int i = 0; i < n; i++) {
@@ -84,6 +84,11 @@ const char *netc_nearest(const char *s, const char *const *names, int n) {
         best = names[i];
     }
     return best;
+}
+
+char *netc_did_you_mean(const char *s, const char *const *names, int n) {
+    const char *near = nearest(s, names, n);
+    return near ? netc_format("; did you mean '%s'?", near) : netc_strdup(" (--help lists them)");
 }
 
 /* ---- parsing ------------------------------------------------------------------------------------------ */
@@ -98,9 +103,10 @@ static int unknown_option(netc_command c, const char *text) {
         if (known(c, i)) names[n++] = OPTIONS[i].name;
     names[n++] = "--help";
     snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
-    const char *near = netc_nearest(name, names, n);
-    return netc_error(NETC_EXIT_USAGE, "%s: unknown option '%s'%s%s%s", COMMANDS[c].name, name, near ? "; did you mean '" : "", near ? near : "",
-                      near ? "'?" : " (--help lists them)");
+    char *hint = netc_did_you_mean(name, names, n);
+    int   code = netc_error(NETC_EXIT_USAGE, "%s: unknown option '%s'%s", COMMANDS[c].name, name, hint);
+    free(hint);
+    return code;
 }
 
 /* The option that `text` names: "--out", "--out=x", "-o", "-ox" (and "-o=x"). *value: what is glued to it, or NULL. */
@@ -141,8 +147,10 @@ static int take_option(netc_options *o, int argc, char **argv, int *i) {
 
 int netc_options_parse(netc_command command, int argc, char **argv, netc_options *o) {
     size_t room = (size_t)argc + 1;
-    *o = (netc_options){.command = command, .given = netc_array(room, sizeof *o->given),
-                        .operand = netc_array(room, sizeof *o->operand), .setting = netc_array(room, sizeof *o->setting)};
+    *o = (netc_options){.command = command};
+    o->given = netc_array(room, sizeof *o->given);
+    o->operand = netc_array(room, sizeof *o->operand);
+    o->setting = netc_array(room, sizeof *o->setting);
     bool options = true;
     for (int i = 1; i < argc; i++) {
         const char *s = argv[i];
@@ -188,14 +196,15 @@ bool netc_option_given(const netc_options *o, netc_option_id id) { return netc_o
 int netc_option_int(const netc_options *o, netc_option_id id, int64_t lo, int64_t hi, int64_t *v) {
     const char *text = netc_option(o, id, NULL);
     if (!text || netc_parse_int(text, lo, hi, v)) return NETC_EXIT_OK;
-    return netc_error(NETC_EXIT_USAGE, "option %s: '%s' is not a whole number from %lld to %lld", OPTIONS[id].name, text, (long long)lo,
-                      (long long)hi);
+    return netc_error(NETC_EXIT_USAGE, "option %s: '%s' is not a whole number from %lld to %lld", OPTIONS[id].name,
+                      text, (long long)lo, (long long)hi);
 }
 
 int netc_option_need(const netc_options *o, netc_option_id id, const char **value) {
     *value = netc_option(o, id, NULL);
     if (*value) return NETC_EXIT_OK;
-    return netc_error(NETC_EXIT_USAGE, "%s needs %s %s (%s)", COMMANDS[o->command].name, OPTIONS[id].name, OPTIONS[id].arg, OPTIONS[id].help);
+    return netc_error(NETC_EXIT_USAGE, "%s needs %s %s (%s)", COMMANDS[o->command].name, OPTIONS[id].name,
+                      OPTIONS[id].arg, OPTIONS[id].help);
 }
 
 /* ---- help --------------------------------------------------------------------------------------------- */
@@ -215,12 +224,12 @@ void netc_command_help(FILE *out, netc_command c, const char *program) {
     fprintf(out, "%s %s %s\n    %s\n\n", program, COMMANDS[c].name, COMMANDS[c].operands, COMMANDS[c].help);
     for (int i = 0; i < NETC_OPT_COUNT; i++) {
         if (!known(c, i)) continue;
-        char left[48];
-        snprintf(left, sizeof left, "%s%s%s%s%s", OPTIONS[i].brief, OPTIONS[i].brief[0] ? ", " : "", OPTIONS[i].name, OPTIONS[i].arg[0] ? " " : "",
-                 OPTIONS[i].arg);
+        char left[48], brief[8] = "";
+        if (OPTIONS[i].brief[0]) snprintf(brief, sizeof brief, "%s, ", OPTIONS[i].brief);
+        snprintf(left, sizeof left, "%s%s %s", brief, OPTIONS[i].name, OPTIONS[i].arg);
         fprintf(out, "  %-20s %s\n", left, OPTIONS[i].help);
     }
-    fputs("\nname=value sets a hyper (eta=0.1) or a train key (epochs=5, seed=2); dims and batch are compiled in.\n", out);
+    fputs("\nname=value sets a hyper (eta=0.1) or a train key (epochs=5); dims and batch are compiled in.\n", out);
 }
 
 void netc_commands_list(FILE *out) {

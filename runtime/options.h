@@ -1,4 +1,4 @@
-/* The command line of a trainer: one table (options.def), parsed into an Options-like list. */
+/* The command line of a trainer: one table (options.def), parsed into what was given, in order. */
 #ifndef NETC_RUNTIME_OPTIONS_H
 #define NETC_RUNTIME_OPTIONS_H
 #include "runtime/rt_util.h"
@@ -35,7 +35,8 @@ typedef struct {
     bool         help;          /* -h, --help: help was printed, nothing else is to be done */
 } netc_options;
 
-/* argv[0] is the program, options from argv[1] on. NETC_EXIT_OK or NETC_EXIT_USAGE after a message. Keeps pointers into argv. */
+/* argv[0] is the program, options from argv[1] on. NETC_EXIT_OK, or NETC_EXIT_USAGE after a message.
+ * Keeps pointers into argv. */
 int  netc_options_parse(netc_command command, int argc, char **argv, netc_options *o);
 void netc_options_free(netc_options *o);
 
@@ -57,7 +58,8 @@ void        netc_command_help(FILE *out, netc_command c, const char *program);
 /* All commands in one screen. */
 void        netc_commands_list(FILE *out);
 
-/* The name nearest to `s` by edit distance, or NULL if none is near enough to suggest. */
-const char *netc_nearest(const char *s, const char *const *names, int n);
+/* The end of a message about an unknown name: "; did you mean 'x'?" with the nearest of the names, or
+ * where to find them. free() it. */
+char *netc_did_you_mean(const char *s, const char *const *names, int n);
 
 #endif

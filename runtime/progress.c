@@ -37,16 +37,15 @@ static int terminal_width(FILE *out) {
     return !ioctl(fileno(out), TIOCGWINSZ, &w) && w.ws_col ? w.ws_col : 80;
 }
 
-void netc_progress_step(netc_progress *p, const netc_score *s, int64_t epoch, int64_t epochs, int64_t batch, int64_t batches,
-                        double rate, double left, double now) {
+void netc_progress_step(netc_progress *p, const netc_score *s, const netc_progress_point *at, double now) {
     netc_buf b = {0};
-    char     per_second[16], eta[32];
-    netc_rate_text(per_second, rate);
-    netc_duration_text(eta, left);
-    netc_buf_printf(&b, "%sepoch %lld/%lld  step %lld/%lld  ", p->label, (long long)epoch, (long long)epochs,
-                    (long long)batch, (long long)batches);
+    char     rate[16], left[32];
+    netc_rate_text(rate, at->rate);
+    netc_duration_text(left, at->left);
+    netc_buf_printf(&b, "%sepoch %lld/%lld  step %lld/%lld  ", p->label, (long long)at->epoch, (long long)at->epochs,
+                    (long long)at->batch, (long long)at->batches);
     netc_score_text(&b, s, "  ");
-    netc_buf_printf(&b, "  %s examples/s  ETA %s", per_second, eta);
+    netc_buf_printf(&b, "  %s examples/s  ETA %s", rate, left);
     if (p->kind == NETC_PROGRESS_BAR) {
         int width = terminal_width(p->out) - 1;
         fprintf(p->out, "\r%.*s\033[K", width, b.data);

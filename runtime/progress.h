@@ -20,11 +20,14 @@ typedef struct {
 
 /* `out` NULL: stderr. AUTO is a bar if `out` is a terminal. */
 void netc_progress_start(netc_progress *p, netc_progress_kind kind, FILE *out, const char *label);
-/* May show the step; cheap when it is not time for it. `rate` examples and `left` seconds to go are
- * computed by the caller only if netc_progress_due says that they will be shown. */
+/* Is it time to show something? Cheap; `step` counts over the whole training. */
 bool netc_progress_due(const netc_progress *p, int64_t step, double now);
-void netc_progress_step(netc_progress *p, const netc_score *s, int64_t epoch, int64_t epochs, int64_t batch, int64_t batches,
-                        double rate, double left, double now);
+/* Where training is. */
+typedef struct {
+    int64_t epoch, epochs, batch, batches;      /* epoch from 1, steps done of this epoch */
+    double  rate, left;                         /* examples per second, seconds to go */
+} netc_progress_point;
+void netc_progress_step(netc_progress *p, const netc_score *s, const netc_progress_point *at, double now);
 /* A line that stays; clears the rewritten one first. Nothing with NETC_PROGRESS_NONE. */
 void netc_progress_say(netc_progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Clears the rewritten line, before a message of another kind. */

@@ -24,7 +24,8 @@ static int take_lock(const char *path) {
         netc_error_errno(NETC_EXIT_IO, "cannot write in the run folder: %s", file);
     } else if (flock(fd, LOCK_EX | LOCK_NB)) {
         if (errno == EWOULDBLOCK)
-            netc_error(NETC_EXIT_IO, "another trainer works in %s: wait for it, or use another folder with --out", path);
+            netc_error(NETC_EXIT_IO, "another trainer works in %s: wait for it, or use another folder with --out",
+                       path);
         else
             netc_error_errno(NETC_EXIT_IO, "cannot lock %s", file);
         close(fd);
@@ -49,7 +50,8 @@ static int move_away(const char *path) {
     bool  ours = exists(file);
     free(file);
     if (!ours && !is_empty(path))
-        return netc_error(NETC_EXIT_IO, "--fresh: %s is not a run folder, it stays where it is; choose another --out", path);
+        return netc_error(NETC_EXIT_IO, "--fresh: %s is not a run folder, it stays where it is; choose another --out",
+                          path);
     int lock = take_lock(path);
     if (lock < 0) return NETC_EXIT_IO;
     char *to = NULL;

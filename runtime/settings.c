@@ -36,8 +36,8 @@ static int keep_size(const char *kind, const char *name, int64_t size, const cha
     if (!netc_parse_int(value, INT64_MIN, INT64_MAX, &v))
         return netc_error(NETC_EXIT_USAGE, "%s=%s: not a whole number", name, value);
     if (v == size) return NETC_EXIT_OK;
-    return netc_error(NETC_EXIT_USAGE, "%s=%s: %s %s is compiled in with the value %lld; compile the .net file with %s=%s",
-                      name, value, kind, name, (long long)size, name, value);
+    return netc_error(NETC_EXIT_USAGE, "%s=%s: %s %s is compiled in with the value %lld; compile the .net file with "
+                      "%s=%s", name, value, kind, name, (long long)size, name, value);
 }
 
 static int set_hyper(netc_hyper *h, const char *value) {
@@ -78,9 +78,9 @@ static int unknown_name(const netc_model *m, const char *name) {
     for (int i = 0; i < m->ndim; i++) names[n++] = m->dim[i].name;
     for (int i = 0; i < NTRAIN_KEYS; i++) names[n++] = TRAIN_KEYS[i].name;
     names[n++] = "batch";
-    const char *near = netc_nearest(strncmp(name, "train.", 6) ? name : name + 6, names, n);
-    int         code = netc_error(NETC_EXIT_USAGE, "no hyper, dim or train key '%s'%s%s%s", name,
-                                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    char *hint = netc_did_you_mean(strncmp(name, "train.", 6) ? name : name + 6, names, n);
+    int   code = netc_error(NETC_EXIT_USAGE, "no hyper, dim or train key '%s'%s", name, hint);
+    free(hint);
     free(names);
     return code;
 }

@@ -67,8 +67,8 @@ static void put_trial(netc_buf *b, const netc_sweep *s, int number, const trial 
     const netc_train_plan *plan = &t->model->train;
     netc_buf_printf(b, "{\"trial\":%d,\"values\":", number);
     netc_json_put_string(b, t->values);
-    netc_buf_printf(b, ",\"hash\":\"%s\",\"data\":\"%016llx\",\"seed\":%lld,\"epochs\":%lld,\"key\":\"%s\",", t->model->hash,
-                    (unsigned long long)data, (long long)plan->seed, (long long)plan->epochs, s->key);
+    netc_buf_printf(b, ",\"hash\":\"%s\",\"data\":\"%016llx\",\"seed\":%lld,\"epochs\":%lld,\"key\":\"%s\",",
+                    t->model->hash, (unsigned long long)data, (long long)plan->seed, (long long)plan->epochs, s->key);
 }
 
 /* Did this trial diverge in the sweep that goes on? */
@@ -92,7 +92,9 @@ static int record_trial(netc_sweep *s, const trial *t, const netc_buf *beginning
     return code;
 }
 
-static char *trial_folder(const netc_sweep *s, int number) { return netc_format("%s/sweep-%d", s->folder.path, number); }
+static char *trial_folder(const netc_sweep *s, int number) {
+    return netc_format("%s/sweep-%d", s->folder.path, number);
+}
 
 /* Trains the model with the hypers that it has now. */
 static int run_trial(netc_sweep *s, netc_engine *e, const netc_data *data, const char *values) {
@@ -101,7 +103,8 @@ static int run_trial(netc_sweep *s, netc_engine *e, const netc_data *data, const
     int               number = s->ntrial + 1, code = NETC_EXIT_OK;
     s->trial = netc_resize(s->trial, (size_t)number, sizeof *s->trial);
     trial *t = &s->trial[s->ntrial++];
-    *t = (trial){.values = netc_strdup(values), .model = m, .score = NAN, .hyper = netc_array((size_t)m->nhyper + 1, sizeof *t->hyper)};
+    *t = (trial){.values = netc_strdup(values), .model = m, .score = NAN};
+    t->hyper = netc_array((size_t)m->nhyper + 1, sizeof *t->hyper);
     for (int i = 0; i < m->nhyper; i++) t->hyper[i] = (double)m->hyper[i].value;
     netc_buf beginning = {0};
     put_trial(&beginning, s, number, t, netc_data_fingerprint(data));
@@ -156,10 +159,11 @@ static int check_grid(const netc_model *m, const char *dims) {
     bool any = *dims != 0;
     for (int i = 0; i < m->nhyper; i++) any |= is_swept(m, &m->hyper[i]);
     if (!any)
-        return netc_error(NETC_EXIT_USAGE, "nothing to sweep: no hyper has a grid, as `hyper eta = 0.1 in [0.01, 0.1]`, or the "
-                          "train block's sweep does not name it");
+        return netc_error(NETC_EXIT_USAGE, "nothing to sweep: no hyper has a grid, as `hyper eta = 0.1 in [0.01, "
+                          "0.1]`, or the train block's sweep does not name it");
     for (int i = 0; i < m->train.nsweep && !*dims; i++)
-        if (netc_model_dim(m, m->train.sweep[i])) netc_note("dim %s is compiled in and not searched here", m->train.sweep[i]);
+        if (netc_model_dim(m, m->train.sweep[i]))
+            netc_note("dim %s is compiled in and not searched here", m->train.sweep[i]);
     return NETC_EXIT_OK;
 }
 
@@ -205,8 +209,8 @@ static void print_table(const netc_sweep *s, int best, FILE *out) {
         const trial *t = &s->trial[i];
         char         score[32] = "diverged";
         if (!isnan(t->score)) snprintf(score, sizeof score, "%.6g", t->score);
-        fprintf(out, "%5d  %-*s  %-16s  %5lld  %7.1f%s\n", i + 1, width, t->values, score, (long long)t->kept_epoch, t->seconds,
-                i == best ? "  best" : "");
+        fprintf(out, "%5d  %-*s  %-16s  %5lld  %7.1f%s\n", i + 1, width, t->values, score, (long long)t->kept_epoch,
+                t->seconds, i == best ? "  best" : "");
     }
 }
 

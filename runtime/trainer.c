@@ -68,7 +68,8 @@ static void put_score(netc_buf *b, const char *name, const netc_score *s) {
 /* {"event":EVENT,"epoch":..,"step":.. ; the caller adds fields, finish_record writes it. */
 static netc_buf begin_record(const trainer *t, const char *event) {
     netc_buf b = {0};
-    netc_buf_printf(&b, "{\"event\":\"%s\",\"epoch\":%lld,\"step\":%lld", event, (long long)t->at.epoch, (long long)t->at.step);
+    netc_buf_printf(&b, "{\"event\":\"%s\",\"epoch\":%lld,\"step\":%lld", event, (long long)t->at.epoch,
+                    (long long)t->at.step);
     return b;
 }
 
@@ -181,9 +182,8 @@ static int resume(trainer *t, const char *checkpoint) {
         if (code) return code;
     }
     log_start(t, checkpoint);
-    if (at->batch) netc_progress_say(&t->progress, "going on from %s/%s: epoch %lld, step %lld/%lld", t->folder.path, checkpoint,
-                                     (long long)at->epoch + 1, (long long)at->batch, (long long)t->batches);
-    else netc_progress_say(&t->progress, "going on from %s/%s: %lld epochs are done", t->folder.path, checkpoint, (long long)at->epoch);
+    netc_progress_say(&t->progress, "going on from %s/%s: %lld epochs and %lld of %lld steps are done", t->folder.path,
+                      checkpoint, (long long)at->epoch, (long long)at->batch, (long long)t->batches);
     return NETC_EXIT_OK;
 }
 
@@ -253,12 +253,15 @@ static int diverged(trainer *t, const char *what) {
     netc_buf b = begin_record(t, "error"), hypers = {0};
     put_text(&b, "what", what);
     finish_record(t, &b);
-    for (int i = 0; i < t->model->nhyper; i++)
-        netc_buf_printf(&hypers, "%s%s=%g", i ? " " : " than now: ", t->model->hyper[i].name, (double)t->model->hyper[i].value);
-    int code = netc_error(NETC_EXIT_NUMERIC, "%s at epoch %lld, step %lld/%lld: training diverged. Start anew (--fresh) with a "
-                          "smaller step size%s, or with `clip` in the train block", what, (long long)t->at.epoch + !!t->at.batch,
-                          (long long)(t->at.batch ? t->at.batch : t->batches), (long long)t->batches,
-                          hypers.size ? hypers.data : "");
+    for (int i = 0; i < t->model->nhyper; i++) {
+        const netc_hyper *h = &t->model->hyper[i];
+        netc_buf_printf(&hypers, "%s%s=%g", i ? " " : " than now: ", h->name, (double)h->value);
+    }
+    int64_t epoch = (t->at.step - 1) / t->batches, batch = t->at.step - epoch * t->batches;
+    int     code = netc_error(NETC_EXIT_NUMERIC, "%s at epoch %lld, step %lld/%lld: training diverged. Start anew "
+                              "(--fresh) with a smaller step size%s, or with `clip` in the train block", what,
+                              (long long)epoch + 1, (long long)batch, (long long)t->batches,
+                              hypers.size ? hypers.data : "");
     char *good = netc_checkpoint_newest(&t->folder);
     if (good) netc_note("the last finite state stays in %s/%s", t->folder.path, good);
     free(good);
@@ -295,17 +298,19 @@ static int save_and_leave(trainer *t) {
 /* ---- one epoch --------------------------------------------------------------------------------------- */
 
 static netc_time time_now(const trainer *t) {
-    return (netc_time){.step = t->at.step, .epoch = t->at.epoch, .batches = t->batches, .epochs = t->model->train.epochs};
+    return (netc_time){.step = t->at.step, .epoch = t->at.epoch, .batches = t->batches,
+                       .epochs = t->model->train.epochs};
 }
 
 static void show_step(trainer *t, int64_t rows, double epoch_started) {
     double now = netc_seconds();
     if (!netc_progress_due(&t->progress, t->at.step, now)) return;
-    int64_t epochs = t->model->train.epochs, done = t->at.step - t->steps_before;
-    double  per_step = (now - t->started) / (double)done;
-    double  left = per_step * (double)(epochs * t->batches - t->at.step) + t->validating * (double)(epochs - t->at.epoch);
-    double  rate = (double)rows / (now - epoch_started);
-    netc_progress_step(&t->progress, &t->at.sums, t->at.epoch + 1, epochs, t->at.batch, t->batches, rate, left, now);
+    int64_t epochs = t->model->train.epochs, steps_left = epochs * t->batches - t->at.step;
+    double  per_step = (now - t->started) / (double)(t->at.step - t->steps_before);
+    netc_progress_point at = {.epoch = t->at.epoch + 1, .epochs = epochs, .batch = t->at.batch, .batches = t->batches};
+    at.rate = (double)rows / (now - epoch_started);
+    at.left = per_step * (double)steps_left + t->validating * (double)(epochs - t->at.epoch);
+    netc_progress_step(&t->progress, &t->at.sums, &at, now);
 }
 
 /* The step at.batch of this epoch; returns the number of its rows, 0 if the loss is not finite. */
@@ -396,7 +401,8 @@ static void report_epoch(trainer *t, bool best) {
     put_field(&b, "examples_per_second", rate);
     finish_record(t, &b);
     netc_progress_say(&t->progress, "epoch %lld/%lld  %s  %.1f s  %s examples/s%s", (long long)t->at.epoch,
-                      (long long)t->model->train.epochs, line.data, t->at.epoch_seconds, per_second, best ? "  best" : "");
+                      (long long)t->model->train.epochs, line.data, t->at.epoch_seconds, per_second,
+                      best ? "  best" : "");
     netc_buf_free(&line);
 }
 
@@ -453,8 +459,8 @@ static char *read_result(const trainer *t) {
 
 static void write_result(trainer *t, const netc_score *s, int64_t kept_epoch, const char *text) {
     netc_buf b = {0};
-    netc_buf_printf(&b, "{\"step\":%lld,\"epochs\":%lld,\"kept_epoch\":%lld", (long long)t->at.step, (long long)t->at.epoch,
-                    (long long)kept_epoch);
+    netc_buf_printf(&b, "{\"step\":%lld,\"epochs\":%lld,\"kept_epoch\":%lld", (long long)t->at.step,
+                    (long long)t->at.epoch, (long long)kept_epoch);
     put_text(&b, "split", t->final->name);
     put_score(&b, "score", s);
     put_field(&b, "examples", (double)s->rows);
@@ -494,8 +500,8 @@ static int finish(trainer *t, netc_train_result *r) {
     bool         use_best = t->keeps && t->at.best_step > 0;
     netc_blocks *kept = use_best ? &t->best : &t->blocks;
     if (use_best && !t->best_here)
-        return netc_error(NETC_EXIT_DATA, "%s/best.safetensors does not hold the best weights (epoch %lld) of this run; train "
-                          "longer, or --fresh", t->folder.path, (long long)t->at.best_epoch);
+        return netc_error(NETC_EXIT_DATA, "%s/best.safetensors does not hold the best weights (epoch %lld) of this "
+                          "run; train longer, or --fresh", t->folder.path, (long long)t->at.best_epoch);
     r->kept_epoch = use_best ? t->at.best_epoch : t->at.epoch;
     r->score = t->at.kept;
     r->epochs = t->at.epoch;

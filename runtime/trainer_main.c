@@ -17,20 +17,23 @@ static int (*const COMMAND[])(netc_model *, int, char **) = {
 static bool is_entry(const netc_func *f) { return !strncmp(f->name, "entry.", 6); }
 
 static void print_help(const netc_model *m, const char *program) {
-    printf("%s [COMMAND] [options] [name=value ...]: trains and runs %s\n\nCommands (COMMAND --help says more; without one: train):\n",
-           program, m->model);
+    printf("%s [COMMAND] [options] [name=value ...]: trains and runs %s\n\n"
+           "Commands (COMMAND --help says more; without one: train):\n", program, m->model);
     netc_commands_list(stdout);
-    for (int i = 0; i < m->nfunc; i++)
-        if (is_entry(&m->func[i])) printf("  %-8s the same as `run %s`\n", m->func[i].name + 6, m->func[i].name + 6);
+    for (int i = 0; i < m->nfunc; i++) {
+        const char *entry = m->func[i].name + 6;
+        if (is_entry(&m->func[i])) printf("  %-8s the same as `run %s`\n", entry, entry);
+    }
     printf("\nhypers:");
     for (int i = 0; i < m->nhyper; i++) printf(" %s=%g", m->hyper[i].name, (double)m->hyper[i].value);
-    if (m->train.present)
-        printf("\ntrain keys: seed=%lld epochs=%lld patience=%lld ensemble=%lld", (long long)m->train.seed, (long long)m->train.epochs,
-               (long long)m->train.patience, (long long)m->train.ensemble);
+    const netc_train_plan *t = &m->train;
+    if (t->present)
+        printf("\ntrain keys: seed=%lld epochs=%lld patience=%lld ensemble=%lld", (long long)t->seed,
+               (long long)t->epochs, (long long)t->patience, (long long)t->ensemble);
     printf("\ncompiled in: batch=%lld", (long long)m->batch);
     for (int i = 0; i < m->ndim; i++) printf(" %s=%lld", m->dim[i].name, (long long)m->dim[i].size);
-    printf("\n\nExit codes: 0 done, 2 usage, 3 file or I/O, 4 bad data or weights, 5 NaN or infinity, 6 could not save,\n"
-           "8 a limit or a CPU without what the code needs, 130/143 stopped by a signal after saving.\n");
+    printf("\n\nExit codes: 0 done, 2 usage, 3 file or I/O, 4 bad data or weights, 5 NaN or infinity, 6 could not\n"
+           "save, 8 a limit or a CPU without what the code needs, 130/143 stopped by a signal after saving.\n");
 }
 
 static int unknown_command(const netc_model *m, const char *word) {
@@ -39,9 +42,9 @@ static int unknown_command(const netc_model *m, const char *word) {
     for (int i = 0; i < NETC_CMD_COUNT; i++) names[n++] = netc_command_name((netc_command)i);
     for (int i = 0; i < m->nfunc; i++)
         if (is_entry(&m->func[i])) names[n++] = m->func[i].name + 6;
-    const char *near = netc_nearest(word, names, n);
-    int code = netc_error(NETC_EXIT_USAGE, "unknown command '%s'%s%s%s (--help lists them)", word, near ? "; did you mean '" : "",
-                          near ? near : "", near ? "'?" : "");
+    char *hint = netc_did_you_mean(word, names, n);
+    int   code = netc_error(NETC_EXIT_USAGE, "unknown command '%s'%s", word, hint);
+    free(hint);
     free(names);
     return code;
 }
@@ -83,7 +86,8 @@ static int dispatch(netc_model *m, int argc, char **argv) {
     return entry ? call(m, NETC_CMD_run, argc, argv, 0) : unknown_command(m, word);
 }
 
-int netc_trainer_main(int argc, char **argv, const char *description, size_t size, const netc_function_entry *functions) {
+int netc_trainer_main(int argc, char **argv, const char *description, size_t size,
+                      const netc_function_entry *functions) {
     const char *slash = strrchr(argv[0], '/');
     netc_set_program(slash ? slash + 1 : argv[0]);
     netc_model *m = netc_model_new(description, size, functions);

@@ -10,5 +10,6 @@ extern const netc_function_entry netc_model_functions[];
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
-    return netc_trainer_main(argc, argv, netc_model_description, (size_t)netc_model_description_size, netc_model_functions);
+    return netc_trainer_main(argc, argv, netc_model_description, (size_t)netc_model_description_size,
+                             netc_model_functions);
 }

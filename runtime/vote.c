@@ -59,7 +59,8 @@ static int label_field(const netc_model *m, const netc_func *entry, const netc_f
         bool             read = false, used = false;
         for (int k = 0; k < entry->nin; k++) read |= !strcmp(entry->in[k].name, f->name);
         for (int k = 0; k < objective->nin; k++) used |= !strcmp(objective->in[k].name, f->name);
-        if (used && !read && f->dim && !strcmp(f->dim, answer->dim) && f->dtype == NETC_I32 && f->count == answer->count) return i;
+        bool same = f->dim && !strcmp(f->dim, answer->dim) && f->dtype == NETC_I32 && f->count == answer->count;
+        if (used && !read && same) return i;
     }
     return -1;
 }
@@ -77,7 +78,8 @@ static const netc_func *find_entry(const netc_model *m, int *label) {
     const netc_func *objective = netc_model_func(m, "eval");
     for (int i = 0; objective && i < m->nfunc; i++) {
         const netc_func *f = &m->func[i];
-        bool answers = !strncmp(f->name, "entry.", 6) && f->nout == 1 && f->out[0].dim && f->out[0].rows && f->out[0].dtype == NETC_I32;
+        if (strncmp(f->name, "entry.", 6) || f->nout != 1) continue;
+        bool answers = f->out[0].dim && f->out[0].rows && f->out[0].dtype == NETC_I32;
         if (answers && reads_fields_only(m, f) && (*label = label_field(m, f, objective)) >= 0) return f;
     }
     return NULL;
@@ -86,8 +88,8 @@ static const netc_func *find_entry(const netc_model *m, int *label) {
 int netc_vote_possible(const netc_model *m) {
     int label;
     if (find_entry(m, &label)) return NETC_EXIT_OK;
-    return netc_error(NETC_EXIT_MODEL, "a vote needs an entry whose only result is an element of a dim that is also an argument of the "
-                      "objective, as `entry classify(img: [1,28,28]) -> Digit = argmax(...)`");
+    return netc_error(NETC_EXIT_MODEL, "a vote needs an entry whose only result is an element of a dim that is also an "
+                      "argument of the objective, as `entry classify(img: [1,28,28]) -> Digit = argmax(...)`");
 }
 
 /* A pass over a split: `answer` holds one batch of every member. */
@@ -150,6 +152,7 @@ int netc_vote_score(netc_engine *e, const netc_members *s, const netc_split *spl
     ballot_free(&b);
     if (code) return code;
     *share = split->count ? (double)right / (double)split->count : 0;
-    *text = netc_format("%s accuracy %.2f %% (%lld examples, vote of %d)", split->name, 100 * *share, (long long)split->count, s->n);
+    *text = netc_format("%s accuracy %.2f %% (%lld examples, vote of %d)", split->name, 100 * *share,
+                        (long long)split->count, s->n);
     return NETC_EXIT_OK;
 }

@@ -165,7 +165,8 @@ static void gradients_of_many_rows(void **state) {
         netc_tensors_free(&g);
     }
     make_npy(0, ROWS);
-    assert_int_equal(run_on(TM_PLAIN, netc_cmd_grad, W "--in x=@/x.npy --in label=@/label.npy --out @/g.safetensors"), 0);
+    assert_int_equal(run_on(TM_PLAIN, netc_cmd_grad, W "--in x=@/x.npy --in label=@/label.npy --out @/g.safetensors"),
+                     0);
     assert_int_equal(netc_safetensors_read(at("g.safetensors"), NULL, NULL, &g), 0);
     assert_int_equal(g.count, 3);
     assert_int_equal(netc_tensors_find(&g, "loss")->rank, 0);
@@ -175,13 +176,15 @@ static void gradients_of_many_rows(void **state) {
     int32_t     wrong[20] = {7};
     netc_tensor t = {.dtype = NETC_I32, .rank = 1, .shape = {20}, .data = wrong, .bytes = sizeof wrong};
     assert_int_equal(netc_npy_write(at("label.npy"), &t), 0);
-    assert_int_equal(run_on(TM_PLAIN, netc_cmd_grad, W "--in x=@/x.npy --in label=@/label.npy --out @/h.safetensors"), NETC_EXIT_DATA);
+    assert_int_equal(run_on(TM_PLAIN, netc_cmd_grad, W "--in x=@/x.npy --in label=@/label.npy --out @/h.safetensors"),
+                     NETC_EXIT_DATA);
     make_npy(0, 4);
     netc_tensor x = npy("x.npy");
     make_npy(0, 5);
     assert_int_equal(netc_npy_write(at("x.npy"), &x), 0);
     netc_tensor_free(&x);
-    assert_int_equal(run_on(TM_PLAIN, netc_cmd_grad, W "--in x=@/x.npy --in label=@/label.npy --out @/h.safetensors"), NETC_EXIT_DATA);
+    assert_int_equal(run_on(TM_PLAIN, netc_cmd_grad, W "--in x=@/x.npy --in label=@/label.npy --out @/h.safetensors"),
+                     NETC_EXIT_DATA);
     assert_said("the first axis is the batch");
     assert_false(exists("h.safetensors"));
 }
@@ -211,7 +214,8 @@ static void members_vote(void **state) {
     netc_tensor all = npy("y.npy"), one[3];
     for (int i = 0; i < 3; i++) {
         char args[128];
-        snprintf(args, sizeof args, "classify --weights @/many/%d/weights.safetensors --in x=@/x.npy --out @/y.npy", i + 1);
+        snprintf(args, sizeof args, "classify --weights @/many/%d/weights.safetensors --in x=@/x.npy --out @/y.npy",
+                 i + 1);
         assert_int_equal(run(args), 0);
         one[i] = npy("y.npy");
     }
@@ -345,6 +349,29 @@ static void mistakes_on_the_command_line(void **state) {
     assert_false(exists("new"));
 }
 
+/* docs/trainer.md has every command and option of the table, with the same words. */
+static void the_page_is_the_table(void **state) {
+    (void)state;
+    static const struct { const char *name, *arg, *help; } ROWS[] = {
+#define TRAINER_COMMAND(id, operands, help) {#id " " operands, "", help},
+#define TRAINER_OPTION(id, name, brief, arg, commands, help) {name, arg, help},
+#include "runtime/options.def"
+#undef TRAINER_COMMAND
+#undef TRAINER_OPTION
+    };
+    char  *page;
+    size_t size;
+    assert_int_equal(netc_read_file(SOURCE_DIR "/docs/trainer.md", 1 << 20, &page, &size), 0);
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        char name[128], help[256];
+        snprintf(name, sizeof name, "%s%s%s`", ROWS[i].name, *ROWS[i].arg ? " " : "", ROWS[i].arg);
+        snprintf(help, sizeof help, "| %s |", ROWS[i].help);
+        if (!strstr(page, name)) fail_msg("docs/trainer.md lacks %s", name);
+        if (!strstr(page, help)) fail_msg("docs/trainer.md lacks: %s", help);
+    }
+    free(page);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         COMMAND_TEST(any_number_of_rows),
@@ -361,6 +388,7 @@ int main(void) {
         COMMAND_TEST(trials_may_diverge),
         COMMAND_TEST(the_trainers_command_line),
         COMMAND_TEST(mistakes_on_the_command_line),
+        cmocka_unit_test(the_page_is_the_table),
     };
     return cmocka_run_group_tests_name("runtime/commands", tests, NULL, NULL);
 }

@@ -26,7 +26,8 @@ static void it_learns(void **state) {
     assert_int_equal(train("--out @/run"), 0);
     assert_int_equal(tm_train_calls, STEPS * EPOCHS);
     assert_int_equal(tm_eval_calls, 5 * EPOCHS + 8);            /* 40 validation rows each epoch, 60 test rows once */
-    assert_int_equal(sscanf(tr_output, "test loss %lf accuracy %lf %% (%d examples)\n", &loss, &accuracy, &examples), 3);
+    assert_int_equal(sscanf(tr_output, "test loss %lf accuracy %lf %% (%d examples)\n", &loss, &accuracy, &examples),
+                     3);
     assert_int_equal(examples, 60);
     assert_true(accuracy > 65 && loss < 1.0);                   /* a fifth of the labels is wrong */
     assert_true(exists("run/weights.safetensors") && exists("run/best.safetensors") && exists("run/result.json"));
@@ -112,7 +113,8 @@ static void another_run_is_refused(void **state) {
 
 static void the_best_is_kept(void **state) {
     (void)state;
-    static const char *const GROWING = TM_DESCRIPTION(TM_SPLITS, "\"seed\":1,\"epochs\":4,\"keep\":{\"key\":\"loss\",\"sign\":1},\"patience\":2");
+    static const char *const GROWING = TM_DESCRIPTION(TM_SPLITS,
+                                                      "\"seed\":1,\"epochs\":4,\"keep\":{\"key\":\"loss\",\"sign\":1},\"patience\":2");
     /* The loss falls, so the first epoch is the best when a larger one is better; then patience ends it. */
     tm_train_calls = 0;
     assert_int_equal(run_on(GROWING, netc_cmd_train, "-q --data @ --out @/run"), 0);

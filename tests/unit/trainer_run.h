@@ -60,7 +60,8 @@ static inline netc_model *new_model(const char *description) {
 static inline int run_command_on(netc_model *m, tr_command *command, const char *args) {
     char  text[1024] = "prog ", *argv[40];
     int   argc = 0, n = 5;
-    for (const char *s = args; *s; s++) n += snprintf(text + n, sizeof text - (size_t)n, "%.*s", *s == '@' ? 64 : 1, *s == '@' ? test_folder : s);
+    for (const char *s = args; *s; s++) n += snprintf(text + n, sizeof text - (size_t)n, "%.*s", *s == '@' ? 64 : 1,
+                                                      *s == '@' ? test_folder : s);
     for (char *word = strtok(text, " "); word; word = strtok(NULL, " ")) argv[argc++] = word;
     argv[argc] = NULL;
     fflush(stdout);
