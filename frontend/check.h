@@ -280,7 +280,7 @@ typedef struct {
     int64_t value;
     Affine  aff;                   /* lowered: aff + ind */
     const Expr *ind;
-    bool    proved, below, above;  /* against its axis: inside, or on which sides it may leave */
+    bool    below, above;          /* on which sides it may leave its axis */
 } Subscript;
 
 bool   subscript(Cx *cx, const Ast *e, Frame *f, Subscript *s);

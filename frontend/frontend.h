@@ -140,7 +140,8 @@ bool   program_optimize(Program *p, Graph *g);
  * runtime makes orthogonal). */
 Graph *program_init(Program *p, Arena *graph_arena);
 /* The k-th expand of the data block as a function of one field and its integer arguments (i32, one row
- * per example); NULL when k is past the last. Output "0". */
+ * per example); NULL when k is past the last. Inputs: the field under its name, then "arg.NAME" for each
+ * further parameter of the function, in order. Output "0". */
 Graph *program_expand(Program *p, int k, int64_t batch, Arena *graph_arena);
 
 /* Any expression's type walk as text, for `netc check --print-types` and tests. */

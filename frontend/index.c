@@ -306,12 +306,25 @@ static bool is_row(const Value *base, const Read *r, bool guard) {
     return true;
 }
 
+static bool may_leave(const Subscript *s) { return s->below || s->above; }
+
+/* The subscripts of a read as they are lowered. An indirect one is trusted to lie inside, so that one
+ * which may leave its axis is kept in it; inside_expr says where its value counts. */
+static Change subscript_change(Cx *cx, const Value *base, const Read *r, int k) {
+    const Subscript *s = &r->sub[k];
+    if (!s->ind || !may_leave(s)) return (Change){k, s->aff, s->ind};
+    Arena *m = cx->graph->arena;
+    const Expr *at = subscript_expr(cx, s), *last = expr_int(m, base->ty.dim[k]->size - 1), *first = expr_int(m, 0);
+    at = expr_op2(m, SC_MAX, expr_op2(m, SC_SUB, last, at), first);              /* last - min(at, last) */
+    return (Change){k, affine_const(0), expr_op2(m, SC_MAX, expr_op2(m, SC_SUB, last, at), first)};
+}
+
 static const Expr *read_expr(Cx *cx, Value *base, const Read *r, bool guard) {
     Change by[MAX_RANK];
     bool indirect = false;
     int terms = 0;
     for (int k = 0; k < r->n; k++) {
-        by[k] = (Change){k, r->sub[k].aff, r->sub[k].ind};
+        by[k] = subscript_change(cx, base, r, k);
         if (r->own[k] >= 0) by[k].aff = affine_add(by[k].aff, affine_var(r->own[k]), 1);
         indirect |= by[k].ind != NULL;
         terms += by[k].aff.n;
@@ -332,7 +345,7 @@ static const Expr *read_expr(Cx *cx, Value *base, const Read *r, bool guard) {
     return guard ? expr_read(cx->graph->arena, e->dtype, e->operand, e->nsub, e->sub, true) : e;
 }
 
-/* True where every subscript is inside. */
+/* True where every subscript is inside that may leave its axis. */
 static const Expr *inside_expr(Cx *cx, const Value *base, const Read *r) {
     Arena *m = cx->graph->arena;
     const Expr *all = NULL;
@@ -350,8 +363,9 @@ static const Expr *inside_expr(Cx *cx, const Value *base, const Read *r) {
     return all;
 }
 
+/* guard, clamp: an affine, an indirect subscript may leave its axis. */
 static Value *guarded(Cx *cx, const Ast *e, Frame *f, const Value *base, const Read *r, Value *got, const Ast *otherwise,
-                      bool guard) {
+                      bool guard, bool clamp) {
     if (r->sliced) {
         report(cx, e->loc, E_SUBSCRIPT, "'?\?' guards subscripts, not slices");
         return NULL;
@@ -368,7 +382,7 @@ static Value *guarded(Cx *cx, const Ast *e, Frame *f, const Value *base, const R
     Value *out = elementwise(cx, 2, v, b, e->loc, "'?\?'");
     if (!out || !cx->graph) return out;
     bool zero = expr_is_const(other->expr, 0) && inner->expr->op == SC_READ;
-    if (!guard || zero) out->expr = inner->expr;
+    if (!clamp && (!guard || zero)) out->expr = inner->expr;
     else out->expr = expr_sel(cx->graph->arena, inside_expr(cx, base, r), inner->expr, other->expr);
     return out;
 }
@@ -391,16 +405,16 @@ static Value *read(Cx *cx, Value *base, const Ast *e, int from, Frame *f, const 
     Read r = {0};
     if (!read_subscripts(cx, base, ix, from, f, otherwise != NULL, &r)) return NULL;
     Value *parts[MAX_RANK + 1] = {base};
-    bool guard = false;
+    bool guard = false, clamp = false;
     for (int k = 0; k < r.n; k++) {
         parts[k + 1] = &r.sub[k].axes;
-        if (otherwise) guard |= r.sub[k].below || r.sub[k].above;
+        if (otherwise && may_leave(&r.sub[k])) *(r.sub[k].ind ? &clamp : &guard) = true;
     }
     Value *got = value_tensor(cx, r.ty);
     take_axes(cx, got, r.n + 1, parts);
     for (int k = 0; k < r.n; k++) got->batched |= r.own[k] >= 0 && base->ty.dim[k]->ragged;
     if (cx->graph) got->expr = read_expr(cx, base, &r, guard);
-    return otherwise ? guarded(cx, e, f, base, &r, got, otherwise, guard) : got;
+    return otherwise ? guarded(cx, e, f, base, &r, got, otherwise, guard, clamp) : got;
 }
 
 /* " (an equation reads its own h[t-1] only inside 'scan t in ...')" where that may be the mistake. */

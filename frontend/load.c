@@ -193,6 +193,8 @@ static void load_item(Program *p, const Ast *it, Frame *f) {
         remark(cx, old->loc, "'%s' is declared here", it->name);
         return;
     }
+    bool hides = (it->kind == AST_FN || it->kind == AST_LAYER || it->kind == AST_OPTIM) && lookup(f->parent, it->name);
+    if (hides) remark(cx, it->loc, "this '%s' is used instead of the library's", it->name);
     Value *v = load_named(p, it, f);
     define(cx, f, it->name, v, it->loc);
 }

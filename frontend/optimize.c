@@ -74,14 +74,14 @@ static bool find_optimizer(Program *p, Optimizer *o) {
 }
 
 /* Walks the body for one parameter. Its `next` values are in cx->nexts. */
-static bool walk_optimizer(Program *p, const Optimizer *o, const char *key, Value *param, Value *grad) {
+static bool walk_optimizer(Program *p, const Optimizer *o, const Param *info, Value *param, Value *grad) {
     Cx *cx = &p->cx;
     const Ast *d = o->func.decl;
     walk_begin(p, F_OPTIM, true);
+    cx->owner = info->path;
     Inst *i = ARENA_NEW(p->arena, Inst);
-    *i = (Inst){.decl = d, .path = key, .scope = o->func.scope, .loc = o->loc};
+    *i = (Inst){.decl = d, .path = info->key, .scope = o->func.scope, .loc = o->loc};
     Frame *f = frame_new(cx, o->func.scope, F_OPTIM, i, d);
-    cx->owner = key;
     cx->at = o->loc;
     cx->frame = o->frame;
     if (d->loc.src->std) cx->library = (LibraryCall){o->loc, d->name};
@@ -101,14 +101,15 @@ static const Next *next_of_param(const Cx *cx) {
 }
 
 /* Over types alone until the types of its states are known. */
-static bool settle_optimizer(Program *p, const Optimizer *o, const char *key, const Ty *ty) {
+static bool settle_optimizer(Program *p, const Optimizer *o, const Param *info) {
     Cx *cx = &p->cx;
     Graph *g = cx->graph;
+    const Ty *ty = &info->ty;
     bool ok = true;
     cx->graph = NULL;
     for (int round = 0; ok && round < ROUNDS; round++) {
         cx->changed = false;
-        ok = walk_optimizer(p, o, key, value_tensor(cx, *ty), value_tensor(cx, *ty));
+        ok = walk_optimizer(p, o, info, value_tensor(cx, *ty), value_tensor(cx, *ty));
         if (!cx->changed) break;
     }
     cx->graph = g;
@@ -142,7 +143,7 @@ bool check_optimizer(Program *p) {
     walk_begin(p, F_OPTIM, true);
     if (!check_numbers(p) || !find_optimizer(p, &o)) return false;
     for (int i = 0; i < m->nparam; i++)
-        if (!settle_optimizer(p, &o, m->param[i].key, &find_param(p, m->param[i].key)->ty)) return false;
+        if (!settle_optimizer(p, &o, find_param(p, m->param[i].key))) return false;
     return true;
 }
 
@@ -264,9 +265,11 @@ static void clip(Program *p, Updates *list) {
 
 static bool update(Program *p, const Optimizer *o, Update *u) {
     Cx *cx = &p->cx;
-    if (!settle_optimizer(p, o, u->info->key, &u->info->ty)) return false;
+    if (!settle_optimizer(p, o, u->info)) return false;
+    cx->at = o->loc;
+    cx->owner = u->info->path;
     u->g = lower_named(cx, u->g);
-    if (!walk_optimizer(p, o, u->info->key, u->p, u->g)) return false;
+    if (!walk_optimizer(p, o, u->info, u->p, u->g)) return false;
     cx->at = o->loc;
     cx->owner = u->info->path;
     for (int i = 0; i < cx->nexts.n; i++) {

@@ -160,8 +160,11 @@ void note_declared(Cx *cx, const Frame *f, const char *name) {
     if (e) remark(cx, e->loc, "'%s' is declared here", name);
 }
 
+/* A message that will be shown: looking for near names is work. */
+static bool shown(const Cx *cx) { return !cx->muted && cx->diag->errors < DIAG_LIMIT; }
+
 const char *suggest(Cx *cx, const char *name, const char *const *names, int n) {
-    const char *m = cx->muted || strlen(name) < 2 ? NULL : str_nearest(name, names, n);
+    const char *m = shown(cx) && strlen(name) > 1 ? str_nearest(name, names, n) : NULL;
     return m ? arena_printf(cx->arena, "; did you mean '%s'?", m) : "";
 }
 
@@ -174,7 +177,7 @@ const char *suggest_in(Cx *cx, const char *name, const char *const *list) {
 typedef VEC(const char *) NameList;
 
 const char *suggest_visible(Cx *cx, const Frame *f, const char *name) {
-    if (cx->muted) return "";
+    if (!shown(cx)) return "";
     NameList names = {0};
     for (; f; f = f->parent)
         for (int i = 0; i < f->env.list.n; i++) vec_push(cx->arena, &names, f->env.list.at[i].name);
@@ -185,7 +188,7 @@ const char *suggest_visible(Cx *cx, const Frame *f, const char *name) {
 }
 
 const char *suggest_dim(Cx *cx, const Frame *f, const char *name) {
-    if (cx->muted) return "";
+    if (!shown(cx)) return "";
     NameList names = {0};
     for (; f; f = f->parent)
         for (int i = 0; i < f->env.list.n; i++)

@@ -22,7 +22,7 @@ static const char *const REFERENCE[] = {
 enum { NREFERENCE = sizeof REFERENCE / sizeof *REFERENCE, PADDING = 2 };
 
 typedef struct {
-    char    what[16], key[64];
+    char    what[24], key[64];
     int64_t n;
     double *value, *padded;        /* padded: rows that are not there behind those that are */
 } Record;
@@ -35,18 +35,18 @@ typedef struct {
     VEC(Record) list;
 } Reference;
 
-static Record *find_record(Reference *r, const char *what, const char *key) {
+static inline Record *find_record(Reference *r, const char *what, const char *key) {
     for (int i = 0; i < r->list.n; i++)
         if (!strcmp(r->list.at[i].what, what) && !strcmp(r->list.at[i].key, key)) return &r->list.at[i];
     return NULL;
 }
 
-static void read_records(Reference *r, const char *path) {
+static inline void read_records(Reference *r, const char *path) {
     FILE *f = fopen(path, "r");
     assert_non_null(f);
     assert_int_equal(fscanf(f, "batch %ld", &r->rows), 1);
     Record x;
-    while (fscanf(f, "%15s %63s %ld", x.what, x.key, &x.n) == 3) {
+    while (fscanf(f, "%23s %63s %ld", x.what, x.key, &x.n) == 3) {
         int64_t pad = x.n / r->rows * PADDING;
         x.value = ARENA_ARRAY(r->arena, double, x.n);
         x.padded = ARENA_ARRAY(r->arena, double, x.n + pad);
@@ -58,7 +58,7 @@ static void read_records(Reference *r, const char *path) {
     fclose(f);
 }
 
-static Reference reference_load(const char *name) {
+static inline Reference reference_load(const char *name) {
     Reference r = {.arena = arena_new()};
     r.diag = diag_new(r.arena);
     r.program = program_load(r.arena, r.diag, arena_printf(r.arena, SOURCE_DIR "/tests/golden/reference/%s.net", name), NULL);
@@ -69,7 +69,7 @@ static Reference reference_load(const char *name) {
     return r;
 }
 
-static const double *reference_leaf(void *cx, const Node *leaf) {
+static inline const double *reference_leaf(void *cx, const Node *leaf) {
     Reference *r = cx;
     Record *x = NULL;
     if (leaf->op == OP_PARAM) x = find_record(r, "param", leaf->u.param.key);
@@ -84,7 +84,7 @@ static const double *reference_leaf(void *cx, const Node *leaf) {
 }
 
 /* Runs g and compares its outputs with the records `what`; `prefix` of the output's name is left out. */
-static int reference_compare(Reference *r, Graph *g, const char *what, const char *prefix) {
+static inline int reference_compare(Reference *r, Graph *g, const char *what, const char *prefix) {
     const char *why = "";
     if (!graph_verify(g, &why)) fail_msg("%s", why);
     InterpEnv env = {.leaf = reference_leaf, .cx = r, .seed = 1, .bound = {0, r->rows}};
@@ -102,7 +102,7 @@ static int reference_compare(Reference *r, Graph *g, const char *what, const cha
     return compared;
 }
 
-static int count_records(Reference *r, const char *what) {
+static inline int count_records(Reference *r, const char *what) {
     int n = 0;
     for (int i = 0; i < r->list.n; i++) n += !strcmp(r->list.at[i].what, what);
     return n;
