@@ -164,6 +164,7 @@ static bool read_every(Reader *r, const Ast *e) {
         return WRONG(e->loc, "every is a number of steps and an entry to run then, as [1000, sample(\"T\", N=200)]");
     if (!read_whole(r, e->args.at[0], "every", 1, 1000000000, &steps)) return false;
     r->block->every = e;
+    diag_warning(r->diag, e->loc, W_TRAIN_EVERY, "'every' is not carried out by this version of netc");
     return true;
 }
 
