@@ -54,6 +54,14 @@ bool netc_parse_real(const char *text, double *v) {
     return true;
 }
 
+const char *netc_real_text(float v, char text[NETC_REAL_TEXT]) {
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, NETC_REAL_TEXT, "%.*g", digits, (double)v);
+        if (strtof(text, NULL) == v) break;
+    }
+    return text;
+}
+
 /* Levenshtein's distance; names longer than the row are never near. */
 static int edit_distance(const char *a, const char *b) {
     enum { LONGEST = 64 };
@@ -221,7 +229,7 @@ bool netc_command_find(const char *name, netc_command *c) {
 }
 
 void netc_command_help(FILE *out, netc_command c, const char *program) {
-    fprintf(out, "%s %s %s\n    %s\n\n", program, COMMANDS[c].name, COMMANDS[c].operands, COMMANDS[c].help);
+    fprintf(out, "%s %s\n    %s\n\n", program, COMMANDS[c].operands, COMMANDS[c].help);
     for (int i = 0; i < NETC_OPT_COUNT; i++) {
         if (!known(c, i)) continue;
         char left[48], brief[8] = "";

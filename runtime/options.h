@@ -51,9 +51,13 @@ int         netc_option_need(const netc_options *o, netc_option_id id, const cha
 /* Strict numbers: the whole text, in range. */
 bool netc_parse_int(const char *text, int64_t lo, int64_t hi, int64_t *v);
 bool netc_parse_real(const char *text, double *v);      /* finite */
+/* The shortest text that reads back as the same float: "0.1". */
+enum { NETC_REAL_TEXT = 32 };
+const char *netc_real_text(float v, char text[NETC_REAL_TEXT]);
 
 const char *netc_command_name(netc_command c);
 bool        netc_command_find(const char *name, netc_command *c);
+/* `program`: with the command's name, as "mnist-train eval". */
 void        netc_command_help(FILE *out, netc_command c, const char *program);
 /* All commands in one screen. */
 void        netc_commands_list(FILE *out);

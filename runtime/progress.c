@@ -37,7 +37,9 @@ static int terminal_width(FILE *out) {
     return !ioctl(fileno(out), TIOCGWINSZ, &w) && w.ws_col ? w.ws_col : 80;
 }
 
-void netc_progress_step(netc_progress *p, const netc_score *s, const netc_progress_point *at, double now) {
+/* The line; `unit` behind the rate. */
+static netc_buf step_text(const netc_progress *p, const netc_score *s, const netc_progress_point *at,
+                          const char *unit) {
     netc_buf b = {0};
     char     rate[16], left[32];
     netc_rate_text(rate, at->rate);
@@ -45,9 +47,18 @@ void netc_progress_step(netc_progress *p, const netc_score *s, const netc_progre
     netc_buf_printf(&b, "%sepoch %lld/%lld  step %lld/%lld  ", p->label, (long long)at->epoch, (long long)at->epochs,
                     (long long)at->batch, (long long)at->batches);
     netc_score_text(&b, s, "  ");
-    netc_buf_printf(&b, "  %s examples/s  ETA %s", rate, left);
+    netc_buf_printf(&b, "  %s%s  ETA %s", rate, unit, left);
+    return b;
+}
+
+void netc_progress_step(netc_progress *p, const netc_score *s, const netc_progress_point *at, double now) {
+    netc_buf b = step_text(p, s, at, " examples/s");
     if (p->kind == NETC_PROGRESS_BAR) {
         int width = terminal_width(p->out) - 1;
+        if ((int)b.size > width) {
+            netc_buf_free(&b);
+            b = step_text(p, s, at, "/s");
+        }
         fprintf(p->out, "\r%.*s\033[K", width, b.data);
         p->bar_shown = true;
     } else {

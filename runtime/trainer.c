@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/checkpoint.h"
+#include "runtime/options.h"
 #include "runtime/signals.h"
 
 typedef struct {
@@ -48,6 +49,17 @@ void netc_train_result_free(netc_train_result *r) {
     *r = (netc_train_result){0};
 }
 
+/* ---- where it stands ---------------------------------------------------------------------------------- */
+
+static bool out_of_patience(const trainer *t) {
+    int64_t patience = t->model->train.patience;
+    return patience > 0 && t->valid && t->at.stale >= patience;
+}
+
+static bool is_finished(const trainer *t) {
+    return !t->at.batch && (t->at.epoch >= t->model->train.epochs || out_of_patience(t));
+}
+
 /* ---- records ----------------------------------------------------------------------------------------- */
 
 static void put_field(netc_buf *b, const char *name, double v) {
@@ -81,6 +93,7 @@ static void finish_record(trainer *t, netc_buf *b) {
 
 static void log_start(trainer *t, const char *checkpoint) {
     const netc_model *m = t->model;
+    char              text[NETC_REAL_TEXT];
     netc_buf          b = begin_record(t, checkpoint ? "resume" : "start");
     if (checkpoint) put_text(&b, "from", checkpoint);
     put_text(&b, "netc", m->version);
@@ -99,7 +112,7 @@ static void log_start(trainer *t, const char *checkpoint) {
         netc_buf_text(&b, i ? "," : "");
         netc_json_put_string(&b, m->hyper[i].name);
         netc_buf_text(&b, ":");
-        netc_json_put_number(&b, (double)m->hyper[i].value);
+        netc_buf_text(&b, netc_real_text(m->hyper[i].value, text));
     }
     netc_buf_text(&b, "}");
     finish_record(t, &b);
@@ -117,7 +130,10 @@ static void make_identity(trainer *t) {
     netc_identity_add(id, "data", "%016llx", (unsigned long long)netc_data_fingerprint(t->data));
     netc_identity_add(id, "keep", "%s%s", m->train.keep && m->train.keep_sign < 0 ? "-" : "",
                       m->train.keep ? m->train.keep : "none");
-    for (int i = 0; i < m->nhyper; i++) netc_identity_add(id, m->hyper[i].name, "%.9g", (double)m->hyper[i].value);
+    for (int i = 0; i < m->nhyper; i++) {
+        char text[NETC_REAL_TEXT];
+        netc_identity_add(id, m->hyper[i].name, "%s", netc_real_text(m->hyper[i].value, text));
+    }
 }
 
 static int find_splits(trainer *t) {
@@ -181,6 +197,7 @@ static int resume(trainer *t, const char *checkpoint) {
         free(path);
         if (code) return code;
     }
+    if (is_finished(t)) return NETC_EXIT_OK;
     log_start(t, checkpoint);
     netc_progress_say(&t->progress, "going on from %s/%s: %lld epochs and %lld of %lld steps are done", t->folder.path,
                       checkpoint, (long long)at->epoch, (long long)at->batch, (long long)t->batches);
@@ -404,15 +421,6 @@ static void report_epoch(trainer *t, bool best) {
                       (long long)t->model->train.epochs, line.data, t->at.epoch_seconds, per_second,
                       best ? "  best" : "");
     netc_buf_free(&line);
-}
-
-static bool out_of_patience(const trainer *t) {
-    int64_t patience = t->model->train.patience;
-    return patience > 0 && t->valid && t->at.stale >= patience;
-}
-
-static bool is_finished(const trainer *t) {
-    return !t->at.batch && (t->at.epoch >= t->model->train.epochs || out_of_patience(t));
 }
 
 static int train_epochs(trainer *t) {
