@@ -47,7 +47,8 @@ static void metric_outputs(Cx *cx, const Results *r) {
     for (int i = 0; i < r->metrics.n; i++) {
         cx->at = r->metrics.at[i].loc;
         Value *v = as_number(cx, r->metrics.at[i].value, cx->at, true);
-        output(cx, OUT_VALUE, arena_printf(cx->arena, "metric.%s", r->metrics.at[i].name), over_rows(cx, v), false, NULL);
+        output(cx, OUT_VALUE, arena_printf(cx->arena, "metric.%s", r->metrics.at[i].name), over_rows(cx, v), false,
+               NULL);
     }
 }
 
@@ -153,8 +154,8 @@ Graph *program_expand(Program *p, int k, int64_t batch, Arena *graph_arena) {
     Value *r = apply(cx, lookup(p->file, x->function), expand_arguments(p, x, &d->ty[field], f), f, x->loc, NULL);
     r = r ? as_tensor(cx, r, x->loc) : NULL;
     if (r && !ty_same(&r->ty, &d->ty[field]))
-        report(cx, x->loc, E_MATCH, "%s makes %s of the field '%s', which is %s", x->function, ty_text(p->arena, &r->ty),
-               x->field, ty_text(p->arena, &d->ty[field]));
+        report(cx, x->loc, E_MATCH, "%s makes %s of the field '%s', which is %s", x->function,
+               ty_text(p->arena, &r->ty), x->field, ty_text(p->arena, &d->ty[field]));
     else if (r) output(cx, OUT_VALUE, "0", r, true, NULL);
     return graph_end(p);
 }

@@ -39,8 +39,8 @@ static bool collect(Cx *cx, const AstList *params, const AstList *args, Frame *f
         given[k] = a;
     }
     if (plain.n > params->n)
-        return report(cx, at, E_ARGUMENTS, "%s takes %d argument%s, %d given", name, params->n, params->n == 1 ? "" : "s",
-                      plain.n);
+        return report(cx, at, E_ARGUMENTS, "%s takes %d argument%s, %d given", name, params->n,
+                      params->n == 1 ? "" : "s", plain.n);
     for (int i = 0; i < plain.n; i++) {
         if (given[i].value)
             return report(cx, at, E_ARGUMENTS, "'%s' of %s is given twice", params->at[i]->name, name);
@@ -70,7 +70,10 @@ static Value *accept(Cx *cx, const Ast *p, const Arg *a, Frame *g, const char *n
 }
 
 static void define_all(Cx *cx, Frame *g, const Env *env) {
-    for (int i = 0; i < env->list.n; i++) define(cx, g, env->list.at[i].name, env->list.at[i].value, env->list.at[i].loc);
+    for (int i = 0; i < env->list.n; i++) {
+        const Entry *e = &env->list.at[i];
+        define(cx, g, e->name, e->value, e->loc);
+    }
 }
 
 bool bind(Cx *cx, const AstList *params, const AstList *args, Frame *f, Frame *g, Loc at, const char *name,
@@ -198,7 +201,8 @@ static Value *call_reduction(Cx *cx, const Ast *e, Frame *f, const Arg *first) {
 
 static Value *call(Cx *cx, const Ast *e, Frame *f, const Arg *first) {
     const Ast *c = e->a;
-    if (c->kind == AST_INDEX && c->a->kind == AST_ID && is_reduction(c->a->name)) return call_reduction(cx, e, f, first);
+    if (c->kind == AST_INDEX && c->a->kind == AST_ID && is_reduction(c->a->name))
+        return call_reduction(cx, e, f, first);
     Value *v;
     if (c->kind == AST_ID) {
         v = lookup(f, c->name);

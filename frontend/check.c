@@ -198,10 +198,12 @@ static bool find_targets(Program *p, const Ast *t, int *m, int *d) {
     *d = data_number(p, t->text);
     for (int i = 0; i < p->models.n; i++) names[i] = p->models.at[i].item->name;
     if (*m < 0)
-        return report(&p->cx, t->loc, E_NAME, "unknown model '%s'%s", t->name, suggest(&p->cx, t->name, names, p->models.n));
+        return report(&p->cx, t->loc, E_NAME, "unknown model '%s'%s", t->name,
+                      suggest(&p->cx, t->name, names, p->models.n));
     for (int i = 0; i < p->datas.n; i++) names[i] = p->datas.at[i].item->name;
     if (*d < 0)
-        return report(&p->cx, t->loc, E_NAME, "unknown data '%s'%s", t->text, suggest(&p->cx, t->text, names, p->datas.n));
+        return report(&p->cx, t->loc, E_NAME, "unknown data '%s'%s", t->text,
+                      suggest(&p->cx, t->text, names, p->datas.n));
     return true;
 }
 
@@ -254,14 +256,14 @@ static void check_overrides(Program *p) {
     VEC(const char *) names = {0};
     for (int i = 0; i < p->dims.n; i++) vec_push(p->arena, &names, p->dims.at[i].name);
     for (int i = 0; i < p->hypers.n; i++) vec_push(p->arena, &names, p->hypers.at[i].name);
-    static const char *const KEYS[] = {"train.seed", "train.batch", "train.epochs", "train.l2", "train.l1", "train.clip",
-                                       "train.ensemble"};
+    static const char *const KEYS[] = {"train.seed", "train.batch", "train.epochs", "train.l2", "train.l1",
+                                       "train.clip", "train.ensemble"};
     for (size_t i = 0; p->trains.n && i < sizeof KEYS / sizeof *KEYS; i++) vec_push(p->arena, &names, KEYS[i]);
     for (int i = 0; i < p->option.noverride; i++) {
         const Override *o = &p->option.override[i];
         if (!o->used)
-            report(&p->cx, (Loc){0}, E_OVERRIDE, "%s=%s: the program has no dim, hyper or train key '%s'%s", o->name, o->value,
-                   o->name, suggest(&p->cx, o->name, names.at, names.n));
+            report(&p->cx, (Loc){0}, E_OVERRIDE, "%s=%s: the program has no dim, hyper or train key '%s'%s", o->name,
+                   o->value, o->name, suggest(&p->cx, o->name, names.at, names.n));
     }
 }
 

@@ -69,7 +69,8 @@ Value *as_number(Cx *cx, Value *v, Loc at, bool boolean) {
 Value *as_literal(Cx *cx, Value *v, Dim *dim, Loc at) {
     int64_t k;
     if (!num_whole(v->u.num, &k) || k < 0 || k >= dim->size) {
-        report(cx, at, E_ELEMENT, "%s is not an element of %s", num_text(cx->arena, v->u.num), dim_text(cx->arena, dim));
+        report(cx, at, E_ELEMENT, "%s is not an element of %s", num_text(cx->arena, v->u.num),
+               dim_text(cx->arena, dim));
         return NULL;
     }
     Value *r = value_tensor(cx, ty_element(dim));
@@ -89,8 +90,8 @@ bool tensor_fits(Cx *cx, const Value *v, Loc at) {
     int rank = v->ty.rank + v->naxis + v->batched;
     if (rank > MAX_RANK)
         return report(cx, at, E_LIMIT_RANK,
-                      "a tensor has at most %d axes, the batch and the indices around it included; this has %d", MAX_RANK,
-                      rank);
+                      "a tensor has at most %d axes, the batch and the indices around it included; this has %d",
+                      MAX_RANK, rank);
     int64_t n = 1;
     bool large = false;
     for (int i = 0; i < v->ty.rank; i++) large |= __builtin_mul_overflow(n, v->ty.dim[i]->size, &n) || n > MAX_ELEMENTS;

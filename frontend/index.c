@@ -6,7 +6,9 @@ enum { COEF_LIMIT = 1 << 24, OFFSET_LIMIT = 1 << 30 };
 
 /* ---- subscripts -------------------------------------------------------------------------------- */
 
-static Limit last_entry(Cx *cx, const Dim *d, bool up) { return limit_add(cx->arena, limit_dim(cx->arena, d, up), limit_number(1), -1); }
+static Limit last_entry(Cx *cx, const Dim *d, bool up) {
+    return limit_add(cx->arena, limit_dim(cx->arena, d, up), limit_number(1), -1);
+}
 
 static Subscript constant(int64_t k) {
     Subscript s = {.lo = limit_number(k), .hi = limit_number(k), .is_const = true, .value = k, .aff = affine_const(k)};
@@ -166,7 +168,8 @@ static bool of_value(Cx *cx, const Ast *e, Frame *f, Subscript *s) {
     s->lo = s->hi = limit_unknown();
     if (v->ty.base == B_UNKNOWN) return true;
     if (v->ty.rank || (v->ty.base != B_ELEMENT && v->ty.base != B_I32 && v->ty.base != B_U8))
-        return report(cx, e->loc, E_SUBSCRIPT, "a subscript is an index, a whole number or an element of a dim, this is %s",
+        return report(cx, e->loc, E_SUBSCRIPT,
+                      "a subscript is an index, a whole number or an element of a dim, this is %s",
                       ty_text(cx->arena, &v->ty));
     if (v->ty.base == B_ELEMENT) {
         s->lo = limit_number(0);
@@ -364,8 +367,8 @@ static const Expr *inside_expr(Cx *cx, const Value *base, const Read *r) {
 }
 
 /* guard, clamp: an affine, an indirect subscript may leave its axis. */
-static Value *guarded(Cx *cx, const Ast *e, Frame *f, const Value *base, const Read *r, Value *got, const Ast *otherwise,
-                      bool guard, bool clamp) {
+static Value *guarded(Cx *cx, const Ast *e, Frame *f, const Value *base, const Read *r, Value *got,
+                      const Ast *otherwise, bool guard, bool clamp) {
     if (r->sliced) {
         report(cx, e->loc, E_SUBSCRIPT, "'?\?' guards subscripts, not slices");
         return NULL;
@@ -420,7 +423,8 @@ static Value *read(Cx *cx, Value *base, const Ast *e, int from, Frame *f, const 
 /* " (an equation reads its own h[t-1] only inside 'scan t in ...')" where that may be the mistake. */
 static const char *recurrence_hint(Cx *cx, const Ast *e) {
     const Ast *s = e->args.at[0];
-    bool step = s->kind == AST_BIN && (s->op == BIN_ADD || s->op == BIN_SUB) && s->a->kind == AST_ID && s->b->kind == AST_NUM;
+    bool shift = s->kind == AST_BIN && (s->op == BIN_ADD || s->op == BIN_SUB);
+    bool step = shift && s->a->kind == AST_ID && s->b->kind == AST_NUM;
     if (!step) return "";
     return arena_printf(cx->arena, " (an equation reads its own %s[%s] only inside 'scan %s in ...')", e->a->name,
                         ast_text(cx->arena, s), s->a->name);

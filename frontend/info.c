@@ -53,8 +53,10 @@ static void print_function(const FuncInfo *f, FILE *out) {
 
 void program_print(const Program *p, FILE *out) {
     for (int i = 0; i < p->dims.n; i++)
-        fprintf(out, "dim %s %s %lld\n", p->dims.at[i].name, p->dims.at[i].ragged ? "<=" : "=", (long long)p->dims.at[i].size);
-    for (int i = 0; i < p->hypers.n; i++) fprintf(out, "hyper %s = %.9g\n", p->hypers.at[i].name, p->hypers.at[i].value);
+        fprintf(out, "dim %s %s %lld\n", p->dims.at[i].name, p->dims.at[i].ragged ? "<=" : "=",
+                (long long)p->dims.at[i].size);
+    for (int i = 0; i < p->hypers.n; i++)
+        fprintf(out, "hyper %s = %.9g\n", p->hypers.at[i].name, p->hypers.at[i].value);
     for (int i = 0; i < p->models.n; i++) {
         const ModelInfo *m = &p->models.at[i].info;
         fprintf(out, "model %s\n", m->name);
@@ -63,7 +65,8 @@ void program_print(const Program *p, FILE *out) {
         for (int k = 0; k < m->nparam; k++) {
             const ParamInfo *q = &m->param[k];
             fprintf(out, "  param %s [", q->key);
-            for (int j = 0; j < q->type.rank; j++) fprintf(out, "%s%lld", j ? ", " : "", (long long)q->type.dim[j].size);
+            for (int j = 0; j < q->type.rank; j++)
+                fprintf(out, "%s%lld", j ? ", " : "", (long long)q->type.dim[j].size);
             fprintf(out, "] %s\n", q->init.name);
         }
     }

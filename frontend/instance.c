@@ -31,7 +31,8 @@ static bool before(Loc a, Loc b) { return a.line < b.line || (a.line == b.line &
 
 static bool find_named(const Ast *e, void *p) {
     SiteCount *c = p;
-    bool assigned = e->kind == AST_ASSIGN && e->params.n == 1 && e->args.n == 1 && names_layer(e->args.at[0], c->frame, NULL);
+    bool single = e->kind == AST_ASSIGN && e->params.n == 1 && e->args.n == 1;
+    bool assigned = single && names_layer(e->args.at[0], c->frame, NULL);
     if (assigned) vec_push(c->arena, &c->named, e->args.at[0]);
     if (e->kind == AST_PIPE && e->name) vec_push(c->arena, &c->named, e->b);
     return false;
@@ -89,7 +90,8 @@ Inst *instance_at(Cx *cx, const Ast *call, Frame *f, const char *name) {
     names_layer(call, f, &layer);
     if (!f->inst) {
         report(cx, call->loc, E_OWNER,
-               "layer %s in a fn outside a model: its parameters would have no owner; make it a layer", layer.decl->name);
+               "layer %s in a fn outside a model: its parameters would have no owner; make it a layer",
+               layer.decl->name);
         return NULL;
     }
     if (!name) name = default_name(cx, call, f, layer.decl);
@@ -143,7 +145,9 @@ static bool check_initialiser(Cx *cx, const Ast *it, const Ty *ty) {
     static const char *const NAMES[] = {"zeros", "constant", "uniform", "normal", "glorot", "he", "orthogonal", NULL};
     Num n;
     const Ast *bad, *e = it->a;
-    if (!it->flag) return num_const(e, &n, &bad) || report(cx, bad->loc, E_STATIC, "a number known at compile time is needed here");
+    if (!it->flag && !num_const(e, &n, &bad))
+        return report(cx, bad->loc, E_STATIC, "a number known at compile time is needed here");
+    if (!it->flag) return true;
     const char *name = initialiser_name(e);
     if (!is_initialiser(name))
         return report(cx, e->loc, E_PARAMETER, "unknown initialiser '%s'%s", name, suggest_in(cx, name, NAMES));
@@ -162,7 +166,8 @@ static bool check_initialiser(Cx *cx, const Ast *it, const Ty *ty) {
 static bool check_param(Cx *cx, const Ast *it, Frame *f, const Ty *ty) {
     for (int i = 0; i < ty->rank; i++) {
         if (!ty->dim[i]->ragged) continue;
-        report(cx, it->type->loc, E_RAGGED, "a parameter cannot have the ragged dim %s", dim_text(cx->arena, ty->dim[i]));
+        report(cx, it->type->loc, E_RAGGED, "a parameter cannot have the ragged dim %s",
+               dim_text(cx->arena, ty->dim[i]));
         if (ty->dim[i]->name) remark(cx, ty->dim[i]->loc, "'%s' is declared here", ty->dim[i]->name);
         return false;
     }

@@ -26,7 +26,8 @@ static bool override_size(Program *p, const char *name, int64_t *size) {
     long long v = strtoll(o->value, &end, 10);
     o->used = true;
     if (errno || end == o->value || *end || v < 1 || v > SIZE_LIMIT) {
-        report(&p->cx, (Loc){0}, E_OVERRIDE_VALUE, "%s=%s: a dim is a whole number from 1 to %d", name, o->value, SIZE_LIMIT);
+        report(&p->cx, (Loc){0}, E_OVERRIDE_VALUE, "%s=%s: a dim is a whole number from 1 to %d", name, o->value,
+               SIZE_LIMIT);
         v = 1;
     }
     *size = v;
@@ -52,7 +53,8 @@ static bool vocab_argument(Program *p, const Ast *e, DimInfo *d) {
     if (!strcmp(e->name, "col")) d->vocab_col = (int)k;
     else if (!strcmp(e->name, "min")) d->vocab_min = k;
     else if (!strcmp(e->name, "eos")) d->vocab_eos = k != 0;
-    else return report(cx, v->loc, E_ARGUMENTS, "vocab has no parameter '%s'%s", e->name, suggest_in(cx, e->name, NAMES));
+    else return report(cx, v->loc, E_ARGUMENTS, "vocab has no parameter '%s'%s", e->name,
+                       suggest_in(cx, e->name, NAMES));
     return true;
 }
 
@@ -69,10 +71,11 @@ static bool vocab_size(Program *p, const Ast *it, DimInfo *d) {
     if (!p->option.vocab)
         return report(cx, v->loc, E_FILE, "the file of vocab %s is needed to know its size", it->name);
     const char *why = "it cannot be read";
-    if (p->option.vocab(p->option.cx, d->vocab_file, d->vocab_by, d->vocab_col, d->vocab_min, d->vocab_eos, &d->size, &why))
+    if (p->option.vocab(p->option.cx, d->vocab_file, d->vocab_by, d->vocab_col, d->vocab_min, d->vocab_eos, &d->size,
+                        &why))
         return d->size >= 1 || report(cx, v->loc, E_FILE, "vocab %s: %s has no symbols", it->name, d->vocab_file);
-    return report(cx, v->loc, E_FILE, "vocab %s: %s: %s (%s=SIZE gives the size without the file)", it->name, d->vocab_file,
-                  why, it->name);
+    return report(cx, v->loc, E_FILE, "vocab %s: %s: %s (%s=SIZE gives the size without the file)", it->name,
+                  d->vocab_file, why, it->name);
 }
 
 /* The numbers of `in [..]`. */
@@ -113,7 +116,8 @@ static Value *load_dim(Program *p, const Ast *it, Frame *f) {
             return value_poison(&p->cx);
         }
     Dim *dim = ARENA_NEW(p->arena, Dim);
-    *dim = (Dim){.name = it->name, .size = d.size, .ragged = it->flag, .vocab = d.vocab, .eos = d.vocab_eos, .loc = it->loc};
+    *dim = (Dim){.name = it->name, .size = d.size, .ragged = it->flag, .vocab = d.vocab, .eos = d.vocab_eos,
+                 .loc = it->loc};
     if (!it->loc.src->std) vec_push(p->arena, &p->dims, d);
     return value_dim(&p->cx, dim);
 }
@@ -225,7 +229,8 @@ static bool load_used(Program *p, const Ast *it, const Source *from, int depth) 
     for (int i = 0; i < p->loaded.n; i++)
         if (!strcmp(p->loaded.at[i], path)) return true;
     if (depth >= USE_DEPTH || p->loaded.n >= USE_FILES)
-        return report(&p->cx, it->loc, E_LIMIT_DEPTH, "more than %d files, or 'use' more than %d deep", USE_FILES, USE_DEPTH);
+        return report(&p->cx, it->loc, E_LIMIT_DEPTH, "more than %d files, or 'use' more than %d deep", USE_FILES,
+                      USE_DEPTH);
     const Source *s = open_source(p, path);
     if (!s) return report(&p->cx, it->loc, E_FILE, "cannot open %s: %s", it->name, strerror(errno));
     vec_push(p->arena, &p->loaded, path);

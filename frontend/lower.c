@@ -78,13 +78,6 @@ const Expr *lower_change(Cx *cx, const Expr *e, int n, const Change *by) {
     return n ? rewrite(&w, e) : e;
 }
 
-const Expr *lower_shift(Cx *cx, const Expr *e, int rank, int shift) {
-    Change by[MAX_RANK];
-    if (!shift) return e;
-    for (int i = 0; i < rank; i++) by[i] = (Change){i, affine_var(i + shift), NULL};
-    return lower_change(cx, e, rank, by);
-}
-
 /* ---- what an expression varies with ------------------------------------------------------------ */
 
 typedef struct { int var; bool found; } UsesCx;
@@ -116,11 +109,7 @@ bool lower_plain(const Expr *e) {
     }
 }
 
-Extent lower_extent(Cx *cx, const Dim *d) {
-    (void)cx;
-    return (Extent){d->size, 0};
-}
-
+static Extent extent(const Dim *d) { return (Extent){d->size, 0}; }
 static Extent batch_extent(Cx *cx) { return (Extent){cx->batch, 1}; }
 
 /* The axes of a value as a node. */
@@ -154,9 +143,9 @@ static bool axes_of(Cx *cx, const Value *v, bool batch, const IndexList *except,
     for (int i = 0; i < v->naxis; i++) {
         Index *x = v->axis[i];
         if (in_list(except, x) || !lower_uses(v->expr, x->var)) continue;
-        ok = ok && push_axis(out, x->var, lower_extent(cx, x->dim), x->name);
+        ok = ok && push_axis(out, x->var, extent(x->dim), x->name);
     }
-    for (int i = 0; i < v->ty.rank; i++) ok = ok && push_axis(out, i, lower_extent(cx, v->ty.dim[i]), OWN[i]);
+    for (int i = 0; i < v->ty.rank; i++) ok = ok && push_axis(out, i, extent(v->ty.dim[i]), OWN[i]);
     return ok;
 }
 
@@ -314,7 +303,7 @@ const Expr *lower_reduce(Cx *cx, Kind kind, const Value *v, const IndexList *ix,
     bool ok = axes_of(cx, v, !batch && lower_uses(v->expr, VAR_BATCH), ix, &outs);
     if (batch) push_axis(&reds, VAR_BATCH, batch_extent(cx), "b");
     for (int i = 0; ix && i < ix->n; i++)
-        ok = ok && push_axis(&reds, ix->at[i]->var, lower_extent(cx, ix->at[i]->dim), ix->at[i]->name);
+        ok = ok && push_axis(&reds, ix->at[i]->var, extent(ix->at[i]->dim), ix->at[i]->name);
     if (!ok || outs.n + reds.n > MAX_VARS) {
         report(cx, cx->at, E_LIMIT_INDICES, "this reduction has more than %d indices", MAX_VARS);
         return nothing(cx, v->expr->dtype);
@@ -350,7 +339,7 @@ Node *lower_gather(Cx *cx, const Value *table, const Value *index, const Expr **
     }
     place(cx);
     Node *g = graph_gather(cx->graph, cx->graph->nodes.at[table->expr->operand], rows);
-    for (int i = 0; i < rest; i++) push_axis(&a, i, lower_extent(cx, table->ty.dim[i + 1]), "");
+    for (int i = 0; i < rest; i++) push_axis(&a, i, extent(table->ty.dim[i + 1]), "");
     if (!fits(cx, &a)) return NULL;
     *read = read_axes(cx, g, &a);
     return g;
@@ -388,7 +377,7 @@ DType lower_dtype(const Ty *t) {
 static void own_axes(Cx *cx, const Ty *ty, bool batch, Axes *a) {
     a->n = 0;
     if (batch) push_axis(a, VAR_BATCH, batch_extent(cx), "b");
-    for (int i = 0; i < ty->rank; i++) push_axis(a, i, lower_extent(cx, ty->dim[i]), "");
+    for (int i = 0; i < ty->rank; i++) push_axis(a, i, extent(ty->dim[i]), "");
 }
 
 const Expr *lower_leaf(Cx *cx, Node *n, const Ty *ty, bool batch) {
@@ -442,8 +431,8 @@ const Expr *lower_uniform(Cx *cx, const Value *v, const char *salt) {
     Axes a = {0};
     bool ok = push_axis(&a, VAR_BATCH, batch_extent(cx), "b");
     for (int i = 0; i < v->naxis; i++)
-        ok = ok && push_axis(&a, v->axis[i]->var, lower_extent(cx, v->axis[i]->dim), v->axis[i]->name);
-    for (int i = 0; i < v->ty.rank; i++) ok = ok && push_axis(&a, i, lower_extent(cx, v->ty.dim[i]), "");
+        ok = ok && push_axis(&a, v->axis[i]->var, extent(v->axis[i]->dim), v->axis[i]->name);
+    for (int i = 0; i < v->ty.rank; i++) ok = ok && push_axis(&a, i, extent(v->ty.dim[i]), "");
     if (!ok || !fits(cx, &a)) return lower_real(cx, 0.5);
     place(cx);
     return read_axes(cx, graph_rng(cx->graph, type_of(DT_F32, a.n, a.ext), site), &a);
@@ -461,5 +450,8 @@ const Expr *lower_number(Cx *cx, const Expr *e) {
 }
 
 const Expr *lower_not(Cx *cx, const Expr *e) { return expr_op2(memory(cx), SC_EQ, e, lower_bool(cx, false)); }
-const Expr *lower_and(Cx *cx, const Expr *a, const Expr *b) { return expr_sel(memory(cx), a, b, lower_bool(cx, false)); }
+const Expr *lower_and(Cx *cx, const Expr *a, const Expr *b) {
+    return expr_sel(memory(cx), a, b, lower_bool(cx, false));
+}
+
 const Expr *lower_or(Cx *cx, const Expr *a, const Expr *b) { return expr_sel(memory(cx), a, lower_bool(cx, true), b); }

@@ -24,11 +24,8 @@ typedef struct {
 } Change;
 
 const Expr *lower_change(Cx *cx, const Expr *e, int n, const Change *by);
-/* Own dim k of the expression becomes own dim k + shift. */
-const Expr *lower_shift(Cx *cx, const Expr *e, int rank, int shift);
 bool        lower_uses(const Expr *e, int var);
 bool        lower_plain(const Expr *e);           /* a constant or a read of a node, without arithmetic */
-Extent      lower_extent(Cx *cx, const Dim *d);
 DType       lower_dtype(const Ty *t);
 Type        lower_type(Cx *cx, const Ty *t, bool batch);
 

@@ -44,7 +44,8 @@ static const char *suggest_optimizer(Program *p, const char *name) {
     for (Frame *f = p->file; f; f = f->parent)
         for (int i = 0; i < f->env.list.n; i++) {
             Value *v = f->env.list.at[i].value;
-            if (v->kind == V_FUNC && v->u.func.decl->kind == AST_OPTIM) vec_push(p->arena, &names, f->env.list.at[i].name);
+            bool optim = v->kind == V_FUNC && v->u.func.decl->kind == AST_OPTIM;
+            if (optim) vec_push(p->arena, &names, f->env.list.at[i].name);
         }
     return suggest(&p->cx, name, names.at, names.n);
 }
@@ -69,8 +70,8 @@ static bool find_optimizer(Program *p, Optimizer *o) {
         return report(&p->cx, e->loc, E_NAME, "unknown optimizer '%s'%s", name, suggest_optimizer(p, name));
     *o = (Optimizer){v->u.func, e->kind == AST_CALL ? e : NULL, e->loc, train_frame(p)};
     if (o->func.decl->params.n == 2) return true;
-    return report(&p->cx, o->func.decl->loc, E_ARGUMENTS, "an optimizer is %s(...)(p, g): for a parameter and its gradient",
-                  o->func.decl->name);
+    return report(&p->cx, o->func.decl->loc, E_ARGUMENTS,
+                  "an optimizer is %s(...)(p, g): for a parameter and its gradient", o->func.decl->name);
 }
 
 /* Walks the body for one parameter. Its `next` values are in cx->nexts. */
@@ -280,7 +281,8 @@ static bool update(Program *p, const Optimizer *o, Update *u) {
         Node *target = u->node;
         if (n->state)
             target = graph_state(cx->graph, lower_type(cx, &v->ty, false), STATE_OPT, n->state->key, n->state->init);
-        graph_output(cx->graph, n->state ? OUT_STATE : OUT_PARAM, n->state ? n->state->key : u->info->key, value, target);
+        graph_output(cx->graph, n->state ? OUT_STATE : OUT_PARAM, n->state ? n->state->key : u->info->key, value,
+                     target);
     }
     return true;
 }

@@ -103,8 +103,8 @@ bool index_infer(Cx *cx, const IndexList *ix, const AstList *exprs, Frame *g) {
     if (!left || cx->lenient) return true;
     for (int k = 0; k < exprs->n; k++)
         if (ast_find(exprs->at[k], is_poisoned, &c)) return false;
-    return report(cx, left->loc, E_BOUND, "index %s has no bound: write %s < n, or use it alone in a subscript", left->name,
-                  left->name);
+    return report(cx, left->loc, E_BOUND, "index %s has no bound: write %s < n, or use it alone in a subscript",
+                  left->name, left->name);
 }
 
 /* ---- reductions -------------------------------------------------------------------------------- */

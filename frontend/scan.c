@@ -9,7 +9,8 @@
 enum { ROUNDS = 4 };
 
 void uses_sequence(Cx *cx, Loc at) {
-    if (!cx->sequence.src && !cx->muted) cx->sequence = at.src && at.src->std && cx->library.at.src ? cx->library.at : at;
+    if (!cx->sequence.src && !cx->muted)
+        cx->sequence = at.src && at.src->std && cx->library.at.src ? cx->library.at : at;
 }
 
 /* ---- reads inside a scan ------------------------------------------------------------------------ */
@@ -33,7 +34,8 @@ Value *scan_read(Cx *cx, ScanOut *o, const Ast *sub, const Ast *e) {
     }
     if (!one_step(sub, t, &op)) {
         report(cx, sub->loc, E_SCAN_READ,
-               "inside its scan %s is read at [%s] or one step back; carry older values by a further equation", o->name, t);
+               "inside its scan %s is read at [%s] or one step back; carry older values by a further equation",
+               o->name, t);
         return NULL;
     }
     return o->prev && o->prev->kind != V_POISON ? o->prev : NULL;

@@ -116,8 +116,6 @@ void define(Cx *cx, Frame *f, const char *name, Value *v, Loc loc) { env_set(cx-
 
 /* ---- messages ---------------------------------------------------------------------------------- */
 
-bool has_errors(const Cx *cx) { return cx->diag->errors > 0; }
-
 static bool said(const Diag *d, Loc at, const char *text) {
     for (int i = 0; i < d->list.n; i++) {
         const Message *m = &d->list.at[i];

@@ -49,7 +49,8 @@ bool eval_values(Cx *cx, const AstList *rhs, Frame *f, int n, Loc at, Value **ou
                       count == 1 ? "" : "s");
     for (int i = 0; i < n; i++) {
         if (got[i]->kind == V_TUPLE)
-            return report(cx, rhs->at[i < rhs->n ? i : 0]->loc, E_VALUES, "%d values where one is needed", got[i]->u.tuple.n);
+            return report(cx, rhs->at[i < rhs->n ? i : 0]->loc, E_VALUES, "%d values where one is needed",
+                          got[i]->u.tuple.n);
         out[i] = got[i];
     }
     return true;
@@ -99,7 +100,8 @@ static bool left_sides(Cx *cx, const Ast *it) {
     for (int i = 0; i < it->params.n && it->params.n > 1; i++) {
         const Ast *l = it->params.at[i], *s = l->args.at[0];
         bool same = s->kind == AST_ID && head->kind == AST_ID && !strcmp(s->name, head->name);
-        if (l->args.n != 1) return report(cx, it->loc, E_VALUES, "several names on the left take one and the same index each");
+        if (l->args.n != 1)
+            return report(cx, it->loc, E_VALUES, "several names on the left take one and the same index each");
         if (!same) return report(cx, l->loc, E_VALUES, "several names on the left take one and the same index each");
     }
     return true;
@@ -116,7 +118,8 @@ static bool equation(Cx *cx, const Ast *it, Frame *f, Value **out) {
     for (int i = 0; f->scan && i < subs->n; i++) steps |= ast_find(subs->at[i], is_named, (void *)f->scan->name);
     if (steps) {
         if (!ast_is_id(subs->at[0], f->scan->name))
-            return report(cx, subs->at[0]->loc, E_SCAN, "the scan index %s comes first on the left, alone", f->scan->name);
+            return report(cx, subs->at[0]->loc, E_SCAN, "the scan index %s comes first on the left, alone",
+                          f->scan->name);
         from = 1;
     } else if (it->from.n) {
         return report(cx, it->from.at[0]->loc, E_SCAN, "'from' needs [%s] on the left", f->scan->name);
@@ -156,7 +159,8 @@ static bool assign_one(Cx *cx, const Ast *l, Frame *f, Value *v) {
     }
     if (old && ((l->flag && old->kind != V_POISON) || old->kind == V_DIM || old->kind == V_INST)) {
         if (l->flag) report(cx, l->loc, E_TWICE, "'%s' is already defined", l->name);
-        else report(cx, l->loc, E_TWICE, "'%s' is already a %s", l->name, old->kind == V_DIM ? "dim" : "layer instance");
+        else report(cx, l->loc, E_TWICE, "'%s' is already a %s", l->name,
+                    old->kind == V_DIM ? "dim" : "layer instance");
         remark(cx, e->loc, "'%s' is declared here", l->name);
         return false;
     }
@@ -222,7 +226,8 @@ static const Expr *state_expr(Cx *cx, const State *s, const char *path) {
     if (s->lane && cx->kind == F_ENTRY) return lower_real(cx, s->init);
     graph_at(cx->graph, path, s->loc);
     StateKind kind = optim ? STATE_OPT : s->lane ? STATE_LANE : STATE_SHARED;
-    return lower_leaf(cx, graph_state(cx->graph, lower_type(cx, &s->ty, s->lane), kind, s->key, s->init), &s->ty, s->lane);
+    return lower_leaf(cx, graph_state(cx->graph, lower_type(cx, &s->ty, s->lane), kind, s->key, s->init), &s->ty,
+                      s->lane);
 }
 
 /* The key of a state: "Net.bn.mu"; of an optimizer, whose owner is the parameter: "opt.m.Net.c1.w". */
@@ -268,8 +273,8 @@ static bool next_type(Cx *cx, const Ast *it, State *s, const Value *v) {
         cx->changed = true;
     }
     if (!ty_same(&s->ty, &v->ty))
-        return report(cx, it->a->loc, E_STATE, "state %s is %s, its next value %s", it->name, ty_text(cx->arena, &s->ty),
-                      ty_text(cx->arena, &v->ty));
+        return report(cx, it->a->loc, E_STATE, "state %s is %s, its next value %s", it->name,
+                      ty_text(cx->arena, &s->ty), ty_text(cx->arena, &v->ty));
     if (v->naxis) return report(cx, it->loc, E_STATE, "a state's next value cannot depend on a map index");
     if (v->batched && !s->lane) s->lane = cx->changed = true;
     return true;

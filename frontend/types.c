@@ -69,7 +69,8 @@ bool size_form(Cx *cx, const Ast *e, Frame *f, Form *out) {
     Form a, b;
     if (e->kind == AST_NUM) {
         if (!e->flag || e->num > 9e15)
-            return report(cx, e->loc, E_SIZE, "a size is a whole number, not %s", num_text(cx->arena, num_real(e->num)));
+            return report(cx, e->loc, E_SIZE, "a size is a whole number, not %s",
+                          num_text(cx->arena, num_real(e->num)));
         *out = form_number((int64_t)e->num);
         return true;
     }

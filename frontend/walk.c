@@ -108,7 +108,8 @@ PortInfo port_info(Program *p, const char *name, const Ty *ty) {
 
 const char *result_name(Program *p, const Ast *item, int k, int n) {
     const Ast *ret = item->items.n ? item->items.at[item->items.n - 1] : NULL;
-    if (ret && ret->kind == AST_RETURN && ret->args.n == n && ret->args.at[k]->kind == AST_ID) return ret->args.at[k]->name;
+    if (ret && ret->kind == AST_RETURN && ret->args.n == n && ret->args.at[k]->kind == AST_ID)
+        return ret->args.at[k]->name;
     return arena_printf(p->arena, "%d", k);
 }
 
