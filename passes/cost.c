@@ -145,9 +145,11 @@ static bool in_lanes(const Choice *c, int v) {
     return false;
 }
 
-/* Passes over a variable, a smaller last one counted by its size (but not below a part of a whole one). */
+/* Passes over a variable. A smaller last one counts by its size, but not below a part of a whole one; under a bound
+ * what is left over is done one by one. */
 static double passes(const NestVar *v, int64_t step) {
     double whole = (double)(v->size / step), rest = (double)(v->size % step) / (double)step;
+    if (v->bound) return whole + (double)(v->size % step);
     return whole + (rest > 0 ? rest < 0.5 ? 0.5 : rest : 0);
 }
 

@@ -104,13 +104,15 @@ static bool is_update(const Fuse *f, const Node *n) {
     return false;
 }
 
-static int group_vars(const Group *gr) {
-    int n = 0;
-    for (int i = 0; i < gr->nodes.n; i++) {
-        const Comp *c = &gr->nodes.at[i]->u.comp;
-        n += c->nred + c->nder + (i ? 0 : c->nout);
+/* Variables of the nest of gr, with n if that is not NULL. A cut out (residue.c) makes one more. */
+static int group_vars(const Group *gr, const Node *n) {
+    const Comp *space = &(n ? n : gr->space)->u.comp;
+    int         count = space->nout;
+    for (int i = 0; i <= gr->nodes.n; i++) {
+        const Node *m = i < gr->nodes.n ? gr->nodes.at[i] : n;
+        if (m) count += m->u.comp.nred + 2 * m->u.comp.nder;
     }
-    return n + 2 * MAX_RANK;              /* windows and residues need a few more */
+    return count;
 }
 
 static int group_stages(const Group *gr) {
@@ -120,9 +122,8 @@ static int group_stages(const Group *gr) {
 }
 
 static bool has_room(const Group *gr, const Node *n) {
-    const Comp *c = &n->u.comp;
     return gr->nodes.n < MAX_GROUP && gr->nodes.n < MAX_STORES && (is_map(n) || group_stages(gr) < MAX_STAGES) &&
-           group_vars(gr) + c->nred + c->nder <= MAX_VARS;
+           group_vars(gr, n) <= MAX_VARS;
 }
 
 /* ---- windows ---------------------------------------------------------------------------------------- */
@@ -201,7 +202,7 @@ static bool join_windows(Fuse *f, Node *p, Group *gr) {
         if (!same_subs(r.sub, first.sub, gr->space->type.rank)) return false;
         if (!operands_ready(f, u) || group_cycle(f, u, gr)) return false;
     }
-    if (group_stages(gr) + all.n > MAX_STAGES || group_vars(gr) + 2 * p->u.comp.nred + p->u.comp.nout > MAX_VARS) return false;
+    if (group_stages(gr) + all.n > MAX_STAGES || group_vars(gr, p) > MAX_VARS) return false;
     gr->pool = all.at[0];
     gr->space = p;
     for (int i = 0; i < all.n; i++)

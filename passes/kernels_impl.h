@@ -43,6 +43,8 @@ bool  reads_own_point(const Node *n, const Expr *read);
 
 /* lower_ops.c */
 void  lower_ops(Graph *g);
+/* pack.c */
+void  pack_contractions(Graph *g);
 /* fuse.c: fills users, group, groups. */
 void   fuse_groups(Fuse *f);
 /* group.c */
