@@ -17,7 +17,7 @@
 static const char *const REFERENCE[] = {
     "layernorm", "positional_table_first_slice", "repeat_with_instances_unnamed", "user_dim_named_like_std_var",
     "residual_over_named_dims", "newline_continuation", "tie_at_relu_and_max", "own_loss_and_own_optimiser",
-    "mnist_small", "batch_norm", "frames", "functions",
+    "mnist_small", "batch_norm", "batch_map", "frames", "functions",
 };
 enum { NREFERENCE = sizeof REFERENCE / sizeof *REFERENCE, PADDING = 2 };
 

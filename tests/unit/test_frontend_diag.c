@@ -76,6 +76,29 @@ static int check_folder(const char *dir) {
     return n;
 }
 
+/* Programs without a mistake, sequences included, check. */
+static void right_programs(void **state) {
+    (void)state;
+    const char *dir = SOURCE_DIR "/tests/golden/programs";
+    int n = 0;
+    DIR *d = opendir(dir);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) {
+        if (!strstr(e->d_name, ".net")) continue;
+        Arena *a = arena_new();
+        Diag *diag = diag_new(a);
+        FrontOptions o = {.vocab = nine_symbols};
+        Program *p = program_load(a, diag, arena_printf(a, "%s/%s", dir, e->d_name), &o);
+        bool ok = p && program_check(p);
+        if (!ok) diag_print(diag, stderr, false);
+        assert_true(ok);
+        arena_free(a);
+        n++;
+    }
+    closedir(d);
+    assert_true(n >= 12);
+}
+
 static void errors_of_the_reference(void **state) {
     (void)state;
     assert_true(check_folder(SOURCE_DIR "/tests/golden/errors") >= 30);
@@ -116,6 +139,6 @@ static void many_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(errors_of_the_reference), cmocka_unit_test(every_code),
-                                       cmocka_unit_test(many_errors)};
+                                       cmocka_unit_test(many_errors), cmocka_unit_test(right_programs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
