@@ -117,6 +117,15 @@ static const Net NETS[] = {
      "%g = comp [b,i | j<4] sum mul(%B[4*i+j], %B[i+j]) : f32[n,3]\n"
      "%e = comp [b,i | r<5 ; j=(i+r)/2<3] sum mul(%B[r], %x[b,j]) : f32[n,3]\n"
      "%y = comp [b,i] map add(mul(%d[b,i], %c[b,i]), mul(%k[b,i], add(%g[b,i], %e[b,i]))) : f32[n,3]\n" SQUARES1("%y", 3)},
+    {"shared_variables", HEAD
+     "%x = input data \"x\" : f32[n,3]\n%A = param \"A\" : f32[9,12]\n%B = param \"B\" : f32[16]\n%E = param \"E\" : f32[3,8]\n"
+     "%y = input data \"y/5\" : i32[n]\n"
+     "%a = comp [b,i | r<3,s<2] sum mul(%A[2*i+r,3*i+s], %x[b,i]) : f32[n,3]\n"
+     "%c = comp [b,i | r<4] sum mul(%A[2*i+r,2*r+2*i], %B[3*r+2*i]) : f32[n,3]\n"
+     "%p = comp [b,i | r<6 ; j=(r+i)/2<3] prod add(mul(%B[r], %x[b,j]), 1) : f32[n,3]\n"
+     "%l = comp [b,i] map mul(%E[i,{%y[b]}+2], %E[1,{%y[b]}]) : f32[n,3]\n"
+     "%q = comp [b,i | r<3 ; j=(4*i+2*r)/3<9] sum mul(%A[j,r], %A?[j-1,2*i]) : f32[n,3]\n"
+     "%z = comp [b,i] map add(add(%a[b,i], mul(%c[b,i], %p[b,i])), mul(%l[b,i], %q[b,i])) : f32[n,3]\n" SQUARES1("%z", 3)},
     {"choices", HEAD
      "%x = input data \"x\" : f32[n,4]\n%w = param \"w\" : f32[4]\n"
      "%h = comp [b,i] map mul(%x[b,i], %w[i]) : f32[n,4]\n"
