@@ -9,8 +9,11 @@
 
 #include "runtime/rt_util.h"
 
-/* A waiting thread spins this long, then gives its CPU to others between looks. */
-static const double SPIN_SECONDS = 50e-6;
+/* A waiting thread looks this often in a tight loop, then gives its CPU to others between looks. The
+ * number adapts: a wait that takes longer than SHORT_SECONDS means that the thread waited for has no CPU
+ * (the machine is busy), and then every turn of the tight loop keeps it from getting one. */
+enum { LEAST_SPINS = 16, MOST_SPINS = 256 };
+static const double SHORT_SECONDS = 50e-6;
 /* Between calls a thread that found no work for this long goes to sleep. */
 static const double DOZE_SECONDS = 2e-3;
 
@@ -27,10 +30,11 @@ struct netc_pool {
     _Alignas(64) atomic_uint arrived;       /* at the barrier */
     _Alignas(64) atomic_uint phase;         /* counts barriers passed */
     _Alignas(64) atomic_uint sleeping;
+    atomic_int      spins;                  /* how long waits spin at present */
     netc_pool_task *task;
     void           *cx;
     uint32_t        nthreads;
-    bool            spin;                   /* every thread has a CPU */
+    bool            own_cpus;               /* there are as many CPUs as threads */
     bool            quit;
     pthread_mutex_t lock;
     pthread_cond_t  wake;
@@ -71,21 +75,28 @@ static inline void cpu_relax(void) {
 #endif
 }
 
+static bool changed(atomic_uint *word, unsigned old) {
+    return atomic_load_explicit(word, memory_order_acquire) != old;
+}
+
 /* Waits until *word differs from `old`: spins, then yields. Gives up after `limit` seconds (0: never);
  * true if the word changed. */
-static bool wait_change(const netc_pool *p, atomic_uint *word, unsigned old, double limit) {
-    double start = 0;
-    bool   yield = !p->spin;
-    for (unsigned i = 1;; i++) {
-        if (atomic_load_explicit(word, memory_order_acquire) != old) return true;
-        if (yield) sched_yield();
-        else cpu_relax();
-        if (i % 64) continue;
-        double now = netc_seconds();
-        if (start == 0) start = now;
-        if (now - start > SPIN_SECONDS) yield = true;
-        if (limit > 0 && now - start > limit) return false;
+static bool wait_change(netc_pool *p, atomic_uint *word, unsigned old, double limit) {
+    int spins = atomic_load_explicit(&p->spins, memory_order_relaxed);
+    for (int i = 0; i < spins; i++) {
+        if (changed(word, old)) return true;
+        cpu_relax();
     }
+    double start = netc_seconds();
+    while (!changed(word, old)) {
+        sched_yield();
+        if (limit > 0 && netc_seconds() - start > limit) return false;
+    }
+    bool quick = netc_seconds() - start < SHORT_SECONDS;
+    spins = quick ? 2 * spins : spins / 4;
+    spins = spins < LEAST_SPINS ? LEAST_SPINS : spins > MOST_SPINS ? MOST_SPINS : spins;
+    if (p->own_cpus) atomic_store_explicit(&p->spins, spins, memory_order_relaxed);
+    return true;
 }
 
 static void sleep_until_call(netc_pool *p, unsigned old) {
@@ -180,7 +191,8 @@ netc_pool *netc_pool_new(int threads) {
     if (threads <= 0) threads = cpus;
     if (threads > NETC_MAX_THREADS) threads = NETC_MAX_THREADS;
     p->nthreads = (uint32_t)threads;
-    p->spin = threads <= cpus;
+    p->own_cpus = threads <= cpus;
+    p->spins = p->own_cpus ? LEAST_SPINS : 0;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     p->worker = netc_array((size_t)threads, sizeof *p->worker);
