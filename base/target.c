@@ -3,8 +3,8 @@
 #include <string.h>
 
 static const Target ROWS[TARGET_COUNT] = {
-#define TARGET(id_, name_, arch_, aliases_, tune_, features_, needs_, width_, registers_, fma_, round_, loads_, stores_, \
-               ports_, latency_, l1_, l2_, text_)                                                                   \
+#define TARGET(id_, name_, arch_, aliases_, tune_, features_, needs_, width_, registers_, fma_, round_, loads_,        \
+               stores_, ports_, latency_, l1_, l2_, text_)                                                             \
     [TARGET_##id_] = {.id = TARGET_##id_, .name = name_, .arch = arch_, .tune = tune_, .features = features_,          \
                       .needs = needs_, .width = width_, .registers = registers_, .has_fma = fma_,                     \
                       .has_round = round_, .loads = loads_, .stores = stores_, .fma_ports = ports_,                   \

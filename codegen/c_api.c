@@ -334,7 +334,8 @@ static void check_blocks(Wrap *w) {
 static void emit_function(Codegen *cg, const CModel *m, const CFunction *f) {
     Ty  p = cg->ptr, n = cg->i64;
     Val none = l_zero(p), zero = l_i64(cg, 0), fn;
-    Wrap w = {.cg = cg, .m = m, .f = f, .opt = none, .state = none, .count = l_i64(cg, m->batch), .seed = zero, .step = zero};
+    Wrap w = {.cg = cg, .m = m, .f = f, .opt = none, .state = none, .count = l_i64(cg, m->batch),
+              .seed = zero, .step = zero};
     if (f->kind == C_INIT) {
         fn = export_begin(cg, m, "init", (Ty[]){p, n, p, n}, 4);
         w.weights = LLVMGetParam(fn, 0), w.seed = LLVMGetParam(fn, 1);

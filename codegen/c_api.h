@@ -24,7 +24,7 @@ typedef struct {
 typedef enum {
     C_ENTRY,                        /* int NAME_ENTRY(io, weights, state, arena, arena_size) */
     C_TRAIN,                        /* int NAME_train_step(io, weights, opt, state, arena, arena_size) */
-    C_INIT                          /* int NAME_init(weights, seed, arena, arena_size): its outputs are the parameters, by key */
+    C_INIT                          /* int NAME_init(weights, seed, arena, arena_size); results: parameters, by key */
 } CKind;
 
 typedef struct {

@@ -66,15 +66,15 @@ static bool is_word(const char *s, const char *const *words) {
 
 /* Words of C99 and C++ that a field cannot be called. */
 static const char *const KEYWORDS[] = {
-    "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char",
-    "char16_t", "char32_t", "char8_t", "class", "co_await", "co_return", "co_yield", "compl", "concept", "const", "const_cast",
-    "consteval", "constexpr", "constinit", "continue", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else",
-    "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long",
-    "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private", "protected",
-    "public", "register", "reinterpret_cast", "requires", "restrict", "return", "short", "signed", "sizeof", "static",
-    "static_assert", "static_cast", "struct", "switch", "template", "this", "thread_local", "throw", "true", "try", "typedef",
-    "typeid", "typename", "typeof", "union", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor",
-    "xor_eq", NULL};
+    "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch",
+    "char", "char16_t", "char32_t", "char8_t", "class", "co_await", "co_return", "co_yield", "compl", "concept",
+    "const", "const_cast", "consteval", "constexpr", "constinit", "continue", "decltype", "default", "delete", "do",
+    "double", "dynamic_cast", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend",
+    "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr",
+    "operator", "or", "or_eq", "private", "protected", "public", "register", "reinterpret_cast", "requires",
+    "restrict", "return", "short", "signed", "sizeof", "static", "static_assert", "static_cast", "struct", "switch",
+    "template", "this", "thread_local", "throw", "true", "try", "typedef", "typeid", "typename", "typeof", "union",
+    "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq", NULL};
 
 /* Functions and fields of every interface. */
 static const char *const FUNCTIONS[] = {"pack", "unpack", "reset", "init", "train_step", NULL};
@@ -96,7 +96,8 @@ static bool is_prefix(const char *s) {
 /* The entry before i that has the same name, but for case; NULL: none. */
 static const char *twin(const CModel *m, int i) {
     for (int k = 0; k < i; k++)
-        if (m->function[k].kind == C_ENTRY && !strcasecmp(m->function[k].name, m->function[i].name)) return m->function[k].name;
+        if (m->function[k].kind == C_ENTRY && !strcasecmp(m->function[k].name, m->function[i].name))
+            return m->function[k].name;
     return NULL;
 }
 
@@ -109,7 +110,8 @@ bool c_model_check(Arena *a, const CModel *m, const char **why) {
         const char *name = m->function[i].name, *other = NULL;
         if (m->function[i].kind != C_ENTRY) continue;
         if (!is_identifier(name) || is_word(name, FUNCTIONS)) {
-            *why = arena_printf(a, "entry '%s' cannot be a C function: %s_%s means something else", name, m->name, name);
+            *why = arena_printf(a, "entry '%s' cannot be a C function: %s_%s means something else", name, m->name,
+                                name);
             return false;
         }
         if ((other = twin(m, i))) {
@@ -167,7 +169,8 @@ static void define(Header *h, const char *name, int64_t value, const char *text)
     buf_printf(&h->b, "#define %s_%-28s %-10lld /* %s */\n", h->up, name, (long long)value, text);
 }
 
-static const char *const C_TYPE[DT_COUNT] = {[DT_F32] = "float", [DT_I32] = "int32_t", [DT_U8] = "uint8_t", [DT_PRED] = "uint8_t"};
+static const char *const C_TYPE[DT_COUNT] = {
+    [DT_F32] = "float", [DT_I32] = "int32_t", [DT_U8] = "uint8_t", [DT_PRED] = "uint8_t"};
 
 /* "float [count][1][28][28]" */
 static char *shape_text(Arena *a, const CPort *p) {
@@ -185,14 +188,16 @@ static const char *function_name(const CFunction *f) {
 
 static void head(Header *h) {
     const CModel *m = h->m;
-    buf_printf(&h->b, "/* %s.h: made by netc %s from %s for %s (%s). Do not edit.\n *\n", m->name, m->version, m->source,
+    Buf          *b = &h->b;
+    buf_printf(b, "/* %s.h: made by netc %s from %s for %s (%s). Do not edit.\n *\n", m->name, m->version, m->source,
                m->target.text, m->target.triple);
-    buf_puts(&h->b, " * Functions return 0 or a code below. They keep nothing between calls, allocate nothing and call nothing: all memory is\n"
-                    " * the caller's. Blocks (weights, opt, state, arena) are aligned to 64 bytes and as large as the sizes below.\n"
-                    " * Threads may call at the same time with the same weights if opt, state and arena are not shared.\n"
-                    " * Arrays are dense, in C order, the row (example) first; they must not overlap each other or a block.\n");
-    buf_printf(&h->b, " */\n#ifndef NETC_%s_H\n#define NETC_%s_H\n#include <stddef.h>\n#include <stdint.h>\n\n", h->up, h->up);
-    buf_puts(&h->b, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
+    buf_puts(b, " * Functions return 0 or a code below. They keep nothing between calls, allocate nothing and\n"
+                " * call nothing: all memory is the caller's. Blocks (weights, opt, state, arena) are aligned to\n"
+                " * 64 bytes and as large as the sizes below. Threads may call at the same time with the same\n"
+                " * weights if opt, state and arena are not shared. Arrays are dense, in C order, the row (example)\n"
+                " * first; they must not overlap each other or a block. docs/c-api.md of netc says more.\n");
+    buf_printf(b, " */\n#ifndef NETC_%s_H\n#define NETC_%s_H\n", h->up, h->up);
+    buf_puts(b, "#include <stddef.h>\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
 }
 
 static void sizes(Header *h) {
@@ -202,8 +207,7 @@ static void sizes(Header *h) {
     int64_t       plain = 0;
     const CTensor **t = c_file_tensors(h->a, m, &n, &is_state);
     for (int i = 0; i < n; i++) plain += c_tensor_count(t[i]);
-    buf_printf(&h->b, "#define %s_%-28s \"%s\" /* what the processor must have; \"\": nothing special */\n", h->up, "CPU",
-               m->target.needs);
+    buf_printf(&h->b, "#define %s_%-28s \"%s\" /* processor features it needs */\n", h->up, "CPU", m->target.needs);
     define(h, "BATCH", m->batch, "most rows of a call");
     define(h, "ALIGN", C_ALIGN, "of every block");
     define(h, "WEIGHTS_SIZE", block_size(m->weights_size), "bytes; 0, as for the next two: may be NULL");
@@ -215,7 +219,8 @@ static void sizes(Header *h) {
 
 static void codes(Header *h) {
     buf_puts(&h->b, "enum {\n");
-#define X(id, value, text) buf_printf(&h->b, "    %s_%s = %d%s /* %s */\n", h->up, #id, value, value == -5 ? "" : ",", text);
+#define X(id, value, text) \
+    buf_printf(&h->b, "    %s_%s = %d%s /* %s */\n", h->up, #id, value, value == C_LAST ? "" : ",", text);
     C_CODES(X)
 #undef X
     buf_puts(&h->b, "};\n\n");
@@ -239,9 +244,11 @@ static void io_struct(Header *h, const CFunction *f, char **name) {
     for (int i = 0; i < f->nout; i++) port_line(h, &f->out[i], name[f->nin + i], false);
     bool train = f->kind == C_TRAIN;
     if (train) buf_puts(&h->b, "    uint64_t step; /* 0, 1, 2 ...: steps done before this one */\n");
-    if (train || f->random) buf_puts(&h->b, "    uint64_t seed; /* key of the random numbers, the same in every step */\n");
+    if (train || f->random)
+        buf_puts(&h->b, "    uint64_t seed; /* key of the random numbers, the same in every step */\n");
     for (int i = 0; train && i < h->m->nhyper; i++)
-        buf_printf(&h->b, "    float %s; /* hyper, %g in the source */\n", name[f->nin + f->nout + i], h->m->hyper[i].value);
+        buf_printf(&h->b, "    float %s; /* hyper, %g in the source */\n", name[f->nin + f->nout + i],
+                   h->m->hyper[i].value);
     if (train)
         buf_puts(&h->b, "    float epoch; /* 0, 1, 2 ...: passes over the data done */\n"
                         "    float batches; /* steps of a pass */\n"
@@ -260,7 +267,7 @@ static void port_macros(Header *h, const CFunction *f, char **name) {
 static void function(Header *h, const CFunction *f) {
     const char *name = h->m->name, *what = function_name(f);
     char      **field = field_names(h->a, h->m, f);
-    define(h, arena_printf(h->a, "%s_ARENA_SIZE", upper(h->a, what)), c_arena_size(h->m, f), "bytes; scratch, kept by nobody");
+    define(h, arena_printf(h->a, "%s_ARENA_SIZE", upper(h->a, what)), c_arena_size(h->m, f), "bytes; scratch");
     if (f->kind == C_INIT) {
         buf_puts(&h->b, "/* First weights, drawn with a seed: those of `netc init`. */\n");
         buf_printf(&h->b, "int %s_init(void *weights, uint64_t seed, void *arena, size_t arena_size);\n\n", name);
@@ -268,13 +275,10 @@ static void function(Header *h, const CFunction *f) {
     }
     port_macros(h, f, field);
     io_struct(h, f, field);
-    if (f->kind == C_TRAIN)
-        buf_printf(&h->b, "/* One step on a batch: weights, opt and state are updated. */\n"
-                          "int %s_train_step(const %s_train_step_io *io, void *weights, void *opt, void *state, void *arena,\n"
-                          "    size_t arena_size);\n\n", name, name);
-    else
-        buf_printf(&h->b, "int %s_%s(const %s_%s_io *io, const void *weights, void *state, void *arena, size_t arena_size);\n\n",
-                   name, what, name, what);
+    bool train = f->kind == C_TRAIN;
+    if (train) buf_puts(&h->b, "/* One step on a batch: weights, opt and state are updated. */\n");
+    buf_printf(&h->b, "int %s_%s(const %s_%s_io *io, %s *state,\n    void *arena, size_t arena_size);\n\n", name,
+               what, name, what, train ? "void *weights, void *opt, void" : "const void *weights, void");
 }
 
 static void tensors(Header *h) {
@@ -283,8 +287,8 @@ static void tensors(Header *h) {
     bool       *is_state;
     int64_t     at = 0;
     const CTensor **t = c_file_tensors(h->a, h->m, &n, &is_state);
-    buf_puts(&h->b, "/* Between blocks and plain numbers: the tensors one after the other, each in C order, which is the data part of a\n"
-                    " * weights file (.safetensors) that netc writes. As `first float: key [shape]`:\n");
+    buf_puts(&h->b, "/* Between blocks and plain numbers: the tensors one after the other, each in C order, which is\n"
+                    " * the data part of a weights file (.safetensors) that netc writes; `first float: key [shape]`:\n");
     for (int i = 0; i < n; i++) {
         buf_printf(&h->b, " *   %lld: %s%s", (long long)at, t[i]->key, t[i]->rank ? " " : "");
         for (int k = 0; k < t[i]->rank; k++) buf_printf(&h->b, "[%lld]", (long long)t[i]->dim[k]);

@@ -16,6 +16,7 @@ typedef enum {
 #define X(id, value, text) C_##id = value,
     C_CODES(X)
 #undef X
+    C_LAST = C_ERANGE
 } CCode;
 
 enum {

@@ -30,8 +30,8 @@ static Val to_f32(Codegen *cg, Val x) { return LLVMBuildFPTrunc(cg->b, x, l_vec(
 
 /* ---- exp ----------------------------------------------------------------------------------------- */
 
-/* e^r 2^k for |r| <= ln 2 / 2, k the low bits of the integers n: e^r = 1 + r + r^2 p(r) with |error| < 2^-27.7, and k is
- * added to the exponent field. Wrong outside k = -126 .. 128; callers replace that. */
+/* e^r 2^k for |r| <= ln 2 / 2, k the low bits of the integers n: e^r = 1 + r + r^2 p(r) with |error| < 2^-27.7, and k
+ * is added to the exponent field. Wrong outside k = -126 .. 128; callers replace that. */
 static Val exp_reduced(Codegen *cg, Val r, Val n) {
     static const double P[] = {0x1.fffffcp-2, 0x1.555490p-3, 0x1.5558f4p-5, 0x1.123a6ap-7, 0x1.6a2362p-10};
     Val p = poly(cg, r, P, 5);

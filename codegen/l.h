@@ -55,7 +55,9 @@ static inline Val l_const_splat(Val c, int n) {
 }
 
 /* v in every lane of a constant with the shape of `like`; the element type is that of `like`, float or integer. */
-static inline Val l_real_like(Val like, double v) { return l_const_splat(LLVMConstReal(l_element(like), v), l_lanes(like)); }
+static inline Val l_real_like(Val like, double v) {
+    return l_const_splat(LLVMConstReal(l_element(like), v), l_lanes(like));
+}
 static inline Val l_int_like(Val like, int64_t v) {
     return l_const_splat(LLVMConstInt(l_element(like), (unsigned long long)v, true), l_lanes(like));
 }
@@ -116,12 +118,20 @@ static inline Val l_insert(Codegen *cg, Val v, Val x, int lane) {
     return LLVMBuildInsertElement(cg->b, v, x, l_i32(cg, lane), "");
 }
 
-/* Lanes index[0..n-1] of a and b side by side (b may be NULL); -1: any value. A number if n = 1. */
+/* Lanes index[0..n-1] of a and b side by side (numbers or vectors; b may be NULL); -1: any value. A number if n = 1. */
 static inline Val l_shuffle(Codegen *cg, Val a, Val b, const int *index, int n) {
+    int w = l_lanes(a);
+    if (n == 1) return l_extract(cg, index[0] < w ? a : b, index[0] % w);
+    if (w == 1) {
+        Val v = LLVMGetPoison(l_vec(LLVMTypeOf(a), n));
+        for (int i = 0; i < n; i++)
+            if (index[i] >= 0) v = l_insert(cg, v, index[i] ? b : a, i);
+        return v;
+    }
     Val lane[L_MAX_LANES];
-    if (n == 1) return l_extract(cg, index[0] < l_lanes(a) ? a : b, index[0] % l_lanes(a));
     for (int i = 0; i < n; i++) lane[i] = index[i] < 0 ? LLVMGetPoison(cg->i32) : l_i32(cg, index[i]);
-    return LLVMBuildShuffleVector(cg->b, a, b ? b : LLVMGetPoison(LLVMTypeOf(a)), LLVMConstVector(lane, (unsigned)n), "");
+    if (!b) b = LLVMGetPoison(LLVMTypeOf(a));
+    return LLVMBuildShuffleVector(cg->b, a, b, LLVMConstVector(lane, (unsigned)n), "");
 }
 
 /* A number in every lane. */

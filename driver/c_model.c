@@ -49,6 +49,13 @@ static CFunction function(Arena *a, const Function *f) {
     return c;
 }
 
+/* Orthogonal parameters are finished by the runtime, so init alone would not give the model's first weights. */
+static bool has_orthogonal(const Block *weights) {
+    for (int i = 0; i < weights->slots.n; i++)
+        if (!strcmp(weights->slots.at[i].param->init.name, "orthogonal")) return true;
+    return false;
+}
+
 void c_model_of(const Build *b, const char *name, CModel *m) {
     Arena           *a = b->arena;
     const HyperInfo *h = program_hypers(b->program, &m->nhyper);
@@ -69,7 +76,9 @@ void c_model_of(const Build *b, const char *name, CModel *m) {
     m->weights_size = b->weights.size;
     m->state_size = b->state.size;
     m->opt_size = b->opt.size;
-    m->nfunction = b->functions.n;
     m->function = ARENA_ARRAY(a, CFunction, b->functions.n + 1);
-    for (int i = 0; i < b->functions.n; i++) m->function[i] = function(a, &b->functions.at[i]);
+    for (int i = 0; i < b->functions.n; i++) {
+        CFunction f = function(a, &b->functions.at[i]);
+        if (f.kind != C_INIT || !has_orthogonal(&b->weights)) m->function[m->nfunction++] = f;
+    }
 }

@@ -52,7 +52,7 @@ def to_single(x):
 
 
 def rounded(f, weight, lo, hi, degree):
-    """As minimax, in single precision. Where 0 is outside, later coefficients make up for the rounding of earlier ones."""
+    """As minimax, in single precision. Where 0 is outside, later coefficients make up for earlier ones' rounding."""
     c = [to_single(x) for x in minimax(f, weight, lo, hi, degree)]
     if degree == 0 or lo < 0:
         return c

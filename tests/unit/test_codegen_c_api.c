@@ -1,5 +1,5 @@
-/* The C interface of a toy model, emitted by hand: its header compiles as C99 and C++, a C program that knows nothing but
- * the header (c_api_client.c) calls it, and the object's symbols are those of the header. */
+/* The C interface of a toy model, emitted by hand: its header compiles as C99 and C++, a C program that knows nothing
+ * but the header (client/c_api_client.c) calls it, and the object's symbols are those of the header. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,14 +29,16 @@ static int remove_folder(void **state) {
 /* ---- the model ----------------------------------------------------------------------------------- */
 
 /* w [3] of the weights (offset 64), a shared state s, a lane state that begins with 5, one optimizer slot. */
-static CTensor PARAMS[] = {{.key = "Toy.w", .rank = 1, .dim = {3}, .offset = 64}, {.key = "Toy.a", .offset = 0, .rank = 0}};
-static CTensor STATES[] = {{.key = "Toy.s", .first = 2, .in_file = true}, {.key = "Toy.lane", .offset = 64, .first = 5}};
+static CTensor PARAMS[] = {{.key = "Toy.w", .rank = 1, .dim = {3}, .offset = 64}, {.key = "Toy.a"}};
+static CTensor STATES[] = {{.key = "Toy.s", .first = 2, .in_file = true},
+                           {.key = "Toy.lane", .offset = 64, .first = 5}};
 static CTensor SLOTS[] = {{.key = "opt.n.Toy.w", .rank = 1, .dim = {3}, .first = 0.5}};
 static CHyper  HYPERS[] = {{"eta", 0.25}};
 
 static CPort ENTRY_IN[] = {{.name = "x", .rank = 1, .dim = {3}, .rows = true},
                            {.name = "int", .dtype = DT_I32, .rows = true, .range = 4}};
-static CPort ENTRY_OUT[] = {{.name = "0", .rank = 1, .dim = {3}, .rows = true}, {.name = "x", .dtype = DT_PRED, .rows = true}};
+static CPort ENTRY_OUT[] = {{.name = "0", .rank = 1, .dim = {3}, .rows = true},
+                            {.name = "x", .dtype = DT_PRED, .rows = true}};
 static CPort TRAIN_IN[] = {{.name = "x", .rank = 1, .dim = {3}, .rows = true}};
 static CPort TRAIN_OUT[] = {{.name = "loss"}, {.name = "metric.good"}};
 static CPort INIT_OUT[] = {{.name = "Toy.w", .rank = 1, .dim = {3}}, {.name = "Toy.a"}};
@@ -49,8 +51,8 @@ static CFunction FUNCTIONS[] = {
 
 static CModel toy(TargetId id) {
     CModel m = {.name = "toy", .source = "toy.net", .version = "0.1.0", .batch = 4, .nhyper = 1, .hyper = HYPERS,
-                .nparam = 2, .nstate = 2, .nopt = 1, .param = PARAMS, .state = STATES, .opt = SLOTS, .weights_size = 128,
-                .state_size = 128, .opt_size = 64, .nfunction = 3, .function = FUNCTIONS};
+                .nparam = 2, .nstate = 2, .nopt = 1, .param = PARAMS, .state = STATES, .opt = SLOTS,
+                .weights_size = 128, .state_size = 128, .opt_size = 64, .nfunction = 3, .function = FUNCTIONS};
     target_row(&m.target, id);
     return m;
 }
@@ -67,7 +69,8 @@ static void emit_entry(Codegen *cg) {
     Loop l = l_loop(cg, l_i64(cg, 0), abi_load(cg, ABI_COUNT), 1, 0, NULL);
     Val  at = l_mul(cg, l.i, l_i64(cg, 3));
     Val  x = l_load(cg, t, l_gep(cg, cg->f32, abi_in(cg, 0), at), 4);
-    Val  k = emit_scalar(cg, SC_CAST, DT_F32, l_load(cg, cg->i32, l_gep(cg, cg->i32, abi_in(cg, 1), l.i), 4), NULL, NULL);
+    Val  k = l_load(cg, cg->i32, l_gep(cg, cg->i32, abi_in(cg, 1), l.i), 4);
+    k = emit_scalar(cg, SC_CAST, DT_F32, k, NULL, NULL);
     Val  add = l_fadd(cg, l_fadd(cg, s, k), abi_scalar(cg, 0));
     Val  y = l_fadd(cg, l_fmul(cg, x, w), l_splat(cg, add, 8));
     l_masked_store(cg, y, l_gep(cg, cg->f32, abi_out(cg, 0), at), 4, l_mask_const(cg, 0, 3, 8));
@@ -130,7 +133,8 @@ static void test_symbols(void **state) {
     for (int i = 0; i < TARGET_COUNT; i++) {
         Arena *a = arena_new();
         char  *object = build(a, (TargetId)i);
-        assert_string_equal(elf_globals(a, object, true), "toy_init toy_pack toy_reset toy_scale toy_train_step toy_unpack ");
+        assert_string_equal(elf_globals(a, object, true),
+                            "toy_init toy_pack toy_reset toy_scale toy_train_step toy_unpack ");
         assert_string_equal(elf_globals(a, object, false), "");
         arena_free(a);
     }
@@ -140,7 +144,8 @@ static void test_header_compiles(void **state) {
     (void)state;
     Arena *a = arena_new();
     build(a, TARGET_SSE2);
-    static const char *const mode[] = {"-x c -std=c99", "-x c -std=c11 -ffreestanding", "-x c++ -std=c++11", "-x c++ -std=c++17"};
+    static const char *const mode[] = {"-x c -std=c99", "-x c -std=c11 -ffreestanding", "-x c++ -std=c++11",
+                                       "-x c++ -std=c++17"};
     for (size_t i = 0; i < sizeof mode / sizeof *mode; i++)
         shell(a, arena_printf(a, "cc %s -Wall -Wextra -pedantic -Werror -fsyntax-only toy.h", mode[i]));
     arena_free(a);
@@ -154,7 +159,8 @@ static void test_client(void **state) {
         if (!target_here(&t)) continue;
         Arena *a = arena_new();
         build(a, (TargetId)i);
-        shell(a, "cc -std=c99 -Wall -Wextra -Werror -g -I. " SOURCE_DIR "/tests/unit/client/c_api_client.c toy.o -o client && ./client");
+        shell(a, "cc -std=c99 -Wall -Wextra -Werror -g -I. " SOURCE_DIR "/tests/unit/client/c_api_client.c toy.o "
+                 "-o client && ./client");
         arena_free(a);
     }
 }
