@@ -7,22 +7,27 @@
 
 static bool is_filter(const netc_slot *s) { return s->rank == 3 || s->rank == 4; }
 
-/* The parameter "LAYER.w", or the one whose key `layer` is. NULL after a message that lists what there is. */
+/* Is the parameter that of the layer, whose key is all before the last dot, or the parameter itself? */
+static bool belongs(const netc_slot *s, const char *layer) {
+    size_t n = strlen(layer);
+    return !strncmp(s->key, layer, n) && (!s->key[n] || (s->key[n] == '.' && !strchr(s->key + n + 1, '.')));
+}
+
+/* The filters of a layer, "Net.c1" (or of the parameter "Net.c1.w"). NULL after a message that lists what there is. */
 static const netc_slot *find_filter(const netc_model *m, const char *layer) {
-    char            *key = netc_format("%s.w", layer);
-    const netc_slot *s = netc_model_param(m, key);
-    if (!s) s = netc_model_param(m, layer);
-    if (!s || !is_filter(s)) {
-        netc_buf b = {0};
-        for (int i = 0; i < m->nparam; i++)
-            if (is_filter(&m->param[i])) netc_buf_printf(&b, "%s%s", b.size ? ", " : "", m->param[i].key);
-        netc_error(NETC_EXIT_USAGE, "--layer %s: no convolution of that name; the model has %s", layer,
-                   b.size ? b.data : "none");
+    netc_buf b = {0};
+    for (int i = 0; i < m->nparam; i++) {
+        const netc_slot *s = &m->param[i];
+        if (!is_filter(s)) continue;
+        netc_buf_printf(&b, "%s%s", b.size ? ", " : "", s->key);
+        if (!belongs(s, layer)) continue;
         netc_buf_free(&b);
-        s = NULL;
+        return s;
     }
-    free(key);
-    return s;
+    netc_error(NETC_EXIT_USAGE, "--layer %s: no convolution of that name; the model has %s", layer,
+               b.size ? b.data : "none");
+    netc_buf_free(&b);
+    return NULL;
 }
 
 static int draw(netc_model *m, const char *weights, const netc_slot *s, const char *path, netc_picture_scale scale) {

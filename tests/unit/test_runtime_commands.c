@@ -1,6 +1,8 @@
 /* The commands of a trainer, end to end on files: run, eval, init, grad, sweep, ensembles, mistakes. */
 #include "trainer_run.h"
 
+#include "runtime/sweep.h"
+
 static int with_weights(void **state) {
     tm_signal = 0;
     tm_signal_step = tm_nan_step = -1;
@@ -293,6 +295,59 @@ static void trials_may_diverge(void **state) {
     assert_int_equal(tm_train_calls, 0);                        /* known from sweep.jsonl */
 }
 
+/* Two models, as a driver compiles them for two sizes of a dim: one table, one best. */
+static void sizes_are_searched_too(void **state) {
+    (void)state;
+    static const char *const SIZES[] = {"K=3", "K=5"};
+    netc_model        *m[2];
+    netc_sweep        *s;
+    char               text[4096];
+    netc_train_options o = {.run = at("grid"), .data = test_folder, .progress = NETC_PROGRESS_NONE, .threads = 1};
+    assert_int_equal(netc_sweep_begin(&o, "unused", &s), 0);
+    for (int i = 0; i < 2; i++) {
+        m[i] = new_model(TM_PLAIN);
+        m[i]->train.epochs = 1;
+        assert_int_equal(netc_sweep_add(s, m[i], SIZES[i]), 0);
+        assert_true(m[i]->hyper[0].value == 0.1f);
+    }
+    FILE *out = fopen(at("table"), "w+");
+    assert_int_equal(netc_sweep_finish(s, out), 0);
+    rewind(out);
+    text[fread(text, 1, sizeof text - 1, out)] = 0;
+    fclose(out);
+    assert_non_null(strstr(text, "    8  K=5 eta=0.1 mom=0.5"));
+    assert_non_null(strstr(text, "best: K=3 eta=0.1"));         /* equal scores: the first */
+    netc_sweep_free(s);
+    for (int i = 0; i < 2; i++) netc_model_free(m[i]);
+}
+
+/* ---- filters ------------------------------------------------------------------------------------------- */
+
+static void filters_of_a_layer(void **state) {
+    (void)state;
+    static const char CONV[] =
+        "{\"netc\":\"0.1.0\",\"name\":\"conv\",\"model\":\"Net\",\"hash\":\"1\",\"target\":\"test\",\"batch\":1,"
+        "\"params\":[{\"key\":\"Net.c1.w\",\"shape\":[2,1,3,3],\"offset\":0,\"init\":\"he\"},"
+        "{\"key\":\"Net.c1.b\",\"shape\":[2],\"offset\":128,\"init\":\"zeros\"}],"
+        "\"weights_size\":192,\"state_size\":0,\"opt_size\":0,\"functions\":[]}";
+    float        w[18] = {1, 2, 3}, b[2] = {0};
+    int64_t      shape[4] = {2, 1, 3, 3};
+    netc_tensors s = {0};
+    netc_tensors_add(&s, "Net.c1.w", NETC_F32, 4, shape, w);
+    netc_tensors_add(&s, "Net.c1.b", NETC_F32, 1, shape, b);
+    assert_int_equal(netc_safetensors_write(at("w.safetensors"), &s), 0);
+    netc_tensors_free(&s);
+    assert_int_equal(run_on(CONV, netc_cmd_filters, "--weights @/w.safetensors --layer Net.c1 -o @/f.png"), 0);
+    size_t size;
+    char  *png = contents("f.png", &size);
+    assert_memory_equal(png, "\x89PNG", 4);
+    free(png);
+    assert_int_equal(run_on(CONV, netc_cmd_filters, "--weights @/w.safetensors --layer Net.c -o @/g.png"), NETC_EXIT_USAGE);
+    assert_said("the model has Net.c1.w");
+    assert_int_equal(run_on(CONV, netc_cmd_filters, "--weights @/data.safetensors --layer Net.c1 -o @/g.png"), NETC_EXIT_DATA);
+    assert_false(exists("g.png"));
+}
+
 /* ---- the stand-alone trainer ----------------------------------------------------------------------------- */
 
 static void the_trainers_command_line(void **state) {
@@ -386,6 +441,8 @@ int main(void) {
         COMMAND_TEST(the_grid_is_searched),
         COMMAND_TEST(a_stopped_sweep_goes_on),
         COMMAND_TEST(trials_may_diverge),
+        COMMAND_TEST(sizes_are_searched_too),
+        COMMAND_TEST(filters_of_a_layer),
         COMMAND_TEST(the_trainers_command_line),
         COMMAND_TEST(mistakes_on_the_command_line),
         cmocka_unit_test(the_page_is_the_table),
