@@ -4,12 +4,23 @@
 #include <string.h>
 
 #include <llvm-c/Core.h>
+#include <llvm-c/Support.h>
 
 #include "codegen/l.h"
 
 /* ---- the target ---------------------------------------------------------------------------------- */
 
+/* Loops come out of the nests with pointers of their own: LLVM's search for better ones (loop strength reduction) takes
+ * half of the compile time and gains nothing. The option is the process's, so it is set once. */
+static void set_options(void) {
+    static bool done;
+    if (done) return;
+    done = true;
+    LLVMParseCommandLineOptions(2, (const char *const[]){"netc", "-disable-lsr"}, NULL);
+}
+
 static void start_backend(Arch arch) {
+    set_options();
     if (arch == ARCH_X86_64) {
         LLVMInitializeX86TargetInfo();
         LLVMInitializeX86Target();

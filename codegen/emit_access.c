@@ -52,14 +52,14 @@ static Val both(Emit *e, Val x, Val y) {
 static Val guard_mask(Emit *e, const Guard *g, const Point *p) {
     Codegen *cg = e->cg;
     if (always_holds(e, g, p)) return NULL;
-    Val at = eval_index(e, &g->lin, p), limit = l_int_like(at, g->size);
+    Val at = emit_index(e, &g->lin, p), limit = l_int_like(at, g->size);
     if (g->bound) limit = widen(e, LLVMBuildTrunc(cg->b, e->rows, cg->i32, ""), l_lanes(at));
     Val ok = l_icmp(cg, LLVMIntULT, at, limit);
     for (int v = 0; v < e->n->nvar; v++) {
         const NestVar *var = &e->n->var[v];
         if (!g->lin.k[v] || !var->div) continue;
         Lin only = lin_var(v);
-        Val num = eval_index(e, &var->num, p), q = eval_index(e, &only, p);
+        Val num = emit_index(e, &var->num, p), q = emit_index(e, &only, p);
         ok = both(e, ok, l_icmp(cg, LLVMIntEQ, num, l_mul(cg, q, l_int_like(q, var->div))));
     }
     return ok;
@@ -254,10 +254,10 @@ Val access_load(Emit *e, int access, const Point *p) {
     for (int v = 0; v < e->n->nvar; v++) {
         if (!e->n->var[v].div || !a->off.k[v]) continue;
         Lin only = lin_var(v);
-        l.index = add_index(e, l.index, eval_index(e, &only, p), a->off.k[v]);
+        l.index = add_index(e, l.index, emit_index(e, &only, p), a->off.k[v]);
         known.k[v] = 0;
     }
-    for (int i = 0; i < a->nind; i++) l.index = add_index(e, l.index, eval(e, a->ind[i].expr, p), a->ind[i].stride);
+    for (int i = 0; i < a->nind; i++) l.index = add_index(e, l.index, emit_eval(e, a->ind[i].expr, p), a->ind[i].stride);
     lin_offsets(e, &known, p, l.off);
     l.mask = guards_mask(e, a->nguard, a->guard, p);
     if (l.index && l_lanes(l.index) == 1 && !l.mask) {

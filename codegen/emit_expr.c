@@ -48,12 +48,12 @@ Val widen(Emit *e, Val v, int width) {
 static Val irregular(Emit *e, int v, const Point *p) {
     Val old = memo_find(e, MEMO_IRREGULAR, NULL, NULL, NULL, p->serial, v);
     if (old) return old;
-    Val num = eval_index(e, &e->n->var[v].num, p);
+    Val num = emit_index(e, &e->n->var[v].num, p);
     Val q = LLVMBuildSDiv(e->cg->b, num, l_int_like(num, e->n->var[v].div), "");
     return memo_add(e, MEMO_IRREGULAR, NULL, NULL, NULL, p->serial, v, q);
 }
 
-Val eval_index(Emit *e, const Lin *a, const Point *p) {
+Val emit_index(Emit *e, const Lin *a, const Point *p) {
     Codegen *cg = e->cg;
     int64_t  c[POINT_LANES];
     Lin      known = *a;
@@ -131,7 +131,7 @@ static Val eval_op(Emit *e, const Expr *x, const Point *p) {
     Val arg[3] = {NULL, NULL, NULL};
     int width = 1, n = SCALARS[x->op].args;
     for (int i = 0; i < n; i++) {
-        arg[i] = eval(e, x->arg[i], p);
+        arg[i] = emit_eval(e, x->arg[i], p);
         if (l_lanes(arg[i]) > width) width = l_lanes(arg[i]);
     }
     for (int i = 0; i < n; i++) arg[i] = widen(e, arg[i], width);
@@ -140,14 +140,14 @@ static Val eval_op(Emit *e, const Expr *x, const Point *p) {
     return old ? old : memo_add(e, kind, arg[0], arg[1], arg[2], x->dtype, 0, emit_scalar(e->cg, x->op, x->dtype, arg[0], arg[1], arg[2]));
 }
 
-Val eval(Emit *e, const Expr *x, const Point *p) {
+Val emit_eval(Emit *e, const Expr *x, const Point *p) {
     if (x->op == SC_CONST) return constant(e, x);
     if (x->op == SC_BOUND) return bound(e);
     if (x->op == SC_IDX) {
         Lin id[MAX_VARS];
         for (int v = 0; v < MAX_VARS; v++) id[v] = lin_var(v);
         Lin a = lin_of(&x->aff, id);
-        return eval_index(e, &a, p);
+        return emit_index(e, &a, p);
     }
     Val v = memo_find(e, MEMO_EXPR, x, NULL, NULL, p->serial, 1);
     if (v) return v;

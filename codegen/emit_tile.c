@@ -101,16 +101,16 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
     Val        *to = &w->acc[acc], old = *to, mask = lanes_mask(e, w, p);
     if (mask) mask = widen(e, mask, w->width);
     if (is_arg(w->s->kind)) {
-        Val v = widen(e, eval(e, x, p), w->width), more = better(cg, w->s->kind, v, old);
+        Val v = widen(e, emit_eval(e, x, p), w->width), more = better(cg, w->s->kind, v, old);
         if (w->seen) more = LLVMBuildOr(cg->b, more, LLVMBuildNot(cg->b, w->seen[acc], ""), "");
         if (mask) more = LLVMBuildAnd(cg->b, more, mask, "");
         *to = l_select(cg, more, v, old);
-        w->index[acc] = l_select(cg, more, widen(e, eval_index(e, &w->s->flat, p), w->width), w->index[acc]);
+        w->index[acc] = l_select(cg, more, widen(e, emit_index(e, &w->s->flat, p), w->width), w->index[acc]);
     } else if (w->s->kind == KIND_SUM && x->op == SC_MUL && x->dtype == DT_F32) {
-        Val a = eval(e, x->arg[0], p), b = eval(e, x->arg[1], p);
+        Val a = emit_eval(e, x->arg[0], p), b = emit_eval(e, x->arg[1], p);
         *to = l_fma(cg, widen(e, a, w->width), widen(e, b, w->width), old);
     } else {
-        *to = combine(cg, w->s->kind, old, widen(e, eval(e, x, p), w->width));
+        *to = combine(cg, w->s->kind, old, widen(e, emit_eval(e, x, p), w->width));
     }
     if (mask && !is_arg(w->s->kind)) *to = l_select(cg, mask, *to, old);
     if (w->seen) w->seen[acc] = mask ? LLVMBuildOr(cg->b, w->seen[acc], mask, "") : l_const_splat(l_i1(cg, true), w->width);
@@ -367,7 +367,7 @@ static void emit_stores(Emit *e) {
         for (int q = 0; q < l.nvec; q++) {
             Val   v[MAX_STORES];
             Point p = layout_point(e, &l, r, q);
-            for (int i = 0; i < e->n->nstore; i++) v[i] = eval(e, e->n->store[i].expr, &p);
+            for (int i = 0; i < e->n->nstore; i++) v[i] = emit_eval(e, e->n->store[i].expr, &p);
             for (int i = 0; i < e->n->nstore; i++) store_at(e, i, &p, v[i]);
         }
 }

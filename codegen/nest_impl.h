@@ -82,8 +82,8 @@ bool   all_equal(const int64_t *x, int n);
 bool   consecutive(const int64_t *x, int n);
 
 /* emit_expr.c: a number (the same at all points) or a vector of p->width. */
-Val    eval(Emit *e, const Expr *x, const Point *p);
-Val    eval_index(Emit *e, const Lin *a, const Point *p);             /* i32 */
+Val    emit_eval(Emit *e, const Expr *x, const Point *p);
+Val    emit_index(Emit *e, const Lin *a, const Point *p);             /* i32 */
 Val    widen(Emit *e, Val v, int width);                              /* a number in all lanes */
 /* Values made before at a place that dominates this one. */
 Val    memo_find(Emit *e, int kind, const void *p, const void *q, const void *r, int64_t x, int64_t y);

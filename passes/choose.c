@@ -151,23 +151,31 @@ static void try_form(Search *s, const Lin *a, int width) {
 
 /* ---- unrolling ------------------------------------------------------------------------------------------ */
 
-static void try_unrolling(Search *s) {
-    const Task  *w = s->w;
+/* The reduction with the smallest stride that is not taken whole yet: -1 if it is in the lanes or cut already. */
+static int innermost_reduction(const Task *w, const Choice *c) {
     const Stage *stage = &w->n->stage[w->first];
-    Choice       base = s->best;
-    double       acc = 1;
-    for (int v = 0; v < w->n->nout; v++) acc *= (double)base.step[v];
+    int          best = -1;
     for (int i = 0; i < stage->nred; i++) {
-        int           v = stage->red[i];
-        const NestVar *var = &w->n->var[v];
-        for (int64_t u = 2; base.step[v] == 1 && u <= 8 && !var->bound; u++) {
+        int v = stage->red[i];
+        if (c->step[v] == w->n->var[v].size) continue;
+        if (best < 0 || var_stride(w->n, v) < var_stride(w->n, best)) best = v;
+    }
+    return best >= 0 && c->step[best] == 1 && !w->n->var[best].bound ? best : -1;
+}
+
+/* From the inside out, so that what a pass touches lies together. */
+static void try_unrolling(Search *s) {
+    for (int v; (v = innermost_reduction(s->w, &s->best)) >= 0;) {
+        const NestVar *var = &s->w->n->var[v];
+        Choice         base = s->best;
+        for (int64_t u = 2; u <= 8 && u <= var->size; u++) {
             Choice c = base;
-            if (u > var->size || (u != var->size && (u & (u - 1)))) continue;
-            if (acc / w->t->width * (double)u > 200) break;
+            if (u != var->size && (u & (u - 1))) continue;
             c.step[v] = u;
             consider(s, c);
             for (c.chains = 2; !base.across && c.chains <= u; c.chains *= 2) consider(s, c);
         }
+        if (s->best.step[v] != var->size) return;
     }
 }
 

@@ -6,6 +6,9 @@
  * loops (schedule.c) sees to those. */
 #include "passes/schedule_impl.h"
 
+enum { MAX_BODY = 128 };                /* vectors of points in one pass */
+static const double REST = 1.04;        /* a smaller last tile is code of its own */
+
 /* ---- totals -------------------------------------------------------------------------------------------- */
 
 static int64_t space(const Nest *n, int nvar, const int *var) {
@@ -42,6 +45,15 @@ void nest_count(Nest *n) {
         for (int k = 0; k < i; k++) seen |= n->access[k].node == node;
         if (!seen) n->bytes += type_count(&node->type) * dtype_size(node->type.dtype);
     }
+}
+
+int64_t var_stride(const Nest *n, int v) {
+    int64_t most = 0;
+    for (int i = 0; i < n->naccess; i++) {
+        int64_t k = n->access[i].off.k[v] * dtype_size(n->access[i].dtype);
+        if (n->access[i].node && (k < 0 ? -k : k) > most) most = k < 0 ? -k : k;
+    }
+    return most;
 }
 
 /* ---- a task -------------------------------------------------------------------------------------------- */
@@ -236,13 +248,16 @@ bool choice_cost(const Task *w, Choice *c) {
     Shape       s = shape_of(w, c);
     double      live, total = 1, pass = pass_cycles(w, c, &s, &live);
     if (s.acc > 1 && s.acc + live + 1 > w->t->registers) return false;
-    if (s.rows * s.vecs > 64 || s.acc > 64) return false;
+    if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled > MAX_BODY) return false;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
         int v = n->stage[w->first].red[i];
         total *= passes(&n->var[v], c->step[v]);
     }
     total = total * pass + tile_cycles(w, c, &s);
-    for (int v = 0; v < n->nout; v++) total *= passes(&n->var[v], c->step[v]);
+    for (int v = 0; v < n->nout; v++) {
+        total *= passes(&n->var[v], c->step[v]);
+        if (n->var[v].size % c->step[v]) total *= REST;
+    }
     c->cost = total;
     return true;
 }

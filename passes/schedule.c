@@ -43,16 +43,6 @@ static void unroll_windows(Nest *n) {
 
 /* ---- stages -------------------------------------------------------------------------------------------- */
 
-/* The largest stride with which v moves through a tensor, in bytes. */
-static int64_t stride_of(const Nest *n, int v) {
-    int64_t most = 0;
-    for (int i = 0; i < n->naccess; i++) {
-        int64_t k = n->access[i].off.k[v] * dtype_size(n->access[i].dtype);
-        if (n->access[i].node && (k < 0 ? -k : k) > most) most = k < 0 ? -k : k;
-    }
-    return most;
-}
-
 /* Reduction loops: large strides outside, what is unrolled or in lanes inside. */
 static void order_reductions(const Nest *n, Stage *s) {
     s->nloop = 0;
@@ -61,7 +51,7 @@ static void order_reductions(const Nest *n, Stage *s) {
         while (at > 0) {
             int  u = s->loop[at - 1];
             bool inner = s->step[u] > 1 && s->step[v] == 1, outer = s->step[v] > 1 && s->step[u] == 1;
-            if (outer || (!inner && stride_of(n, u) >= stride_of(n, v))) break;
+            if (outer || (!inner && var_stride(n, u) >= var_stride(n, v))) break;
             s->loop[at] = u;
             at--;
         }

@@ -32,6 +32,9 @@ Task   task_of(const Target *t, const Nest *n, int first, int count);
 /* Fills c->cost; false if the choice needs more registers than there are. */
 bool   choice_cost(const Task *w, Choice *c);
 
+/* The largest stride with which v moves through a tensor, in bytes. */
+int64_t var_stride(const Nest *n, int v);
+
 /* choose.c: the cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
 Choice choose(const Task *w, const Choice *given);
 
