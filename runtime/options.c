@@ -237,7 +237,8 @@ void netc_command_help(FILE *out, netc_command c, const char *program) {
         snprintf(left, sizeof left, "%s%s %s", brief, OPTIONS[i].name, OPTIONS[i].arg);
         fprintf(out, "  %-20s %s\n", left, OPTIONS[i].help);
     }
-    fputs("\nname=value sets a hyper (eta=0.1) or a train key (epochs=5); dims and batch are compiled in.\n", out);
+    fputs("\nname=value sets a hyper (eta=0.1) or a train key (train.epochs=5); dims and batch are compiled in.\n",
+          out);
 }
 
 void netc_commands_list(FILE *out) {

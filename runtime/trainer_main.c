@@ -28,8 +28,8 @@ static void print_help(const netc_model *m, const char *program) {
     for (int i = 0; i < m->nhyper; i++) printf(" %s=%g", m->hyper[i].name, (double)m->hyper[i].value);
     const netc_train_plan *t = &m->train;
     if (t->present)
-        printf("\ntrain keys: seed=%lld epochs=%lld patience=%lld ensemble=%lld", (long long)t->seed,
-               (long long)t->epochs, (long long)t->patience, (long long)t->ensemble);
+        printf("\ntrain keys: train.seed=%lld train.epochs=%lld train.patience=%lld train.ensemble=%lld",
+               (long long)t->seed, (long long)t->epochs, (long long)t->patience, (long long)t->ensemble);
     printf("\ncompiled in: batch=%lld", (long long)m->batch);
     for (int i = 0; i < m->ndim; i++) printf(" %s=%lld", m->dim[i].name, (long long)m->dim[i].size);
     printf("\n\nExit codes: 0 done, 2 usage, 3 file or I/O, 4 bad data or weights, 5 NaN or infinity, 6 could not\n"
