@@ -26,6 +26,7 @@ typedef struct {
     netc_position  at;
     int64_t       *order, batches;      /* of this epoch; steps per epoch */
     netc_progress  progress;
+    bool           best_unsaved;        /* `best` is newer than best.safetensors */
     bool           save_failed;         /* the last attempt to write state */
     double         started, last_save, validating;      /* clock; seconds of one validation */
     double         seconds_before;      /* at.seconds at `started` */
@@ -166,7 +167,7 @@ static int make_best(trainer *t) {
 static void copy_best(trainer *t) {
     memcpy(t->best.weights, t->blocks.weights, t->model->weights_size);
     memcpy(t->best.state, t->blocks.state, t->model->state_size);
-    t->best_here = true;
+    t->best_here = t->best_unsaved = true;
 }
 
 static int check_watched(const trainer *t) {
@@ -286,12 +287,23 @@ static int diverged(trainer *t, const char *what) {
     return code;
 }
 
+/* best.safetensors stands on the disk before a checkpoint names its step: whatever happens in between,
+ * the run goes on from an earlier checkpoint and makes that step again. */
+static bool save_best(trainer *t) {
+    if (!t->best_unsaved) return true;
+    char *path = netc_run_path(&t->folder, "best.safetensors");
+    t->best_unsaved = netc_weights_save_step(t->model, path, &t->best, t->at.best_step) != NETC_EXIT_OK;
+    free(path);
+    return !t->best_unsaved;
+}
+
 /* A failure to write is a warning: training goes on in memory. Only numbers that are not finite stop it. */
 static int save(trainer *t) {
     if (!all_finite(t->model, t->blocks.weights)) return diverged(t, "a weight is not finite");
     double now = netc_seconds();
     t->at.seconds = t->seconds_before + now - t->started;
-    bool failed = netc_checkpoint_save(&t->folder, t->model, &t->identity, &t->blocks, &t->at) != NETC_EXIT_OK;
+    bool failed = !save_best(t) ||
+                  netc_checkpoint_save(&t->folder, t->model, &t->identity, &t->blocks, &t->at) != NETC_EXIT_OK;
     if (failed) netc_warning("no checkpoint was written; training goes on, the older one stays");
     t->save_failed = failed;
     t->last_save = now;
@@ -377,7 +389,7 @@ static bool improves(const trainer *t, double v, int sign) {
 /* Scores the validation data and keeps the best weights. */
 static int validate(trainer *t, bool *best) {
     const char *key;
-    int         sign, code = NETC_EXIT_OK;
+    int         sign;
     double      v = NAN, begun = netc_seconds();
     netc_time   now = time_now(t);
     if (!netc_evaluate(&t->evaluator, &t->blocks, &now, (uint64_t)t->model->train.seed)) return save_and_leave(t);
@@ -392,13 +404,8 @@ static int validate(trainer *t, bool *best) {
         t->at.best_step = t->at.step;
     }
     t->at.kept = t->keeps ? t->at.best : v;
-    if (!*best || !t->keeps) return code;
-    copy_best(t);
-    /* Before the checkpoint that names this step: whatever happens in between, the step is made again. */
-    char *path = netc_run_path(&t->folder, "best.safetensors");
-    if (netc_weights_save_step(t->model, path, &t->best, t->at.best_step)) t->save_failed = true;
-    free(path);
-    return code;
+    if (*best && t->keeps) copy_best(t);
+    return NETC_EXIT_OK;
 }
 
 static void report_epoch(trainer *t, bool best) {
@@ -480,7 +487,7 @@ static void write_result(trainer *t, const netc_score *s, int64_t kept_epoch, co
     netc_buf_free(&b);
 }
 
-/* Scores the kept weights once and writes the result down. */
+/* Scores the kept weights once and writes the result down, unless the weights themselves are not on the disk. */
 static int score_final(trainer *t, netc_blocks *kept, int64_t kept_epoch, char **text) {
     netc_evaluator v;
     netc_time      now = time_now(t);
@@ -489,7 +496,7 @@ static int score_final(trainer *t, netc_blocks *kept, int64_t kept_epoch, char *
     if (code) return code;
     if (netc_evaluate(&v, kept, &now, (uint64_t)t->model->train.seed)) {
         netc_score_result(&line, &v.score, t->final->name);
-        write_result(t, &v.score, kept_epoch, line.data);
+        if (!t->save_failed) write_result(t, &v.score, kept_epoch, line.data);
         netc_buf b = begin_record(t, "end");
         put_field(&b, "kept_epoch", (double)kept_epoch);
         put_score(&b, t->final->name, &v.score);
@@ -535,8 +542,8 @@ int netc_train_in(netc_engine *e, const netc_data *data, const netc_train_option
     if (!code) {
         r->was_finished = is_finished(&t);
         if (r->was_finished && t.at.epoch)
-            netc_progress_say(&t.progress, "%s is finished: %lld epochs are done; train.epochs=N trains longer, --fresh anew",
-                              t.folder.path, (long long)t.at.epoch);
+            netc_progress_say(&t.progress, "%s is finished: %lld epochs are done; train.epochs=N trains longer, --fresh "
+                              "anew", t.folder.path, (long long)t.at.epoch);
         code = train_epochs(&t);
     }
     if (!code) code = finish(&t, r);

@@ -223,6 +223,24 @@ static void a_failed_save_does_not_stop_training(void **state) {
     assert_non_null(strstr(tr_output, "test loss"));            /* training itself ended well */
 }
 
+/* A checkpoint never names best weights that are not on the disk: the run that goes on finds them again. */
+static void best_weights_that_cannot_be_written(void **state) {
+    (void)state;
+    assert_int_equal(train("--out @/whole"), 0);
+    assert_int_equal(train("--out @/run epochs=1"), 0);
+    assert_int_equal(remove(at("run/best.safetensors")), 0);
+    assert_int_equal(train("--out @/run epochs=1"), NETC_EXIT_IO);      /* lost behind our back */
+    assert_int_equal(train("--out @/run --fresh epochs=0"), 0);
+    assert_int_equal(mkdir(at("run/best.safetensors"), 0777), 0);
+    put_text("run/best.safetensors/x", "");
+    assert_int_equal(train("--out @/run"), NETC_EXIT_SAVE);
+    assert_false(exists("run/ckpt-000000078.safetensors"));
+    assert_int_equal(remove(at("run/best.safetensors/x")) | remove(at("run/best.safetensors")), 0);
+    assert_int_equal(train("--out @/run"), 0);
+    assert_same_file("whole/weights.safetensors", "run/weights.safetensors");
+    assert_same_file("whole/best.safetensors", "run/best.safetensors");
+}
+
 static void expanded_data_count_as_more_examples(void **state) {
     (void)state;
     static const char *const EXPANDED =
@@ -309,6 +327,7 @@ int main(void) {
         TRAINER_TEST(the_folder_is_locked),
         TRAINER_TEST(bad_folders_are_refused),
         TRAINER_TEST(a_failed_save_does_not_stop_training),
+        TRAINER_TEST(best_weights_that_cannot_be_written),
         TRAINER_TEST(expanded_data_count_as_more_examples),
         TRAINER_TEST(the_log_tells_it),
         TRAINER_TEST(weights_to_start_from),
