@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "passes/gradcheck_impl.h"
 #include "passes/pass.h"
 
 /* Node.mark holds the numbers of a node while this runs: of the leaves, and of everything once
@@ -60,37 +61,7 @@ static void derive(Check *c, int nparam, Node **param, Node *loss, Arena *a) {
     for (int i = 0; i < g->nodes.n; i++) g->nodes.at[i]->mark = value[i];
 }
 
-/* ---- what depends on one parameter -------------------------------------------------------------------- */
-
-/* The loss as a graph of its own, in which everything that `param` does not reach is an input with
- * the numbers of the base point: one evaluation costs only what a change can change. What a `stop` gives
- * does not change either. */
-static Graph *dependent_part(const Check *c, const Node *param, const Node *loss, Arena *a) {
-    Graph *part = graph_new(a, "part");
-    Node **copy = ARENA_ARRAY(a, Node *, c->g->nodes.n);
-    bool  *reached = ARENA_ARRAY(a, bool, c->g->nodes.n);
-    part->bounds.at = c->g->bounds.at;
-    part->bounds.n = c->g->bounds.n;
-    for (int i = 0; i <= loss->id; i++) {
-        const Node *n = c->g->nodes.at[i];
-        reached[i] = n == param;
-        for (int k = 0; k < n->narg && n->op != OP_STOP; k++) reached[i] |= reached[n->arg[k]->id];
-    }
-    for (int i = 0; i <= loss->id; i++) {
-        const Node *n = c->g->nodes.at[i];
-        copy[i] = arena_copy(a, n, sizeof *n);
-        if (!reached[i] && i != loss->id) {
-            copy[i]->op = OP_INPUT;
-            copy[i]->narg = 0;
-        }
-        copy[i]->arg = ARENA_ARRAY(a, Node *, copy[i]->narg);
-        for (int k = 0; k < copy[i]->narg; k++) copy[i]->arg[k] = copy[n->arg[k]->id];
-        vec_push(a, &part->nodes, copy[i]);
-    }
-    graph_output(part, OUT_VALUE, "loss", copy[loss->id], NULL);
-    graph_sweep(part);
-    return part;
-}
+/* ---- quotients ------------------------------------------------------------------------------------------ */
 
 static double loss_at(const Check *c, Graph *part, double *number, double value) {
     double kept = *number;
@@ -136,17 +107,16 @@ static void compare(const Check *c, Graph *part, double *x, int64_t at, double d
 
 static GradCheckRow check_param(const Check *c, int p, Node *param, const Node *loss) {
     GradCheckRow row = {.key = param->u.param.key};
-    Arena       *a = arena_new();
-    Graph       *part = dependent_part(c, param, loss, a);
     int64_t      count = type_count(&param->type), samples = c->o->samples > 0 ? c->o->samples : 20;
     if (samples > count) samples = count;
     for (int64_t k = 0; k < samples; k++) {         /* one number in each of `samples` equal stretches */
         int64_t from = k * count / samples, to = (k + 1) * count / samples;
         double  u = rng_uniform(c->o->seed, (uint32_t)param->id, 1, k);
         int64_t at = from + (int64_t)(u * (double)(to - from));
-        compare(c, part, param->mark, at, c->derived[p][at], &row);
+        Arena  *a = arena_new();
+        compare(c, gradcheck_part(c->g, param, at, loss, a), param->mark, at, c->derived[p][at], &row);
+        arena_free(a);
     }
-    arena_free(a);
     return row;
 }
 
