@@ -288,7 +288,7 @@ static void tensors(Header *h) {
     int64_t     at = 0;
     const CTensor **t = c_file_tensors(h->a, h->m, &n, &is_state);
     buf_puts(&h->b, "/* Between blocks and plain numbers: the tensors one after the other, each in C order, which is\n"
-                    " * the data part of a weights file (.safetensors) that netc writes; `first float: key [shape]`:\n");
+                    " * the data part of a weights file (.safetensors) that netc writes. First float, key, shape:\n");
     for (int i = 0; i < n; i++) {
         buf_printf(&h->b, " *   %lld: %s%s", (long long)at, t[i]->key, t[i]->rank ? " " : "");
         for (int k = 0; k < t[i]->rank; k++) buf_printf(&h->b, "[%lld]", (long long)t[i]->dim[k]);
