@@ -325,14 +325,9 @@ static bool in_list(const int *list, int n, int v) {
 static void start(Emit *e, Work *w, int stage) {
     Codegen     *cg = e->cg;
     const Stage *s = &e->n->stage[stage];
-    int          vars[MAX_VARS], nvar = 0;
-    for (int v = 0; v < e->n->nout; v++) vars[nvar++] = v;
-    for (int i = 0; i < s->nwin; i++) {
-        vars[nvar++] = s->win[i];
-        e->count[s->win[i]] = e->n->var[s->win[i]].size;
-    }
+    for (int i = 0; i < s->nwin; i++) e->count[s->win[i]] = e->n->var[s->win[i]].size;
     *w = (Work){.s = s, .stage = stage, .across = s->nlane && in_list(s->red, s->nred, s->lane[0])};
-    w->out = layout_of(e, nvar, vars, w->across ? 0 : s->nlane, s->lane, s->width);
+    w->out = layout_of(e, s->npoint, s->point, w->across ? 0 : s->nlane, s->lane, s->width);
     w->width = w->across ? s->width : w->out.width;
     w->nacc = w->out.rows * w->out.nvec * s->chains;
     w->acc = ARENA_ARRAY(e->a, Val, w->nacc);

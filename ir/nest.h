@@ -108,6 +108,8 @@ typedef struct {
     int         width;          /* floats in its vectors; 1 = scalars */
     int         nlane, lane[MAX_LANE_VARS];   /* variables in the lanes, innermost first: all of outs and
                                    window, or all reductions (then one vector is summed up at the end) */
+    int         npoint, point[MAX_VARS];  /* outs and window in the order in which a tile takes their values, innermost
+                                   last: what stays the same from one to the next stays in registers */
     int         nloop, loop[MAX_VARS];    /* reduction loops, outermost first */
     int64_t     step[MAX_VARS];           /* per reduction variable: values taken by one pass of its loop */
     int         chains;         /* independent partial results per point over unrolled reductions */

@@ -7,7 +7,8 @@
 #include "passes/schedule_impl.h"
 
 enum { MAX_BODY = 128 };                /* vectors of points in one pass */
-static const double REST = 1.04;        /* a smaller last tile is code of its own */
+static const double REST = 1.08;        /* a smaller last tile is code of its own */
+static const double IN_THE_WAY = 0.3;   /* of loads and shuffles that should run beside the arithmetic */
 
 /* ---- totals -------------------------------------------------------------------------------------------- */
 
@@ -124,6 +125,9 @@ static void lane_offsets(const Choice *c, const Lin *a, int n, int64_t *off) {
     }
 }
 
+/* A load of n floats at any address: the longer, the more often it lies in two lines of the cache. */
+static double load_weight(int n) { return 1 + 0.75 * n / 16; }
+
 static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
     int64_t off[MAX_LANES], low = 0, high = 0;
     int     runs = 1;
@@ -137,9 +141,10 @@ static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
     }
     int64_t pieces = (high - low) / (n ? n : 1) + 1;
     if (same) return (Pattern){1, 0, true};
-    if (runs == 1) return (Pattern){1.25, 0, false};          /* as often as not across two lines */
-    if (runs <= 4 && runs <= pieces) return (Pattern){runs, runs - 1, false};
-    if (pieces <= 4) return (Pattern){1.25 * (double)pieces, (double)pieces, false};
+    if (runs == 1) return (Pattern){load_weight(n), 0, false};
+    bool halves = (runs == 2 || runs == 4) && n % runs == 0 && off[n / runs] != off[n / runs - 1] + 1;
+    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false};
+    if (pieces <= 4) return (Pattern){load_weight(n) * (double)pieces, (double)pieces, false};
     return (Pattern){n, n, false};
 }
 
@@ -208,10 +213,11 @@ static double distinct(const Task *w, const Choice *c, const Lin *a, const Shape
 
 static double slowest(double a, double b) { return a > b ? a : b; }
 
-/* Cycles of one pass; *live: vectors that must stay in registers beside the accumulators. */
+/* Cycles of one pass; *live: vectors that must stay in registers beside the accumulators: all of the operand that has
+ * the fewest, one of the others. */
 static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double *live) {
     double work = (w->ops > 0 ? w->ops : 1) * s->rows * s->unrolled * s->vecs, loads = 0, shuffles = 0;
-    *live = 1;
+    *live = w->nread > 1 ? 64 : 1;
     for (int i = 0; i < w->nread; i++) {
         const Access *a = &w->n->access[w->read[i]];
         Pattern       p = pattern_of(c, &a->off, s->width);
@@ -220,13 +226,14 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
         if (a->nind) p = (Pattern){p.uniform ? 2 : 2 * s->width, p.uniform ? 0 : s->width, p.uniform};
         loads += d * p.loads;
         shuffles += d * p.shuffles;
-        if (!p.uniform) *live = slowest(*live, c->across ? slowest(1, d / s->unrolled / s->vecs) : s->vecs);
+        double held = d / (c->across ? s->unrolled * s->vecs : s->unrolled);
+        if (held < *live) *live = held < 1 ? 1 : held;
     }
     double updates = s->unrolled * (c->across ? s->vecs : 1) / c->chains;
     double cycles = slowest(work / w->t->fma_ports, loads / w->t->loads);
     cycles = slowest(cycles, shuffles);
     cycles = slowest(cycles, (work + loads + shuffles) / 4);
-    return slowest(cycles, updates * w->t->latency) + 1.5;
+    return slowest(cycles, updates * w->t->latency) + IN_THE_WAY * (loads / w->t->loads + shuffles) + 1.5;
 }
 
 /* Cycles at the end of a tile: accumulators into results, results into memory. */

@@ -17,8 +17,10 @@ static bool in_list(const int *list, int n, int v) {
 
 /* ---- plain loops --------------------------------------------------------------------------------------- */
 
-static void plain_stage(Stage *s) {
+static void plain_stage(const Nest *n, Stage *s) {
     s->width = s->chains = 1;
+    for (int v = 0; v < n->nout; v++) s->point[s->npoint++] = v;
+    for (int i = 0; i < s->nwin; i++) s->point[s->npoint++] = s->win[i];
     for (int i = 0; i < s->nred; i++) {
         s->loop[s->nloop++] = s->red[i];
         s->step[s->red[i]] = 1;
@@ -31,7 +33,7 @@ static void plain_nest(Nest *n) {
         n->step[v] = 1;
         n->loop[n->nloop++] = v;
     }
-    for (int i = 0; i < n->nstage; i++) plain_stage(&n->stage[i]);
+    for (int i = 0; i < n->nstage; i++) plain_stage(n, &n->stage[i]);
 }
 
 /* Reductions over a window are unrolled: their points are in registers. */
@@ -59,6 +61,24 @@ static void order_reductions(const Nest *n, Stage *s) {
     }
 }
 
+/* Outs and window, those with most values in the tile outside: the operand that moves with the innermost is the one
+ * that is kept in registers. */
+static void order_points(const Nest *n, Stage *s, const Choice *c) {
+    s->npoint = 0;
+    for (int i = 0; i < n->nout + s->nwin; i++) {
+        int     v = i < n->nout ? i : s->win[i - n->nout], at = s->npoint++;
+        int64_t count = i < n->nout ? c->step[v] : n->var[v].size;
+        while (at > 0) {
+            int     u = s->point[at - 1];
+            int64_t before = u < n->nout ? c->step[u] : n->var[u].size;
+            if (before >= count) break;
+            s->point[at] = u;
+            at--;
+        }
+        s->point[at] = v;
+    }
+}
+
 static void apply_choice(Nest *n, int first, int count, const Choice *c) {
     for (int i = first; i < first + count; i++) {
         Stage *s = &n->stage[i];
@@ -67,6 +87,7 @@ static void apply_choice(Nest *n, int first, int count, const Choice *c) {
         memcpy(s->lane, c->lane, sizeof s->lane);
         for (int k = 0; k < s->nred; k++) s->step[s->red[k]] = c->step[s->red[k]];
         s->chains = s->kind == KIND_ARGMAX || s->kind == KIND_ARGMIN ? 1 : c->chains;
+        order_points(n, s, c);
         order_reductions(n, s);
     }
 }
