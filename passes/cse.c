@@ -39,7 +39,10 @@ static uint64_t hash_expr(uint64_t h, const Expr *e) {
 
 static uint64_t hash_node(const Node *n) {
     uint64_t h = mix(mix(0, n->op), n->type.dtype);
-    for (int i = 0; i < n->type.rank; i++) h = mix(mix(h, (uint64_t)n->type.dim[i].size), (uint64_t)n->type.dim[i].bound);
+    for (int i = 0; i < n->type.rank; i++) {
+        h = mix(h, (uint64_t)n->type.dim[i].size);
+        h = mix(h, (uint64_t)n->type.dim[i].bound);
+    }
     for (int i = 0; i < n->narg; i++) h = mix(h, (uint64_t)n->arg[i]->id);
     return n->op == OP_COMP ? hash_expr(mix(h, n->u.comp.kind), n->u.comp.expr) : h;
 }

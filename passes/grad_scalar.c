@@ -32,7 +32,10 @@ static const Expr *quo(const Chain *x, const Expr *p, const Expr *q) {
 }
 
 static const Expr *fn(const Chain *x, ScalarOp op, const Expr *p) { return alg_op1(x->arena, op, p); }
-static const Expr *fn2(const Chain *x, ScalarOp op, const Expr *p, const Expr *q) { return alg_op2(x->arena, op, p, q); }
+
+static const Expr *fn2(const Chain *x, ScalarOp op, const Expr *p, const Expr *q) {
+    return alg_op2(x->arena, op, p, q);
+}
 
 static const Expr *sel(const Chain *x, const Expr *c, const Expr *p, const Expr *q) {
     return p || q ? alg_sel(x->arena, c, zero_if_null(x, p), zero_if_null(x, q)) : NULL;

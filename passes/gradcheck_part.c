@@ -141,12 +141,14 @@ static bool changes(const Part *p, const Node *n) {
 
 static void change_node(Part *p, const Node *n) {
     Seen *s = &p->seen[n->id];
+    Node *arg[2] = {NULL, NULL};
     for (int i = 0; i < MAX_RANK; i++) s->only[i] = ANY;
+    for (int k = 0; k < n->narg && k < 2; k++) arg[k] = now_of(p, n->arg[k]);
     switch (n->op) {
     case OP_COMP: change_comp(p, n); break;
-    case OP_GATHER: s->now = graph_gather(p->part, now_of(p, n->arg[0]), now_of(p, n->arg[1])); break;
-    case OP_SCATTER: s->now = graph_scatter(p->part, now_of(p, n->arg[0]), now_of(p, n->arg[1]), n->type.dim[0].size); break;
-    case OP_RESHAPE: s->now = graph_reshape(p->part, now_of(p, n->arg[0]), n->type.rank, n->type.dim); break;
+    case OP_GATHER: s->now = graph_gather(p->part, arg[0], arg[1]); break;
+    case OP_SCATTER: s->now = graph_scatter(p->part, arg[0], arg[1], n->type.dim[0].size); break;
+    case OP_RESHAPE: s->now = graph_reshape(p->part, arg[0], n->type.rank, n->type.dim); break;
     default: ICE("%s has no operands", OPS[n->op].text);
     }
 }
