@@ -138,11 +138,11 @@ static bool count_bracket(Parser *p, const Token *t) {
 
 static bool check_limits(Parser *p, const Token *t) {
     if (++p->ntokens > LIMIT_TOKENS) {
-        tokens_error(p, t->loc, E_LIMIT_FILE, "the file has more than %d words and signs", LIMIT_TOKENS);
+        tokens_error(p, t->loc, E_LIMIT_TEXT, "the file has more than %d words and signs", LIMIT_TOKENS);
         return false;
     }
     if (t->kind == T_ID && t->loc.len > LIMIT_NAME) {
-        tokens_error(p, t->loc, E_LIMIT_NAME, "a name of %d letters (limit %d)", t->loc.len, LIMIT_NAME);
+        tokens_error(p, t->loc, E_LIMIT_TEXT, "a name of %d letters (limit %d)", t->loc.len, LIMIT_NAME);
         return false;
     }
     return count_bracket(p, t);
