@@ -122,6 +122,8 @@ static void change_comp(Part *p, const Node *n) {
     const Comp *c = &n->u.comp;
     Reach       r = reach_of(p, n);
     bool        change = false, fixed = false;
+    for (int v = 0; v < c->nout + c->nred; v++)
+        if (r.at[v] >= c->var[v].ext.size) return;      /* no point reads what changes */
     for (int v = 0; v < c->nout; v++) fixed |= r.at[v] != ANY;
     for (int v = c->nout; v < c->nout + c->nred; v++) change |= r.at[v] != ANY;
     Node *reached = reached_part(p, n, &r, change);
