@@ -4,28 +4,7 @@
 
 #include "driver/build.h"
 #include "driver/commands.h"
-
-/* Multiply-adds per example that a layer's contractions take, and the shape of what it computes last. */
-typedef struct {
-    int64_t macs;
-    Type    shape;
-} Work;
-
-static Work layer_work(const Graph *g, const char *layer) {
-    Work   w = {0};
-    size_t n = strlen(layer);
-    for (int i = 0; i < g->nodes.n; i++) {
-        const Node *x = g->nodes.at[i];
-        if (!x->name || strncmp(x->name, layer, n) || (x->name[n] && x->name[n] != '.') || x->op != OP_COMP) continue;
-        w.shape = x->type;
-        if (x->u.comp.kind != KIND_SUM || x->narg < 2) continue;
-        int64_t points = 1;
-        for (int v = 0; v < x->u.comp.nout + x->u.comp.nred; v++)
-            if (x->u.comp.var[v].ext.bound != 1) points *= x->u.comp.var[v].ext.size;
-        w.macs += points;
-    }
-    return w;
-}
+#include "driver/work.h"
 
 static const char *shape_text(Arena *a, const Type *t) {
     Buf b = buf_new(a);
@@ -54,7 +33,7 @@ static void print_layers(const Build *b, const Graph *g) {
         int64_t count = 0;
         for (j = i; j < m->nparam && !strcmp(m->param[j].layer, m->param[i].layer); j++)
             count += type_count(&m->param[j].type);
-        Work w = g ? layer_work(g, m->param[i].layer) : (Work){0};
+        Work w = g ? work_layer(g, m->param[i].layer) : (Work){0};
         printf("%-20s %-10s %-16s %-18s %12lld %14lld\n", m->param[i].layer, m->param[i].decl,
                g ? shape_text(b->arena, &w.shape) : "", count_text(b->arena, m, i, j), (long long)count,
                (long long)w.macs);

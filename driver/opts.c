@@ -1,6 +1,7 @@
 #include "driver/opts.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -91,8 +92,9 @@ static bool take_option(Arena *a, Options *o, int argc, char **argv, int *i) {
     char       *s = argv[*i];
     const char *value = NULL;
     int         k = find_option(s, &value);
-    /* The runtime's commands have their own -o and --seed. */
-    bool theirs = COMMANDS[o->command].runtime && (k == OPT_OUTPUT || k == OPT_SEED || k == OPT_BATCH);
+    /* The runtime's commands have their own -o, --seed and --threads. */
+    bool theirs = COMMANDS[o->command].runtime &&
+                  (k == OPT_OUTPUT || k == OPT_SEED || k == OPT_BATCH || k == OPT_THREADS);
     if (!strncmp(s, "--fno-", 6)) {
         vec_push(a, &o->off, s + 6);
         return true;
@@ -151,6 +153,15 @@ bool opts_parse(Arena *a, int argc, char **argv, Options *o) {
         }
     }
     return true;
+}
+
+bool opts_number(const Options *o, Option k, long low, long *v) {
+    char *end;
+    if (!o->value[k]) return true;
+    *v = strtol(o->value[k], &end, 10);
+    if (*o->value[k] && !*end && *v >= low && *v < 1 << 30) return true;
+    fprintf(stderr, "netc: %s takes a whole number of at least %ld, not '%s'\n", OPTIONS[k].name, low, o->value[k]);
+    return false;
 }
 
 void opts_help(FILE *out, Command about) {
