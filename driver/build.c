@@ -176,6 +176,8 @@ Graph *build_graph(Build *b, const char *name, Arena *a) {
     if (!strcmp(name, "train") || !strcmp(name, "grad")) {
         g = program_objective(b->program, true, b->batch, a);
         if (!g) return NULL;
+        PassOptions po = build_pass_options(b);
+        passes_prepare(g, &po);
         grad_params(g);
         if (*name == 't' && !program_optimize(b->program, g)) return NULL;
     } else if (!strcmp(name, "eval")) {
