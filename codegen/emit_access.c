@@ -104,10 +104,31 @@ static Val load_plain(Emit *e, const Lanes *l, int64_t off, int width) {
     return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, width, v);
 }
 
+/* Does the target load (or store) scattered numbers by one instruction? That is short code, but hardly faster than
+ * number by number: wanted at the end of a tile only. */
+static bool has_scattered(const Emit *e, DType d, int width, bool store) {
+    return e->n->nstage > 0 && width >= 8 && dtype_size(d) == 4 && strstr(e->cg->target.features, store ? "+avx512f" : "+avx2");
+}
+
+static Val offsets_vector(Emit *e, const int64_t *off, int width) {
+    Val lane[POINT_LANES];
+    for (int i = 0; i < width; i++) lane[i] = l_i32(e->cg, off[i]);
+    return LLVMConstVector(lane, (unsigned)width);
+}
+
+static Val gather_lanes(Emit *e, const Lanes *l) {
+    Codegen *cg = e->cg;
+    Ty       t = l_vec(l->element, l->width);
+    Val      at = offsets_vector(e, l->off, l->width), mask = l_mask_const(cg, 0, l->valid, l->width);
+    if (l->index) at = l_add(cg, at, widen(e, l->index, l->width));
+    return l_gather(cg, t, LLVMBuildGEP2(cg->b, l->element, l->ptr, &at, 1, ""), dtype_size(l->dtype), mask, l_zero(t));
+}
+
 /* Lane by lane; where the mask fails the origin is read instead. */
 static Val load_lanes(Emit *e, const Lanes *l) {
     Codegen *cg = e->cg;
     Val      r = LLVMGetPoison(l_vec(l->element, l->width));
+    if (!l->mask && has_scattered(e, l->dtype, l->width, false)) return gather_lanes(e, l);
     for (int i = 0; i < l->valid; i++) {
         Val at = l_gep_const(cg, l->element, l->ptr, l->off[i]);
         if (l->index) {
@@ -295,12 +316,25 @@ static void store_run(Emit *e, DType d, Val ptr, int64_t off, Val v, int from, i
     }
 }
 
+/* Are there more runs of consecutive offsets than half the lanes? */
+static bool scattered(const int64_t *off, int n) {
+    int runs = 1;
+    for (int i = 1; i < n; i++) runs += off[i] != off[i - 1] + 1;
+    return 2 * runs > n;
+}
+
 void store_at(Emit *e, int store, const Point *p, Val v) {
     const Store *s = &e->n->store[store];
     DType        d = s->node->type.dtype;
     int64_t      off[POINT_LANES];
     lin_offsets(e, &s->off, p, off);
     v = widen(e, v, p->width);
+    if (p->width >= 8 && scattered(off, p->valid) && has_scattered(e, d, p->width, true)) {
+        Val at = offsets_vector(e, off, p->width);
+        at = LLVMBuildGEP2(e->cg->b, codegen_memory_type(e->cg, d), e->ptr[node_slot(e, store)], &at, 1, "");
+        l_scatter(e->cg, v, at, dtype_size(d), l_mask_const(e->cg, 0, p->valid, p->width));
+        return;
+    }
     if (d == DT_PRED) v = LLVMBuildZExt(e->cg->b, v, l_vec(e->cg->i8, p->width), "");
     for (int i = 0; i < p->valid;) {
         int n = 1;

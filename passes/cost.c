@@ -6,7 +6,7 @@
  * loops (schedule.c) sees to those. */
 #include "passes/schedule_impl.h"
 
-enum { MAX_BODY = 128 };                /* vectors of points in one pass */
+enum { MAX_BODY = 128, MIN_BODY = 4, MIN_PASSES = 64 };    /* vectors of points in one pass; passes */
 static const double INDEX = 6;          /* operations to find an indirect offset */
 static const double REST = 1.08;        /* a smaller last tile is code of its own */
 static const double IN_THE_WAY = 0.3;   /* of loads and shuffles that should run beside the arithmetic */
@@ -101,6 +101,10 @@ Task task_of(const Target *t, const Nest *n, int first, int count) {
         c.ops += (fused ? 0 : 1) + 2 * s->nguard;
     }
     w.ops = c.ops;
+    w.points = 1;
+    for (int v = 0; v < n->nout; v++) w.points *= (double)n->var[v].size;
+    for (int i = 0; count && i < n->stage[first].nwin; i++) w.points *= (double)n->var[n->stage[first].win[i]].size;
+    for (int i = 0; count && i < n->stage[first].nred; i++) w.points *= (double)n->var[n->stage[first].red[i]].size;
     for (int i = 0; i < n->nstore; i++)
         if (!count) expr_walk(n->store[i].expr, count_expr, &c);
     if (!count) w.ops = c.ops;
@@ -288,12 +292,18 @@ static double tile_cycles(const Task *w, const Choice *c, const Shape *s) {
     return cycles;
 }
 
+/* Vectors of points in the code of a pass: little work gets little code. */
+static double body_limit(const Task *w) {
+    double passes_wanted = w->points / w->t->width / MIN_PASSES;
+    return passes_wanted > MAX_BODY ? MAX_BODY : passes_wanted < MIN_BODY ? MIN_BODY : passes_wanted;
+}
+
 bool choice_cost(const Task *w, Choice *c) {
     const Nest *n = w->n;
     Shape       s = shape_of(w, c);
     double      live, total = 1, pass = pass_cycles(w, c, &s, &live);
     if (s.acc > 1 && s.acc + live + 1 > w->t->registers) return false;
-    if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled > MAX_BODY) return false;
+    if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled > body_limit(w)) return false;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
         int v = n->stage[w->first].red[i];
         total *= passes(&n->var[v], c->step[v]);
