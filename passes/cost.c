@@ -8,6 +8,7 @@
 
 enum { MAX_BODY = 128, MIN_BODY = 4, MIN_PASSES = 64 };    /* vectors of points in one pass; passes */
 static const double INDEX = 6;          /* operations to find an indirect offset */
+static const double RANDOM = 80;        /* operations for a vector of random numbers; a quarter in blocks */
 static const double REST = 1.08;        /* a smaller last tile is code of its own */
 static const double IN_THE_WAY = 0.3;   /* of loads and shuffles that should run beside the arithmetic */
 
@@ -84,7 +85,6 @@ static void count_expr(const Expr *e, void *cx) {
     if (e->op != SC_READ) return;
     const Access *a = &c->w->n->access[e->operand];
     if (!a->node) return;
-    if (a->node->op == OP_RNG) c->ops += 20;
     c->ops += 2 * a->nguard;
     for (int i = 0; i < c->w->nread; i++)
         if (c->w->read[i] == e->operand) return;
@@ -262,7 +262,11 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
         const Access *a = &w->n->access[w->read[i]];
         Pattern       p = pattern_of(c, &a->off, s->width);
         double        indices, d = distinct(w, c, a, s, p.uniform, &indices);
-        if (a->node->op == OP_RNG) continue;
+        if (a->node->op == OP_RNG) {
+            bool blocks = c->nlane && a->off.k[c->lane[0]] == 1 && c->step[c->lane[0]] % (4 * s->width) == 0;
+            work += d * (blocks ? RANDOM / 4 : RANDOM);
+            continue;
+        }
         for (int k = 0; k < c->nlane && a->nind; k++)
             if (index_moves(w->n, a, c->lane[k])) p = (Pattern){2 * s->width, s->width, false};
         work += INDEX * indices;
