@@ -67,8 +67,11 @@ static bool all_trained(Program *p, const Ast *entry, int trained) {
         if (!first || strcmp(p->cx.params.at[i]->key, first->key) < 0) first = p->cx.params.at[i];
     if (!first) return true;
     const Inst *site = owner_of(&p->cx, first->key);
-    return report(&p->cx, site ? site->loc : first->item->loc, E_UNTRAINED,
-                  "%s is used by entry %s alone and is never trained", first->key, entry->name);
+    int errors = p->diag->errors;
+    report(&p->cx, site ? site->loc : first->item->loc, E_UNTRAINED,
+           "%s is used by entry %s alone and is never trained", first->key, entry->name);
+    advise(&p->cx, errors, "an instance that is named in the model (d = Dense(3)) serves the objective and the entry");
+    return false;
 }
 
 static bool check_round(Program *p, Model *m, const Ast *obj) {

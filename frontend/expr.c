@@ -115,8 +115,12 @@ Value *elementwise(Cx *cx, int n, Value *const *v, Ty base, Loc at, const char *
             shape.base = B_F32;
             Ty other = *t;
             other.base = B_F32;
+            int errors = cx->diag->errors;
             report(cx, at, E_SHAPES, "%s: shapes %s and %s differ", what, ty_text(cx->arena, &shape),
                    ty_text(cx->arena, &other));
+            if (shape.rank != other.rank)
+                advise(cx, errors, "no value is spread over dims by itself: an equation says which, as in "
+                       "y[i,j] = x[i,j] + b[j]");
             return NULL;
         }
         for (int k = 0; k < t->rank; k++) shape.dim[k] = any ? dim_join(shape.dim[k], t->dim[k]) : t->dim[k];

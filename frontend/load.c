@@ -8,6 +8,9 @@
 #include "frontend/program.h"
 #include "frontend/std_files.h"
 
+/* What some editors put before UTF-8 text. */
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
+
 enum { FILE_LIMIT = 16 << 20, USE_DEPTH = 16, USE_FILES = 64 };
 
 Override *find_override(Program *p, const char *name) {
@@ -221,6 +224,10 @@ static const Source *open_source(Program *p, const char *path) {
     s->text = file_read(p->arena, path, FILE_LIMIT, &s->size);
     s->name = base_name(path);
     s->path = path;
+    if (s->text && !strncmp(s->text, BYTE_ORDER_MARK, 3)) {
+        s->text += 3;
+        s->size -= 3;
+    }
     return s->text ? s : NULL;
 }
 

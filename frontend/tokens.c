@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontend/habits.h"
 #include "frontend/parse_impl.h"
 #include "frontend/parse.h"
 
@@ -213,7 +214,7 @@ static bool read_value(Parser *p, const Token *t, NET_STYPE *value) {
         return false;
     case RAW_BAD_CHAR:
         if (isprint((unsigned char)*t->text))
-            tokens_error(p, t->loc, E_SYNTAX_CHAR, "unexpected character '%c'", *t->text);
+            tokens_error(p, t->loc, E_SYNTAX_CHAR, "unexpected character '%c'%s", *t->text, habit_character(*t->text));
         else
             tokens_error(p, t->loc, E_SYNTAX_CHAR, "unexpected character (byte 0x%02x): a .net file is ASCII outside "
                          "comments and texts", (unsigned char)*t->text);
