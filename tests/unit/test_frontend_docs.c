@@ -61,6 +61,7 @@ static void code_blocks(void **state) {
     Arena *a = arena_new();
     glob_t files;
     assert_true(compile_blocks(a, SOURCE_DIR "/docs/language.md") >= 12);
+    assert_true(compile_blocks(a, SOURCE_DIR "/README.md") >= 2);
     assert_int_equal(glob(SOURCE_DIR "/*.md", 0, NULL, &files), 0);
     for (size_t i = 0; i < files.gl_pathc; i++) compile_blocks(a, files.gl_pathv[i]);
     globfree(&files);
