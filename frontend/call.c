@@ -85,12 +85,14 @@ bool bind(Cx *cx, const AstList *params, const AstList *args, Frame *f, Frame *g
     Arg *given = ARENA_ARRAY(cx->arena, Arg, params->n);
     if (!collect(cx, params, args, f, at, name, first, given)) return false;
     if (fixed) define_all(cx, g, fixed);
+    for (int i = 0; i < params->n; i++)
+        if (!given[i].value && !params->at[i]->a)
+            return report(cx, at, E_ARGUMENTS, "%s lacks its argument '%s'", name, params->at[i]->name);
     for (int i = 0; i < params->n; i++) {
         const Ast *p = params->at[i];
         Value *v;
         if (given[i].value) v = accept(cx, p, &given[i], g, name);
-        else if (p->a) v = eval(cx, p->a, g);
-        else return report(cx, at, E_ARGUMENTS, "%s lacks its argument '%s'", name, p->name);
+        else v = eval(cx, p->a, g);
         if (!v) return false;
         define(cx, g, p->name, v, p->loc);
     }

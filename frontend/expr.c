@@ -163,6 +163,9 @@ static bool multiply_shapes(Cx *cx, Value *a, Value *b, Loc at, Value **out) {
         if (cx->graph) (*out)->expr = lower_matmul(cx, a, b);
         return true;
     }
+    if (ra == 1 && rb == 2)
+        return report(cx, at, E_SHAPES, "'*' of %s and %s: the matrix stands before its vector, W*x",
+                      ty_text(cx->arena, &a->ty), ty_text(cx->arena, &b->ty));
     if (ra && (rb || ub) && !ua && !ub)
         return report(cx, at, E_SHAPES,
                       "'*' of %s and %s: sum[i](a[i]*b[i]) is the inner product, .* works element by element",

@@ -405,7 +405,9 @@ static Value *read(Cx *cx, Value *base, const Ast *e, int from, Frame *f, const 
         return any;
     }
     if (ix->n - from > base->ty.rank) {
-        report(cx, e->loc, E_SUBSCRIPT, "%d subscripts on %s", ix->n - from, ty_text(cx->arena, &base->ty));
+        int given = ix->n - from;
+        report(cx, e->loc, E_SUBSCRIPT, "%d subscript%s for %d dim%s: this is %s", given, given == 1 ? "" : "s",
+               base->ty.rank, base->ty.rank == 1 ? "" : "s", ty_text(cx->arena, &base->ty));
         return NULL;
     }
     Read r = {0};

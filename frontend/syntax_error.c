@@ -85,6 +85,8 @@ static const char *habit(const Parser *p, Expected e) {
     if (t->kind == T_SLASH && before == '/') return "; a comment begins with '#', a whole quotient is floor(a/b)";
     if (t->kind == T_SLASH && (after == '/' || after == '*')) return "; a comment begins with '#'";
     if (t->kind == T_IF && has(e, "end of line")) return "; a choice is 'if c then a else b'";
+    if (t->kind == T_ASSIGN && has(e, "end of line")) return "; statements stand on lines of their own, or after ';'";
+    if (t->kind == T_STR && has(e, "return")) return "; a comment begins with '#'";
     if (before == ':' && has(e, "]")) return "; a slice has two ends that count from the beginning: x[0:3]";
     return "";
 }
