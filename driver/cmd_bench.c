@@ -14,10 +14,17 @@
 #include "driver/work.h"
 #include "runtime/trainer.h"
 
-static const double STEP_SECONDS = 1.0, KERNEL_SECONDS = 1.0;
-enum { LEAST_CALLS = 9, SITE_INPUT = 0x696e70, SEED = 1 };
+enum { LEAST_CALLS = 9, WARM_UP = 3, SITE_INPUT = 0x696e70, SEED = 1 };
 /* Peaks before and after that differ by more mean that the machine did not hold still. */
 static const double PEAK_TOLERANCE = 0.05;
+
+/* What the command line asks for. */
+typedef struct {
+    Options options;            /* without train.batch */
+    long    threads, batch;     /* 0: one per CPU; the file's, or 32 */
+    double  seconds;            /* of each measurement */
+    bool    kernels, json;
+} Request;
 
 /* A model ready to run. */
 typedef struct {
@@ -36,12 +43,42 @@ typedef struct {
     Peak    peak;
 } Figures;
 
+/* ---- the command line -------------------------------------------------------------------------------- */
+
+static bool positive_number(const char *what, const char *text, long *v) {
+    char *end;
+    *v = strtol(text, &end, 10);
+    if (*text && !*end && *v >= 1 && *v < 1 << 24) return true;
+    fprintf(stderr, "netc: %s takes a whole number of at least 1, not '%s'\n", what, text);
+    return false;
+}
+
+/* train.batch is taken here, so that a file without a train block has a batch as well. */
+static bool read_request(Arena *a, const Options *o, Request *r) {
+    static const char BATCH[] = "train.batch=";
+    const char       *seconds = o->value[OPT_SECONDS];
+    *r = (Request){.options = *o, .seconds = 1, .kernels = o->value[OPT_KERNELS], .json = o->value[OPT_JSON]};
+    memset(&r->options.settings, 0, sizeof r->options.settings);
+    for (int i = 0; i < o->settings.n; i++) {
+        const char *s = o->settings.at[i];
+        if (strncmp(s, BATCH, sizeof BATCH - 1)) vec_push(a, &r->options.settings, s);
+        else if (!positive_number("train.batch", s + sizeof BATCH - 1, &r->batch)) return false;
+    }
+    if (o->value[OPT_THREADS] && !positive_number("--threads", o->value[OPT_THREADS], &r->threads)) return false;
+    char *end = NULL;
+    if (seconds) r->seconds = strtod(seconds, &end);
+    if (!seconds || (*seconds && !*end && r->seconds > 0 && r->seconds < 1e6)) return true;
+    fprintf(stderr, "netc: --seconds takes a positive number, not '%s'\n", seconds);
+    return false;
+}
+
 /* ---- compiling --------------------------------------------------------------------------------------- */
 
 /* Loads the model and chooses the target, which must be this machine's. An exit code. */
-static int start(Bench *b, Arena *a, const Options *o) {
+static int start(Bench *b, Arena *a, const Request *r) {
     memset(b, 0, sizeof *b);
-    int code = build_load(&b->build, a, o);
+    int code = build_load(&b->build, a, &r->options);
+    if (r->batch) b->build.batch = r->batch;
     if (!code) code = build_start(&b->build);
     if (code) return code;
     if (!b->build.model->objective.name) {
@@ -109,11 +146,11 @@ static void run_eval(void *cx) {
 
 static Peak higher(Peak a, Peak b) { return (Peak){fmax(a.registers, b.registers), fmax(a.fed, b.fed)}; }
 
-static void measure_all(Bench *b, Figures *f) {
+static void measure_all(Bench *b, double seconds, Figures *f) {
     netc_pool *pool = b->engine.pool;
     Peak       before = peak_measure(pool, &b->build.target);
-    f->step = measure(STEP_SECONDS, LEAST_CALLS, run_step, b);
-    f->infer = measure(STEP_SECONDS, LEAST_CALLS, run_eval, b);
+    f->step = measure(seconds, LEAST_CALLS, run_step, b);
+    f->infer = measure(seconds, LEAST_CALLS, run_eval, b);
     Peak after = peak_measure(pool, &b->build.target);
     f->peak = higher(before, after);
     if (fabs(before.registers - after.registers) > PEAK_TOLERANCE * f->peak.registers)
@@ -121,8 +158,8 @@ static void measure_all(Bench *b, Figures *f) {
                   after.registers);
 }
 
-static int bench_step(Arena *a, const Options *o, int threads, Bench *b, Figures *f) {
-    int code = start(b, a, o);
+static int bench_step(Arena *a, const Request *r, Bench *b, Figures *f) {
+    int code = start(b, a, r);
     if (!code) code = compile(b, (const char *const[]){"train", "eval", "init", NULL});
     if (code) return code;
     f->compile = netc_seconds() - b->build.t_start;
@@ -130,11 +167,11 @@ static int bench_step(Arena *a, const Options *o, int threads, Bench *b, Figures
     Graph *g = program_objective(b->build.program, false, b->build.batch, ga);
     f->macs = work_graph(g);
     arena_free(ga);
-    code = prepare(b, threads, "train");
+    code = prepare(b, (int)r->threads, "train");
     if (!code) code = netc_call_new(&b->eval, &b->engine, "eval");
     if (code) return code;
     fill_inputs(&b->eval, b->model->batch);
-    measure_all(b, f);
+    measure_all(b, r->seconds, f);
     return 0;
 }
 
@@ -146,7 +183,7 @@ typedef struct {
     netc_func  *func;
     Samples     samples;
     Timing      time;
-    double      limit;          /* Gflop/s: the peak, or what memory of this size can feed */
+    double      bandwidth;      /* Gbyte/s from memory of its size */
 } Kernel;
 
 /* Makes every nest of the function built last a function of its own. They share its arguments, leaves and scratch;
@@ -190,27 +227,25 @@ static void run_nests(Bench *b, Kernel *k, int n, bool record) {
     b->time.step++;
 }
 
-static void measure_nests(Bench *b, Kernel *k, int n, const Peak *peak) {
-    double begun = netc_seconds();
-    for (int i = 0; i < LEAST_CALLS + 3 || netc_seconds() - begun < KERNEL_SECONDS; i++) run_nests(b, k, n, i >= 3);
+static void measure_nests(Bench *b, double seconds, Kernel *k, int n) {
+    double end = netc_seconds() + seconds;
+    for (int i = 0; i < WARM_UP + LEAST_CALLS || netc_seconds() < end; i++) run_nests(b, k, n, i >= WARM_UP);
     for (int i = 0; i < n; i++) {
-        const Nest *nest = k[i].nest;
-        double      fed = peak_bandwidth(b->engine.pool, &b->build.target, nest->bytes);
         k[i].time = timing_of(&k[i].samples);
-        k[i].limit = fmin(peak->registers, fed * (double)nest->flops / fmax((double)nest->bytes, 1));
+        k[i].bandwidth = peak_bandwidth(b->engine.pool, &b->build.target, k[i].nest->bytes);
     }
 }
 
 /* The training step as `*n` kernels with their times. */
-static int bench_kernels(Arena *a, const Options *o, int threads, const Peak *peak, Bench *b, Kernel **kernel, int *n) {
-    int code = start(b, a, o);
+static int bench_kernels(Arena *a, const Request *r, Bench *b, Kernel **kernel, int *n) {
+    int code = start(b, a, r);
     if (!code) code = compile_nests(b, n);
-    if (!code) code = prepare(b, threads, "nest.0");
+    if (!code) code = prepare(b, (int)r->threads, "nest.0");
     if (code) return code;
     *kernel = ARENA_ARRAY(a, Kernel, *n);
     for (int i = 0; i < *n; i++)
         (*kernel)[i] = (Kernel){.nest = b->build.functions.at[i].kernels->nest[0], .func = &b->model->func[i]};
-    measure_nests(b, *kernel, *n, peak);
+    measure_nests(b, r->seconds, *kernel, *n);
     return 0;
 }
 
@@ -339,7 +374,7 @@ static void put_kernels(Buf *j, Arena *a, const Bench *b, const Kernel *k, int n
         put(j, "ms", 1e3 * k[i].time.median);
         put(j, "ms_min", 1e3 * k[i].time.min);
         put(j, "gflops", rate);
-        put(j, "limit_gflops", k[i].limit);
+        put(j, "bandwidth_gbs", k[i].bandwidth);
         put(j, "share", rate / p->registers);
         buf_puts(j, "}");
     }
@@ -359,15 +394,15 @@ static void print_all(Arena *a, bool json, const Bench *step, const Figures *f, 
 }
 
 int cmd_bench(Arena *a, const Options *o) {
+    Request r;
     Bench   step = {0}, nests = {0};
     Figures f = {0};
     Kernel *kernel = NULL;
     int     n = 0;
-    long    threads = 0;
-    if (!opts_number(o, OPT_THREADS, 1, &threads)) return NETC_EXIT_USAGE;
-    int code = bench_step(a, o, (int)threads, &step, &f);
-    if (!code && o->value[OPT_KERNELS]) code = bench_kernels(a, o, (int)threads, &f.peak, &nests, &kernel, &n);
-    if (!code) print_all(a, o->value[OPT_JSON] != NULL, &step, &f, &nests, kernel, n);
+    if (!read_request(a, o, &r)) return NETC_EXIT_USAGE;
+    int code = bench_step(a, &r, &step, &f);
+    if (!code && r.kernels) code = bench_kernels(a, &r, &nests, &kernel, &n);
+    if (!code) print_all(a, r.json, &step, &f, &nests, kernel, n);
     finish(&step);
     finish(&nests);
     return code;

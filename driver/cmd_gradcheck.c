@@ -58,6 +58,15 @@ static const double *leaf_numbers(void *cx, const Node *leaf) {
     return NULL;
 }
 
+static bool number_option(const Options *o, Option k, long low, long *v) {
+    char *end;
+    if (!o->value[k]) return true;
+    *v = strtol(o->value[k], &end, 10);
+    if (!*end && *v >= low && *v < 1 << 30) return true;
+    fprintf(stderr, "netc: '%s' is not a whole number of at least %ld\n", o->value[k], low);
+    return false;
+}
+
 static void print_rows(const GradCheckRow *row, int n) {
     double worst = 0;
     printf("%-28s %9s %10s %16s %16s\n", "parameter", "compared", "error", "derived", "quotient");
@@ -71,7 +80,7 @@ static void print_rows(const GradCheckRow *row, int n) {
 int cmd_gradcheck(Arena *a, const Options *o) {
     Build b;
     long  seed = 1, rows = ROWS;
-    if (!opts_number(o, OPT_SEED, 0, &seed) || !opts_number(o, OPT_BATCH, 1, &rows)) return NETC_EXIT_USAGE;
+    if (!number_option(o, OPT_SEED, 0, &seed) || !number_option(o, OPT_BATCH, 1, &rows)) return NETC_EXIT_USAGE;
     int code = build_load(&b, a, o);
     if (code) return code;
     b.batch = rows;

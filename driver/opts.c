@@ -1,7 +1,6 @@
 #include "driver/opts.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -153,15 +152,6 @@ bool opts_parse(Arena *a, int argc, char **argv, Options *o) {
         }
     }
     return true;
-}
-
-bool opts_number(const Options *o, Option k, long low, long *v) {
-    char *end;
-    if (!o->value[k]) return true;
-    *v = strtol(o->value[k], &end, 10);
-    if (*o->value[k] && !*end && *v >= low && *v < 1 << 30) return true;
-    fprintf(stderr, "netc: %s takes a whole number of at least %ld, not '%s'\n", OPTIONS[k].name, low, o->value[k]);
-    return false;
 }
 
 void opts_help(FILE *out, Command about) {

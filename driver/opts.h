@@ -36,8 +36,6 @@ typedef struct {
 
 /* False after a message on stderr (exit code 2). */
 bool opts_parse(Arena *a, int argc, char **argv, Options *o);
-/* The whole number that an option gives, at least `low`; *v stays without the option. False after a message. */
-bool opts_number(const Options *o, Option k, long low, long *v);
 void opts_help(FILE *out, Command about);  /* CMD_help: all commands */
 
 #endif
