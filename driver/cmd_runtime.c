@@ -20,6 +20,18 @@ static int needs_optimizer(const Build *b) {
     return NETC_EXIT_MODEL;
 }
 
+static int needs_entry(const Build *b, const char *name) {
+    const char **names = ARENA_ARRAY(b->arena, const char *, b->model->nentry + 1);
+    for (int i = 0; i < b->model->nentry; i++) {
+        names[i] = b->model->entry[i].name;
+        if (!strcmp(names[i], name)) return 0;
+    }
+    const char *near = str_nearest(name, names, b->model->nentry);
+    fprintf(stderr, "netc: model %s has no entry '%s'%s%s%s\n", b->model->name, name, near ? "; did you mean '" : "",
+            near ? near : "", near ? "'?" : "");
+    return NETC_EXIT_USAGE;
+}
+
 int prepare(Build *b, const char *const *names, netc_model **m) {
     int code = 0;
     for (; *names && !code; names++) {
@@ -30,6 +42,7 @@ int prepare(Build *b, const char *const *names, netc_model **m) {
                 code = build_function(b, arena_printf(b->arena, "entry.%s", b->model->entry[i].name));
         } else {
             if (!strcmp(*names, "train")) code = needs_optimizer(b);
+            if (!code && !strncmp(*names, "entry.", 6)) code = needs_entry(b, *names + 6);
             if (!code && strcmp(*names, "init") && strncmp(*names, "entry.", 6) && !b->model->objective.name) {
                 fprintf(stderr, "netc: model %s has no objective\n", b->model->name);
                 code = NETC_EXIT_MODEL;
