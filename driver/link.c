@@ -12,6 +12,13 @@
 
 extern char **environ;
 
+/* A runtime built with the sanitizers needs them in the trainer, too. */
+#ifdef NETC_SANITIZED
+#define NETC_LINK_FLAGS "-fsanitize=address,undefined",
+#else
+#define NETC_LINK_FLAGS
+#endif
+
 /* The runtime library lies beside netc (in a build tree) or in ../lib/netc (installed). */
 static const char *runtime_library(Arena *a) {
     static const char *const PLACES[] = {"libnetc_runtime.a", "../lib/netc/libnetc_runtime.a"};
@@ -37,7 +44,7 @@ int link_trainer(Arena *a, const char *object, const char *out) {
     char *tmp = arena_printf(a, "%s.tmp%ld", out, (long)getpid());
     /* zlib and libpng go in as archives: the program then needs the C library and nothing else. */
     char *argv[] = {(char *)cc, "-o", tmp, (char *)object, (char *)library, "-Wl,--gc-sections", "-Wl,--as-needed",
-                    "-Wl,-Bstatic", "-lpng", "-lz", "-Wl,-Bdynamic", "-lpthread", "-lm", NULL};
+                    "-Wl,-Bstatic", "-lpng", "-lz", "-Wl,-Bdynamic", "-lpthread", "-lm", NETC_LINK_FLAGS NULL};
     pid_t pid;
     int   status = 0, e = posix_spawnp(&pid, cc, NULL, NULL, argv, environ);
     if (e) {

@@ -237,6 +237,12 @@ static const Source *open_source(Program *p, const char *path) {
     return s->text ? s : NULL;
 }
 
+/* After open_source failed: false. */
+static bool cannot_open(Program *p, Loc at, const char *path) {
+    if (errno == EFBIG) return report(&p->cx, at, E_LIMIT_TEXT, "%s has more than %d MiB", path, FILE_LIMIT >> 20);
+    return report(&p->cx, at, E_FILE, "cannot open %s: %s", path, strerror(errno));
+}
+
 static bool load_used(Program *p, const Ast *it, const Source *from, int depth) {
     const char *path = beside(p, from->path, it->name);
     for (int i = 0; i < p->loaded.n; i++)
@@ -245,7 +251,7 @@ static bool load_used(Program *p, const Ast *it, const Source *from, int depth) 
         return report(&p->cx, it->loc, E_LIMIT_DEPTH, "more than %d files, or 'use' more than %d deep", USE_FILES,
                       USE_DEPTH);
     const Source *s = open_source(p, path);
-    if (!s) return report(&p->cx, it->loc, E_FILE, "cannot open %s: %s", it->name, strerror(errno));
+    if (!s) return cannot_open(p, it->loc, it->name);
     vec_push(p->arena, &p->loaded, path);
     return load_source(p, s, depth + 1);
 }
@@ -294,7 +300,7 @@ Program *program_load(Arena *a, Diag *d, const char *path, const FrontOptions *o
     Program *p = program_new(a, d, o);
     const Source *s = open_source(p, path);
     if (s) return finish(p, s);
-    report(&p->cx, (Loc){0}, E_FILE, "cannot open %s: %s", path, strerror(errno));
+    cannot_open(p, (Loc){0}, path);
     return NULL;
 }
 

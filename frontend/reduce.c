@@ -45,12 +45,12 @@ bool index_make(Cx *cx, const AstList *subs, int from, Frame *f, Frame *g, Index
 typedef struct {
     Cx    *cx;
     Frame *frame;
-    const IndexList *todo;
+    const IndexList *pending;
 } InferCx;
 
 static bool wants(const InferCx *c, const Index *i) {
-    for (int k = 0; k < c->todo->n; k++)
-        if (c->todo->at[k] == i) return !i->dim;
+    for (int k = 0; k < c->pending->n; k++)
+        if (c->pending->at[k] == i) return !i->dim;
     return false;
 }
 
