@@ -277,17 +277,18 @@ static Val random_block(Emit *e, int access, Val base, int64_t first, int width)
     return out[quarter];
 }
 
-static Val load_random(Emit *e, int access, const Point *p) {
+/* The numbers of the points, which `l` describes as it does for memory. */
+static Val load_random(Emit *e, int access, const Lanes *l) {
     Codegen      *cg = e->cg;
     const Access *a = &e->n->access[access];
     Val           base = element_base(e, a), lane[POINT_LANES];
-    int64_t       c[POINT_LANES];
-    lin_offsets(e, &a->off, p, c);
-    if (p->width >= 4 && p->valid == p->width && consecutive(c, p->width) && c[0] % p->width == 0 && base_multiple(e, a, 4 * p->width))
-        return random_block(e, access, base, c[0], p->width);
-    for (int i = 0; i < p->width; i++) lane[i] = l_i64(cg, c[i]);
-    Val offset = p->width == 1 ? lane[0] : LLVMConstVector(lane, (unsigned)p->width);
-    return rng_at(cg, e->rng[access], base ? l_add(cg, l_splat(cg, base, p->width), offset) : offset);
+    bool          row = l->width >= 4 && l->valid == l->width && consecutive(l->off, l->width) && l->off[0] % l->width == 0;
+    if (row && !l->index && base_multiple(e, a, 4 * l->width)) return random_block(e, access, base, l->off[0], l->width);
+    for (int i = 0; i < l->width; i++) lane[i] = l_i64(cg, l->off[i]);
+    Val at = l->width == 1 ? lane[0] : LLVMConstVector(lane, (unsigned)l->width);
+    if (base) at = l_add(cg, l_splat(cg, base, l->width), at);
+    if (l->index) at = l_add(cg, at, LLVMBuildSExt(cg->b, widen(e, l->index, l->width), l_vec(cg->i64, l->width), ""));
+    return rng_at(cg, e->rng[access], at);
 }
 
 /* ---- access ------------------------------------------------------------------------------------------ */
@@ -295,7 +296,6 @@ static Val load_random(Emit *e, int access, const Point *p) {
 Val access_load(Emit *e, int access, const Point *p) {
     const Access *a = &e->n->access[access];
     Place         at = e->k->place[a->node->id];
-    if (a->node->op == OP_RNG) return load_random(e, access, p);
     if (at.space == SPACE_SCALAR) {
         Val old = memo_find(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0);
         return old ? old : memo_add(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0, abi_scalar(e->cg, (int)at.offset));
@@ -312,6 +312,10 @@ Val access_load(Emit *e, int access, const Point *p) {
     for (int i = 0; i < a->nind; i++) l.index = add_index(e, l.index, emit_eval(e, a->ind[i].expr, p), a->ind[i].stride);
     lin_offsets(e, &known, p, l.off);
     l.mask = guards_mask(e, a->nguard, a->guard, p);
+    if (a->node->op == OP_RNG) {
+        Val v = load_random(e, access, &l);
+        return l.mask ? l_select(e->cg, widen(e, l.mask, l.width), v, l_zero(LLVMTypeOf(v))) : v;
+    }
     if (l.index && l_lanes(l.index) == 1 && !l.mask) {
         l.ptr = l_gep(e->cg, l.element, l.ptr, LLVMBuildSExt(e->cg->b, l.index, e->cg->i64, ""));
         l.index = NULL;

@@ -2,6 +2,7 @@
  * output has a computed value of its own.
  *
  *   gather       becomes a map with an indirect subscript
+ *   scatter_add  reads tensors with an address: scalars and random numbers are copied first
  *   output       of a leaf, a view, a random number, or of a value that another output has: a copy of it
  */
 #include <string.h>
@@ -56,9 +57,16 @@ static bool claimed(const Graph *g, int before, const Node *n) {
     return false;
 }
 
+static bool has_address(Node *n) {
+    n = node_storage(n);
+    return n->op != OP_RNG && !(n->op == OP_INPUT && n->u.input.kind == IN_SCALAR);
+}
+
 void lower_ops(Graph *g) {
     for (int i = 0, count = g->nodes.n; i < count; i++) {
         Node *n = g->nodes.at[i];
+        for (int k = 0; n->op == OP_SCATTER && k < n->narg; k++)
+            if (!has_address(n->arg[k])) n->arg[k] = copy_of(g, n->arg[k]);
         if (n->op != OP_GATHER) continue;
         graph_at(g, n->name, n->loc);
         graph_replace(g, n, gather_map(g, n));

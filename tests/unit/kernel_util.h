@@ -25,6 +25,7 @@ typedef struct {
     int64_t  rows;              /* 0: all */
     uint64_t seed, step;
     double   tolerance;
+    const double *(*leaf)(void *cx, const Node *n);    /* cx: the run; NULL: kt_leaf */
 } KernelRun;
 
 /* ---- leaves ---------------------------------------------------------------------------------------- */
@@ -47,6 +48,8 @@ static inline const double *kt_leaf(void *cx, const Node *n) {
     }
     return v;
 }
+
+static inline const double *kt_numbers(KernelRun *r, const Node *n) { return (r->leaf ? r->leaf : kt_leaf)(r, n); }
 
 static inline void kt_write(DType d, char *to, const double *v, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
@@ -164,7 +167,7 @@ static inline void kt_execute(KtBuilt *b, uint32_t threads) {
         const Node *n = b->g->nodes.at[i];
         Place       p = k->place[n->id];
         if (n->op != OP_PARAM && n->op != OP_STATE && p.space != SPACE_SCALAR) continue;
-        kt_write(n->type.dtype, block[p.space] + p.offset * (p.space == SPACE_SCALAR ? 4 : 1), kt_leaf(b->r, n), type_count(&n->type));
+        kt_write(n->type.dtype, block[p.space] + p.offset * (p.space == SPACE_SCALAR ? 4 : 1), kt_numbers(b->r, n), type_count(&n->type));
     }
     const void **in = ARENA_ARRAY(a, const void *, k->nin + 1);
     void       **out = ARENA_ARRAY(a, void *, k->nout + 1);
@@ -174,7 +177,7 @@ static inline void kt_execute(KtBuilt *b, uint32_t threads) {
         int64_t     count = type_count(&n->type);
         char       *p = kt_memory(a, kt_bytes(n), 0xFF);
         if (n->type.rank && n->type.dim[0].bound && rows) count = count / n->type.dim[0].size * rows;
-        kt_write(n->type.dtype, p, kt_leaf(b->r, n), count);
+        kt_write(n->type.dtype, p, kt_numbers(b->r, n), count);
         in[i] = p;
     }
     for (int i = 0; i < k->nout; i++) out[i] = kt_memory(a, kt_bytes(k->out[i].value), 0xAB);
@@ -217,6 +220,19 @@ static inline void kt_compare(const KtBuilt *b, const Graph *want_graph, double 
     }
 }
 
+/* After a run of one thread: two and three give the same bits. */
+static inline void kt_same_at_threads(KtBuilt *b, const char *what) {
+    char **first = b->out;
+    for (uint32_t threads = 2; threads <= 3; threads++) {
+        kt_execute(b, threads);
+        for (int i = 0; i < b->g->outs.n; i++) {
+            const Node *n = b->g->outs.at[i].value;
+            if (memcmp(first[i], b->out[i], (size_t)(kt_live(b->r, n) * dtype_size(n->type.dtype))))
+                fail_msg("%s: %s differs between 1 and %u threads", what, b->g->outs.at[i].name, threads);
+        }
+    }
+}
+
 /* Compiles and runs `g` (changed by that) and compares with the interpreter's values of `same`, an equal graph. */
 static inline void kt_check_graph(KernelRun *r, Graph *g, Graph *same, const char *what) {
     Target      t = kt_target(r);
@@ -232,13 +248,7 @@ static inline void kt_check_graph(KernelRun *r, Graph *g, Graph *same, const cha
     assert_non_null(b.fn);
     kt_execute(&b, 1);
     kt_compare(&b, same, want, what);
-    char **first = b.out;
-    for (uint32_t threads = 2; threads <= 3; threads++) {
-        kt_execute(&b, threads);
-        for (int i = 0; i < g->outs.n; i++)
-            if (memcmp(first[i], b.out[i], (size_t)(kt_live(r, g->outs.at[i].value) * dtype_size(g->outs.at[i].value->type.dtype))))
-                fail_msg("%s: %s differs between 1 and %u threads", what, g->outs.at[i].name, threads);
-    }
+    kt_same_at_threads(&b, what);
     codegen_free(cg);
 }
 

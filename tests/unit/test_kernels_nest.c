@@ -187,7 +187,10 @@ static void lookups(void **state) {
                    "%2 = gather %E, %y : f32[n,4,@]\n"
                    "%3 = comp [b,t,k] map mul(%E[{%y[b,t]},k], %2[b,t,k]) : f32[n,4,@]\n"
                    "%4 = scatter_add %3, %y : f32[7,@]\n"
-                   "out r = %2\n out s = %4\n}"
+                   "%s = input scalar \"hyper.s\" : f32[]\n %r = rng 0xfeed : f32[7,@]\n"
+                   "%5 = gather %r, %y : f32[n,4,@]\n"
+                   "%c = const 3 : i32[]\n %7 = scatter_add %s, %c : f32[5]\n"
+                   "out r = %2\n out s = %4\n out g = %5\n out t = %7\n}"
                    , n, 4);
 }
 
@@ -201,7 +204,8 @@ static void views_and_random(void **state) {
                    "%f = reshape %w : f32[@,3]\n"
                    "%y = comp [b,i | j<@] sum mul(%f[j,i], %d[b,i,j]) : f32[n,3]\n"
                    "%q = comp [b,i,j] map add(%r[b,i,j], %d[b,i,j]) : f32[n,3,@]\n"
-                   "out d = %d\n out y = %y\n out q = %q\n out r = %r\n}", n, 4);
+                   "%t = comp [b,i,j] map %r?[b,i,j-2] : f32[n,3,@]\n"
+                   "out d = %d\n out y = %y\n out q = %q\n out r = %r\n out t = %t\n}", n, 4);
 }
 
 /* New values of leaves: over the old ones, or through a copy where the old ones are still needed. */
