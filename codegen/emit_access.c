@@ -217,6 +217,59 @@ static Val load_masked(Emit *e, const Lanes *l) {
     return l_select(cg, widen(e, l->mask, l->width), v, l_zero(LLVMTypeOf(v)));
 }
 
+/* Where a guard that lanes differ in fails, does every lane still stay within half the slack of its tensor? Then it can
+ * be loaded all the same: what is loaded spans no more than the other half. Guards that all lanes share are left out:
+ * where one fails, the origin is read. */
+static bool fails_nearby(const Emit *e, const Access *a, const Point *p, const Lanes *l) {
+    int64_t far = 0, low = l->off[0], high = l->off[0];
+    if (e->k->place[a->node->id].space != SPACE_ARENA || l->width == 1) return false;
+    for (int i = 0; i < p->width; i++) {
+        if (l->off[i] < low) low = l->off[i];
+        if (l->off[i] > high) high = l->off[i];
+    }
+    for (int i = 0; i < a->nguard; i++) {
+        const Guard *g = &a->guard[i];
+        int64_t      c[POINT_LANES], lo, hi;
+        for (int v = 0; v < e->n->nvar; v++)
+            if (g->lin.k[v] && e->n->var[v].div) return false;
+        lin_offsets(e, &g->lin, p, c);
+        if (all_equal(c, p->width)) continue;
+        if (g->bound) return false;
+        lin_range(e->n, &g->lin, &lo, &hi);
+        int64_t off = lo < 0 ? -lo : 0;
+        if (hi - g->size + 1 > off) off = hi - g->size + 1;
+        far += off * g->stride;
+    }
+    int64_t size = dtype_size(a->dtype);
+    return far * size <= ARENA_SLACK / 2 && (high - low + l->width) * size <= ARENA_SLACK / 2;
+}
+
+/* The guards that all lanes share. */
+static Val shared_mask(Emit *e, const Access *a, const Point *p) {
+    Val all = NULL;
+    for (int i = 0; i < a->nguard; i++) {
+        int64_t c[POINT_LANES];
+        lin_offsets(e, &a->guard[i].lin, p, c);
+        if (all_equal(c, p->width)) all = both(e, all, guards_mask(e, 1, &a->guard[i], p));
+    }
+    return all;
+}
+
+static Val load_nearby(Emit *e, Lanes *l, Val shared) {
+    Codegen *cg = e->cg;
+    Val      mask = l->mask;
+    int64_t  low = l->off[0];
+    for (int i = 1; i < l->width; i++)
+        if (l->off[i] < low) low = l->off[i];
+    if (shared) {
+        l->ptr = l_select(cg, shared, l_gep_const(cg, l->element, l->ptr, low), l->origin);
+        for (int i = 0; i < l->width; i++) l->off[i] -= low;
+    }
+    l->mask = NULL;
+    Val v = load_pattern(e, l);
+    return l_select(cg, widen(e, mask, l->width), v, l_zero(LLVMTypeOf(v)));
+}
+
 /* One number for the whole vector. */
 static Val load_number(Emit *e, Lanes *l) {
     Codegen *cg = e->cg;
@@ -326,6 +379,7 @@ Val access_load(Emit *e, int access, const Point *p) {
         Val v = load_lanes(e, &l);
         return from_memory(e, l.dtype, l_select(e->cg, widen(e, l.mask, l.width), v, l_zero(LLVMTypeOf(v))));
     }
+    if (l.mask && fails_nearby(e, a, p, &l)) return from_memory(e, l.dtype, load_nearby(e, &l, shared_mask(e, a, p)));
     if (l.mask) return from_memory(e, l.dtype, load_masked(e, &l));
     if (l.index) return from_memory(e, l.dtype, load_lanes(e, &l));
     return from_memory(e, l.dtype, load_pattern(e, &l));

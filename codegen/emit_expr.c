@@ -99,7 +99,7 @@ static Val bound(Emit *e) {
 /* Row and lane of every point of p in the registers of a stage: one shuffle per register that is met. */
 static Val stage_value(Emit *e, int stage, const Point *p) {
     const StageValue *s = &e->stage[stage];
-    int               vec[POINT_LANES], lane[POINT_LANES];
+    int               vec[POINT_LANES] = {0}, lane[POINT_LANES] = {0};
     for (int i = 0; i < p->width; i++) {
         int row, at;
         layout_find(&s->layout, p, i, &row, &at);

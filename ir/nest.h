@@ -60,7 +60,11 @@ typedef struct {
     Lin     lin;
     int64_t size;
     int     bound;              /* index into Graph.bounds, 0 = none */
+    int64_t stride;             /* guards of accesses: elements from one value of lin to the next */
 } Guard;
+
+/* Bytes on both sides of every tensor in the arena that can be read, though they mean nothing. */
+enum { ARENA_SLACK = 256 };
 
 /* An indirect part of an offset: stride * value of the integer expression. */
 typedef struct {

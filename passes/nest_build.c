@@ -135,7 +135,7 @@ static const Expr *rewrite_read(NestBuild *b, const Expr *e) {
         Extent dim = arg->type.dim[i];
         lin_add(&acc.off, &at, stride[i]);
         if (e->sub[i].ind) acc.ind[acc.nind++] = (Indirect){rewrite(b, e->sub[i].ind), stride[i]};
-        else push_guard(b, &acc.guard, &acc.nguard, (Guard){at, dim.size, dim.bound});
+        else push_guard(b, &acc.guard, &acc.nguard, (Guard){at, dim.size, dim.bound, stride[i]});
     }
     const Expr *same = store->op == OP_CONST && !acc.nguard ? uniform_const(b, store) : NULL;
     return same ? same : access_expr(b, &acc);
@@ -200,7 +200,7 @@ static void pin_residues(NestBuild *b, Stage *s, bool *pinned) {
         lin_add(&at, &t, r.inverse ? -1 : r.div);
         b->map[r.red] = at;
         pinned[r.red] = true;
-        push_guard(b, &s->guard, &s->nguard, (Guard){at, v->ext.size, v->ext.bound});
+        push_guard(b, &s->guard, &s->nguard, (Guard){at, v->ext.size, v->ext.bound, 0});
     }
 }
 
@@ -216,7 +216,7 @@ static void map_reductions(NestBuild *b, Stage *s, const int *given) {
     }
     for (int i = c->nout + c->nred; i < c->nout + c->nred + c->nder; i++) {
         b->map[i] = derived_form(b, &c->var[i], b->map);
-        push_guard(b, &s->guard, &s->nguard, (Guard){b->map[i], c->var[i].ext.size, c->var[i].ext.bound});
+        push_guard(b, &s->guard, &s->nguard, (Guard){b->map[i], c->var[i].ext.size, c->var[i].ext.bound, 0});
     }
 }
 

@@ -2,7 +2,7 @@
  *
  * A tensor lives from the nest that makes it to the last that reads it. Tensors are placed from the largest to the
  * smallest, each at the lowest offset where it meets no other that lives at the same time: 64-byte aligned,
- * with a vector of slack behind it (loads may run over the end). All is static and depends on nothing but the nests.
+ * with a vector of slack before and behind it (loads may run over the ends). All is static and depends on nothing but the nests.
  *
  * A barrier stands before a nest that touches memory which a nest since the last barrier has written, or writes what
  * one has read; nests that thread 0 alone runs do not need one between them.
@@ -12,7 +12,7 @@
 
 #include "passes/kernels_impl.h"
 
-enum { ALIGN = 64, SLACK = 64 };
+enum { ALIGN = 64 };
 
 typedef struct {
     const Node *node;
@@ -21,7 +21,7 @@ typedef struct {
 } Life;
 
 static int64_t room_of(const Node *n) {
-    int64_t bytes = type_count(&n->type) * dtype_size(n->type.dtype) + SLACK;
+    int64_t bytes = type_count(&n->type) * dtype_size(n->type.dtype) + ARENA_SLACK;
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
@@ -63,7 +63,7 @@ static bool live_together(const Life *a, const Life *b) { return a->first <= b->
 /* The lowest offset where `l` fits among the tensors placed before it. */
 static int64_t find_offset(const Life *l, const Life *lives, int placed, const Life **rival) {
     int     n = 0;
-    int64_t at = 0;
+    int64_t at = ARENA_SLACK;
     for (int i = 0; i < placed; i++)
         if (live_together(l, &lives[i])) rival[n++] = &lives[i];
     qsort(rival, (size_t)n, sizeof *rival, lower_first);
@@ -80,7 +80,7 @@ static void place_tensors(Fuse *f) {
     Life        *lives = find_lives(k, f->a, &n);
     const Life **rival = ARENA_ARRAY(f->a, const Life *, n + 1);
     qsort(lives, (size_t)n, sizeof *lives, larger_first);
-    k->arena_size = SLACK;
+    k->arena_size = ARENA_SLACK;
     for (int i = 0; i < n; i++) {
         lives[i].offset = find_offset(&lives[i], lives, i, rival);
         k->place[lives[i].node->id].offset = lives[i].offset;
@@ -97,7 +97,7 @@ typedef struct {
 
 static Range range_of(const Kernels *k, const Node *n) {
     Place   p = k->place[n->id];
-    int64_t size = p.space == SPACE_OUT || p.space == SPACE_IN || p.space == SPACE_SCALAR ? 1 : room_of(n) - SLACK;
+    int64_t size = p.space == SPACE_OUT || p.space == SPACE_IN || p.space == SPACE_SCALAR ? 1 : room_of(n) - ARENA_SLACK;
     return (Range){p.space, p.offset, p.offset + size};
 }
 
@@ -141,7 +141,7 @@ bool kernels_check_plan(const Kernels *k, Arena *a, const char **why) {
     Life *lives = find_lives(k, a, &n);
     for (int i = 0; i < n; i++) {
         const Life *x = &lives[i];
-        if (x->offset < 0 || x->offset % ALIGN || x->offset + x->size > k->arena_size) {
+        if (x->offset < ARENA_SLACK || x->offset % ALIGN || x->offset + x->size > k->arena_size) {
             *why = arena_printf(a, "%%%d lies at %lld, size %lld, in an arena of %lld", x->node->id, (long long)x->offset,
                                 (long long)x->size, (long long)k->arena_size);
             return false;
