@@ -135,7 +135,7 @@ typedef enum {
 
 typedef struct {
     NestKind  kind;
-    char     *name;             /* of the function in the object, and for people: "c1.conv_pool" */
+    char     *name;             /* number and the user's name, as an identifier: "0_Net_c1" */
     int       nvar;
     NestVar   var[MAX_VARS];    /* outs first */
     int       nout;
@@ -153,7 +153,7 @@ typedef struct {
     int       npar;             /* the first npar loops are shared out among the threads; 0: thread 0 alone */
     bool      barrier;          /* wait for all threads before this nest */
     int64_t   flops, bytes;     /* at full size */
-    const char *fused;          /* for people: "bias relu maxpool", or "" */
+    const char *fused;          /* for people: "sum, map, max, argmax, map" */
 } Nest;
 
 int64_t nest_trips(const Nest *n, int var);                         /* tiles of an out at full size */

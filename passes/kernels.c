@@ -91,24 +91,27 @@ static void print_stage(const Nest *n, const Stage *s, FILE *out) {
     fputc('\n', out);
 }
 
+static void print_store(const Kernels *k, const Node *n, FILE *out) {
+    static const char *const SPACES[] = {"none", "arena", "weights", "opt", "state", "in", "out", "scalar", "const"};
+    fprintf(out, "    -> %%%d %s", n->id, n->name ? n->name : "");
+    if (n->loc.src) fprintf(out, " %s:%d", n->loc.src->name, n->loc.line);
+    fprintf(out, " (%s %lld)\n", SPACES[k->place[n->id].space], (long long)k->place[n->id].offset);
+}
+
 static void print_nest(const Kernels *k, const Nest *n, FILE *out) {
-    fprintf(out, "  %s%s: %.3f Mflop, %.1f kB%s", n->barrier ? "| " : "", n->name, 1e-6 * (double)n->flops,
-            1e-3 * (double)n->bytes, n->kind == NEST_SCATTER ? ", scatter" : "");
-    if (n->fused && *n->fused) fprintf(out, ", fused: %s", n->fused);
-    fprintf(out, "\n   ");
+    int64_t shares = 1;
+    for (int i = 0; i < n->npar; i++) shares *= n->kind == NEST_SCATTER ? n->var[i].size : nest_trips(n, n->loop[i]);
+    fprintf(out, "%s %s: %s; %.3f Mflop, %.1f kB, ", n->barrier ? "---\n" : "", n->name, n->fused,
+            1e-6 * (double)n->flops, 1e-3 * (double)n->bytes);
+    if (n->npar) fprintf(out, "%lld shares\n   ", (long long)shares);
+    else fprintf(out, "thread 0\n   ");
     print_list(n, "for", n->nloop, n->loop, n->step, out);
-    if (n->npar) fprintf(out, " (threads share the first %d)", n->npar);
-    else fprintf(out, " (thread 0)");
-    print_list(n, "stores in lanes", n->nlane, n->lane, n->step, out);
+    if (n->npar) fprintf(out, " (the first %d shared out)", n->npar);
+    if (n->nlane) print_list(n, "; stores in lanes", n->nlane, n->lane, n->step, out);
     if (n->width > 1) fprintf(out, " width %d", n->width);
     fputc('\n', out);
     for (int i = 0; i < n->nstage; i++) print_stage(n, &n->stage[i], out);
-    for (int i = 0; i < n->nstore; i++) {
-        const Node *s = n->store[i].node;
-        static const char *const SPACES[] = {"none", "arena", "weights", "opt", "state", "in", "out", "scalar", "const"};
-        fprintf(out, "    -> %%%d %s (%s %lld)\n", s->id, s->name ? s->name : "", SPACES[k->place[s->id].space],
-                (long long)k->place[s->id].offset);
-    }
+    for (int i = 0; i < n->nstore; i++) print_store(k, n->store[i].node, out);
 }
 
 void kernels_print(const Kernels *k, FILE *out) {
