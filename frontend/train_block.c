@@ -233,8 +233,8 @@ static bool parse_override(Reader *r, const Override *o, int *k, const Ast **val
 /* value[k] becomes what the command line sets key k to; the block's own value is then not read. */
 static void read_overrides(Reader *r, Override *o, int n, const Ast **value) {
     for (int i = 0; i < n; i++) {
-        int        k;
-        const Ast *e;
+        int        k = -1;
+        const Ast *e = NULL;
         if (strncmp(o[i].name, "train.", 6)) continue;
         o[i].used = true;
         if (parse_override(r, &o[i], &k, &e)) value[k] = e;

@@ -268,7 +268,7 @@ static bool variable(Parse *p, int nvar, int *var) {
 /* [k *] variable, or k */
 static bool affine_term(Parse *p, int nvar, int64_t sign, Affine *f) {
     int64_t k = 1;
-    int     var;
+    int     var = 0;
     if (isdigit((unsigned char)peek(p))) {
         if (!whole(p, NUMBER, &k)) return false;
         if (!accept(p, "*")) {
