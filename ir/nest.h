@@ -153,7 +153,7 @@ typedef struct {
     int       npar;             /* the first npar loops are shared out among the threads; 0: thread 0 alone */
     bool      barrier;          /* wait for all threads before this nest */
     int64_t   flops, bytes;     /* at full size */
-    const char *fused;          /* for people: "sum, map, max, argmax, map" */
+    const char *fused;          /* for people, what is computed beside the stages: "2 maps, update of Net.c1.w" */
 } Nest;
 
 int64_t nest_trips(const Nest *n, int var);                         /* tiles of an out at full size */

@@ -101,8 +101,10 @@ static void print_store(const Kernels *k, const Node *n, FILE *out) {
 static void print_nest(const Kernels *k, const Nest *n, FILE *out) {
     int64_t shares = 1;
     for (int i = 0; i < n->npar; i++) shares *= n->kind == NEST_SCATTER ? n->var[i].size : nest_trips(n, n->loop[i]);
-    fprintf(out, "%s %s: %s; %.3f Mflop, %.1f kB, ", n->barrier ? "---\n" : "", n->name, n->fused,
-            1e-6 * (double)n->flops, 1e-3 * (double)n->bytes);
+    fprintf(out, "%s  %s: ", n->barrier ? "  ---\n" : "", n->name);
+    for (int i = 0; i < n->nstage; i++) fprintf(out, "%s%s", i ? ", " : "", KIND_TEXT[n->stage[i].kind]);
+    fprintf(out, "%s%s; %.3f Mflop, %.1f kB, ", n->nstage && *n->fused ? ", " : "", n->fused, 1e-6 * (double)n->flops,
+            1e-3 * (double)n->bytes);
     if (n->npar) fprintf(out, "%lld shares\n   ", (long long)shares);
     else fprintf(out, "thread 0\n   ");
     print_list(n, "for", n->nloop, n->loop, n->step, out);

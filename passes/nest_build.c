@@ -311,28 +311,36 @@ static char *nest_name(const NestBuild *b, int number) {
     return s.s;
 }
 
-/* "sum, map, max, argmax, update of Net.c1.w" */
-static const char *members_text(const NestBuild *b) {
-    Buf s = buf_new(b->f->a);
-    for (int i = 0; i < b->gr->nodes.n; i++) {
-        const Node   *n = b->gr->nodes.at[i];
-        const Output *update = NULL;
-        for (int k = 0; k < b->f->g->outs.n; k++) {
-            const Output *o = &b->f->g->outs.at[k];
-            if (o->kind != OUT_VALUE && node_storage(o->value) == n) update = o;
-        }
-        if (i) buf_puts(&s, ", ");
-        if (update) buf_printf(&s, "update of %s", update->target->op == OP_PARAM ? update->target->u.param.key : update->target->u.state.key);
-        else buf_puts(&s, n->op == OP_COMP ? KIND_TEXT[n->u.comp.kind] : OPS[n->op].text);
+static const Output *update_by(const Fuse *f, const Node *n) {
+    for (int k = 0; k < f->g->outs.n; k++) {
+        const Output *o = &f->g->outs.at[k];
+        if (o->kind != OUT_VALUE && node_storage(o->value) == n) return o;
     }
-    return s.s;
+    return NULL;
+}
+
+/* What is computed beside the stages: "2 maps, update of Net.c1.w". */
+static const char *fused_text(const NestBuild *b) {
+    Buf s = buf_new(b->f->a);
+    int maps = 0;
+    for (int i = 0; i < b->gr->nodes.n; i++) {
+        const Node *n = b->gr->nodes.at[i];
+        maps += n->op == OP_COMP && n->u.comp.kind == KIND_MAP && !update_by(b->f, n);
+    }
+    if (maps) buf_printf(&s, maps > 1 ? "%d maps" : "map", maps);
+    for (int i = 0; i < b->gr->nodes.n; i++) {
+        const Output *o = update_by(b->f, b->gr->nodes.at[i]);
+        const char   *key = !o ? NULL : o->target->op == OP_PARAM ? o->target->u.param.key : o->target->u.state.key;
+        if (key) buf_printf(&s, "%supdate of %s", s.n ? ", " : "", key);
+    }
+    return s.n ? s.s : "";
 }
 
 Nest *nest_build(Fuse *f, Group *gr, int number) {
     Nest     *n = ARENA_NEW(f->a, Nest);
     NestBuild b = {.f = f, .gr = gr, .n = n};
     n->name = nest_name(&b, number);
-    n->fused = members_text(&b);
+    n->fused = fused_text(&b);
     if (gr->space->op == OP_SCATTER) {
         build_scatter(&b);
         return n;

@@ -1,0 +1,125 @@
+/* What is fused with what, what is stored where: the shape of kernels, not their numbers. */
+#include "tests/unit/kernel_util.h"
+
+static const char CONV[] =
+    "graph g(n<=3) { %x = input data \"x\" : f32[n,8,12,12]\n %w = param \"w\" : f32[6,8,5,5]\n %b = param \"b\" : f32[6]\n"
+    "%y = comp [b,o,i,j | c<8,r<5,s<5] sum mul(%w[o,c,r,s], %x[b,c,i+r,j+s]) : f32[n,6,8,8]\n"
+    "%a = comp [b,o,i,j] map add(%y[b,o,i,j], %b[o]) : f32[n,6,8,8]\n"
+    "%m = comp [b,o,i,j | r<2,s<2] max %a[b,o,2*i+r,2*j+s] : f32[n,6,4,4]\n"
+    "%k = comp [b,o,i,j | r<2,s<2] argmax %a[b,o,2*i+r,2*j+s] : i32[n,6,4,4]\n"
+    "%z = comp [b,o,i,j] map max(%m[b,o,i,j], 0) : f32[n,6,4,4]\n"
+    "%d = comp [b,o,i,j] map sel(lt(0, %z[b,o,i,j]), 1, 0) : f32[n,6,4,4]\n";
+static const char BACK[] =
+    "%g = comp [b,o,p,q | r<2,s<2 ; i=(p-r)/2<4,j=(q-s)/2<4] sum sel(eq(idx(2*r+s), %k[b,o,i,j]), %d[b,o,i,j], 0) : f32[n,6,8,8]\n"
+    "%dw = comp [o,c,r,s | b<n,i<8,j<8] sum mul(%g[b,o,i,j], %x[b,c,i+r,j+s]) : f32[6,8,5,5]\n"
+    "%db = comp [o | b<n,i<8,j<8] sum %g[b,o,i,j] : f32[6]\n"
+    "%w1 = comp [o,c,r,s] map sub(%w[o,c,r,s], mul(0.1, %dw[o,c,r,s])) : f32[6,8,5,5]\n"
+    "%b1 = comp [o] map sub(%b[o], mul(0.1, %db[o])) : f32[6]\n";
+
+static Kernels *kernels_of(Arena *a, const char *text, int level, const char *off) {
+    KtLayout     *l = ARENA_NEW(a, KtLayout);
+    KernelOptions o = {level, off, kt_place, l};
+    Target        t;
+    const char   *why;
+    l->a = a;
+    target_row(&t, TARGET_AVX512);
+    Kernels *k = kernels_build(a, ir_good(a, text), &t, &o);
+    if (!kernels_check_plan(k, a, &why)) fail_msg("%s", why);
+    return k;
+}
+
+/* Is any tensor of more than `count` numbers stored in the arena? */
+static bool stores_more(const Kernels *k, int64_t count) {
+    for (int i = 0; i < k->nnest; i++)
+        for (int s = 0; s < k->nest[i]->nstore; s++)
+            if (type_count(&k->nest[i]->store[s].node->type) > count) return true;
+    return false;
+}
+
+static void convolution_with_pooling_is_one_nest(void **state) {
+    (void)state;
+    Arena      *a = arena_new();
+    const char *text = arena_printf(a, "%sout z = %%z\n out k = %%k\n}", CONV);
+    Kernels    *k = kernels_of(a, text, 2, NULL);
+    assert_int_equal(k->nnest, 1);
+    assert_int_equal(k->nest[0]->nstage, 3);
+    assert_int_equal(k->nest[0]->nstore, 2);
+    assert_false(stores_more(k, 3 * 6 * 4 * 4));
+    assert_int_equal(kernels_of(a, text, 2, "pool")->nnest, 2);
+    assert_int_equal(kernels_of(a, text, 2, "pool,epilogue")->nnest, 4);
+    assert_int_equal(kernels_of(a, text, 0, NULL)->nnest, 5);
+    arena_free(a);
+}
+
+/* Neither direction stores the unpooled image; updates go over the old values, from the nests that make the gradients. */
+static void training_step(void **state) {
+    (void)state;
+    Arena      *a = arena_new();
+    const char *text = arena_printf(a, "%s%s set %%w = %%w1\n set %%b = %%b1\n}", CONV, BACK);
+    Kernels    *k = kernels_of(a, text, 2, NULL);
+    for (int i = 0; i < k->nnest; i++)
+        for (int s = 0; s < k->nest[i]->nstore; s++) {
+            const Type *t = &k->nest[i]->store[s].node->type;
+            assert_false(t->rank == 4 && t->dim[2].size == 8);
+        }
+    for (int i = 0; i < k->graph->outs.n; i++) assert_int_equal(k->place[k->graph->outs.at[i].value->id].space, SPACE_WEIGHTS);
+    assert_true(kernels_of(a, text, 2, "update")->nnest > k->nnest);
+    assert_true(stores_more(kernels_of(a, text, 2, "unpool"), 3 * 6 * 8 * 8 - 1));
+    arena_free(a);
+}
+
+/* The old value is read after the new one is there, or elsewhere in it: through the arena, and a copy at the end. */
+static void updates_that_must_wait(void **state) {
+    (void)state;
+    Arena   *a = arena_new();
+    Kernels *k = kernels_of(a, "graph g() { %p = param \"p\" : f32[40]\n %q = param \"q\" : f32[40]\n"
+                               "%r = comp [i] map mul(2, %p[39-i]) : f32[40]\n"
+                               "%s = comp [i] map add(%q[i], %r[i]) : f32[40]\n set %p = %r\n set %q = %s\n}", 2, NULL);
+    assert_int_equal(k->place[k->graph->outs.at[1].value->id].space, SPACE_WEIGHTS);
+    bool copied = false;
+    for (int i = 0; i < k->nnest; i++)
+        for (int s = 0; s < k->nest[i]->nstore; s++) copied |= k->place[k->nest[i]->store[s].node->id].space == SPACE_ARENA;
+    assert_true(copied);
+    arena_free(a);
+}
+
+static void a_softmax_row_is_one_nest(void **state) {
+    (void)state;
+    Arena      *a = arena_new();
+    const char *text = "graph g(n<=7) { %z = input data \"z\" : f32[n,10]\n %y = input data \"y_9\" : i32[n]\n"
+                       "%m = comp [b | k<10] max %z[b,k] : f32[n]\n"
+                       "%s = comp [b | k<10] sum exp(sub(%z[b,k], %m[b])) : f32[n]\n"
+                       "%l = comp [b] map sub(add(log(%s[b]), %m[b]), %z[b,{%y[b]}]) : f32[n]\n out l = %l\n}";
+    assert_int_equal(kernels_of(a, text, 2, NULL)->nnest, 1);
+    assert_int_equal(kernels_of(a, text, 2, "rows")->nnest, 2);
+    arena_free(a);
+}
+
+/* The checker of plans can say no. */
+static void overlaps_are_found(void **state) {
+    (void)state;
+    Arena      *a = arena_new();
+    const char *why = NULL;
+    Kernels    *k = kernels_of(a, "graph g() { %p = param \"p\" : f32[40]\n %x = comp [i] map exp(%p[i]) : f32[40]\n"
+                                  "%y = comp [i] map mul(%x[i], %x[39-i]) : f32[40]\n"
+                                  "%z = comp [i] map add(%x[i], %y[39-i]) : f32[40]\n out z = %z\n}", 0, NULL);
+    int first = k->nest[0]->store[0].node->id, second = k->nest[1]->store[0].node->id;
+    int64_t offset = k->place[second].offset;
+    k->place[second].offset = k->place[first].offset;
+    assert_false(kernels_check_plan(k, a, &why));
+    assert_non_null(strstr(why, "overlap"));
+    k->place[second].offset = k->arena_size - 64;
+    assert_false(kernels_check_plan(k, a, &why));
+    k->place[second].offset = offset;
+    assert_true(kernels_check_plan(k, a, &why));
+    arena_free(a);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(convolution_with_pooling_is_one_nest), cmocka_unit_test(training_step),
+        cmocka_unit_test(updates_that_must_wait), cmocka_unit_test(a_softmax_row_is_one_nest),
+        cmocka_unit_test(overlaps_are_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
