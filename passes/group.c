@@ -1,4 +1,6 @@
 /* Groups of nodes: dependence, order, what must be stored. */
+#include <stdlib.h>
+
 #include "passes/kernels_impl.h"
 
 bool reads_own_point(const Node *n, const Expr *read) {
@@ -23,40 +25,42 @@ Group *group_new(Fuse *f, Node *n) {
 }
 
 void group_join(Fuse *f, Group *gr, Node *n) {
+    if (!gr->nodes.n || n->id < gr->first) gr->first = n->id;
+    if (!gr->nodes.n || n->id > gr->last) gr->last = n->id;
     vec_push(f->a, &gr->nodes, n);
     f->group[n->id] = gr;
 }
 
-/* Pushes the groups that n reads from. */
-static void push_producers(Fuse *f, const Node *n, GroupList *stack) {
-    for (int i = 0; i < n->narg; i++) {
-        Group *p = f->group[node_storage(n->arg[i])->id];
-        if (!p || p->visit == f->visit) continue;
-        p->visit = f->visit;
-        vec_push(f->a, stack, p);
-    }
-}
-
-static bool reaches(Fuse *f, GroupList *stack, const Group *target) {
-    while (stack->n) {
-        Group *gr = stack->at[--stack->n];
-        if (gr == target) return true;
-        for (int i = 0; i < gr->nodes.n; i++) push_producers(f, gr->nodes.at[i], stack);
-        for (int i = 0; i < gr->after.n; i++) {
-            Group *p = gr->after.at[i];
-            if (p->visit == f->visit) continue;
-            p->visit = f->visit;
-            vec_push(f->a, stack, p);
+/* The groups that must run before gr. */
+static GroupList producers(Fuse *f, const Group *gr) {
+    GroupList list = {0};
+    for (int i = 0; i < gr->nodes.n; i++)
+        for (int k = 0; k < gr->nodes.at[i]->narg; k++) {
+            Group *p = f->group[node_storage(gr->nodes.at[i]->arg[k])->id];
+            if (p && p != gr) vec_push(f->a, &list, p);
         }
-    }
-    return false;
+    for (int i = 0; i < gr->after.n; i++) vec_push(f->a, &list, gr->after.at[i]);
+    return list;
 }
 
+/* Operands come before users, so a group that ends before `target` begins needs nothing of it, unless an edge was
+ * added to it or to one of its producers. */
 bool group_needs(Fuse *f, Group *from, const Group *target) {
     GroupList stack = {0};
     from->visit = ++f->visit;
     vec_push(f->a, &stack, from);
-    return reaches(f, &stack, target);
+    while (stack.n) {
+        Group *gr = stack.at[--stack.n];
+        if (gr == target) return true;
+        if (!f->edges && gr->last < target->first) continue;
+        GroupList list = producers(f, gr);
+        for (int i = 0; i < list.n; i++) {
+            if (list.at[i]->visit == f->visit) continue;
+            list.at[i]->visit = f->visit;
+            vec_push(f->a, &stack, list.at[i]);
+        }
+    }
+    return false;
 }
 
 bool group_cycle(Fuse *f, const Node *n, const Group *gr) {
@@ -69,31 +73,40 @@ bool group_cycle(Fuse *f, const Node *n, const Group *gr) {
 
 /* ---- order ------------------------------------------------------------------------------------------ */
 
-static int last_id(const Group *gr) { return gr->nodes.at[gr->nodes.n - 1]->id; }
-
-/* Depth first over what a group needs, from the groups in the order of their last nodes. */
-static void visit_group(Fuse *f, Group *gr, GroupList *out) {
-    if (gr->visit == f->visit) return;
-    gr->visit = f->visit;
-    for (int i = 0; i < gr->nodes.n; i++) {
-        const Node *n = gr->nodes.at[i];
-        for (int k = 0; k < n->narg; k++) {
-            Group *p = f->group[node_storage(n->arg[k])->id];
-            if (p) visit_group(f, p, out);
+/* A walk over what a group needs, depth first, with its own stack: chains of groups may be long. */
+static void visit_group(Fuse *f, Group *from, GroupList *out) {
+    typedef struct {
+        Group    *gr;
+        GroupList list;
+        int       next;
+    } Open;
+    VEC(Open) stack = {0};
+    if (from->visit == f->visit) return;
+    from->visit = f->visit;
+    vec_push(f->a, &stack, ((Open){from, producers(f, from), 0}));
+    while (stack.n) {
+        Open *top = &stack.at[stack.n - 1];
+        if (top->next == top->list.n) {
+            vec_push(f->a, out, top->gr);
+            stack.n--;
+            continue;
         }
+        Group *p = top->list.at[top->next++];
+        if (p->visit == f->visit) continue;
+        p->visit = f->visit;
+        vec_push(f->a, &stack, ((Open){p, producers(f, p), 0}));
     }
-    for (int i = 0; i < gr->after.n; i++) visit_group(f, gr->after.at[i], out);
-    vec_push(f->a, out, gr);
 }
 
+static int by_last_node(const void *x, const void *y) {
+    const Group *const *a = x, *const *b = y;
+    return (*a)->last - (*b)->last;
+}
+
+/* What a group needs comes before it; else they run in the order of their last nodes. */
 void group_sort(Fuse *f) {
     GroupList out = {0};
-    for (int i = 1; i < f->groups.n; i++)
-        for (int j = i; j > 0 && last_id(f->groups.at[j]) < last_id(f->groups.at[j - 1]); j--) {
-            Group *t = f->groups.at[j];
-            f->groups.at[j] = f->groups.at[j - 1];
-            f->groups.at[j - 1] = t;
-        }
+    if (f->groups.n) qsort(f->groups.at, (size_t)f->groups.n, sizeof *f->groups.at, by_last_node);
     f->visit++;
     for (int i = 0; i < f->groups.n; i++) visit_group(f, f->groups.at[i], &out);
     f->groups = out;

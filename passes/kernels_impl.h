@@ -12,6 +12,7 @@ struct Group {
     Node       *pool;           /* the first window reduction, or NULL: the nodes before it are computed at every
                                    position of its window */
     GroupList   after;          /* groups that must run before, beyond those whose values it reads */
+    int         first, last;    /* smallest and largest id of the nodes */
     int         visit;          /* the walk that met it last */
     Nest       *nest;
 };
@@ -27,6 +28,7 @@ typedef struct {
     GroupList      groups;      /* group_sort puts them in the order of execution */
     bool          *stored;      /* by id: the value is needed in memory */
     int            visit;
+    bool           edges;       /* some group has an `after` */
 } Fuse;
 
 bool  fusion_on(const KernelOptions *o, const char *name);
@@ -56,7 +58,7 @@ void   group_join(Fuse *f, Group *gr, Node *n);
 bool   group_needs(Fuse *f, Group *from, const Group *target);
 /* Would n in gr make gr need itself? */
 bool   group_cycle(Fuse *f, const Node *n, const Group *gr);
-/* Orders f->groups: what is needed comes before; else in graph order. */
+/* Orders f->groups for execution. */
 void   group_sort(Fuse *f);
 /* Fills f->stored. */
 void   group_stored(Fuse *f);

@@ -25,25 +25,24 @@ static int64_t room_of(const Node *n) {
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-static void touch(Life *lives, int n, const Node *node, int nest) {
-    for (int i = 0; i < n; i++)
-        if (lives[i].node == node && nest > lives[i].last) lives[i].last = nest;
-}
-
 /* The tensors in the arena, with their lives. */
 static Life *find_lives(const Kernels *k, Arena *a, int *count) {
     int n = 0;
     for (int i = 0; i < k->nnest; i++) n += k->nest[i]->nstore;
     Life *lives = ARENA_ARRAY(a, Life, n + 1);
+    int  *life = ARENA_ARRAY(a, int, k->graph->nodes.n);      /* of a node: its number + 1 */
     *count = 0;
-    for (int i = 0; i < k->nnest; i++)
-        for (int s = 0; s < k->nest[i]->nstore; s++) {
-            const Node *node = k->nest[i]->store[s].node;
+    for (int i = 0; i < k->nnest; i++) {
+        const Nest *nest = k->nest[i];
+        for (int s = 0; s < nest->nstore; s++) {
+            const Node *node = nest->store[s].node;
             if (k->place[node->id].space != SPACE_ARENA) continue;
             lives[(*count)++] = (Life){node, room_of(node), k->place[node->id].offset, i, i};
+            life[node->id] = *count;
         }
-    for (int i = 0; i < k->nnest; i++)
-        for (int r = 0; r < k->nest[i]->naccess; r++) touch(lives, *count, k->nest[i]->access[r].node, i);
+        for (int r = 0; r < nest->naccess; r++)
+            if (nest->access[r].node && life[nest->access[r].node->id]) lives[life[nest->access[r].node->id] - 1].last = i;
+    }
     return lives;
 }
 

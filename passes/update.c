@@ -39,7 +39,9 @@ static bool readers_before(Fuse *f, const Node *leaf, Group *gr) {
     for (int i = 0; i < f->g->nodes.n; i++) {
         Node  *u = f->g->nodes.at[i];
         Group *r = f->group[u->id];
-        if (r && r != gr && reads_leaf(u, leaf)) vec_push(f->a, &gr->after, r);
+        if (!r || r == gr || !reads_leaf(u, leaf)) continue;
+        vec_push(f->a, &gr->after, r);
+        f->edges = true;
     }
     return true;
 }
