@@ -62,6 +62,8 @@ static bool same_node(const Node *a, const Node *b) {
     for (int i = 0; i < a->narg; i++)
         if (a->arg[i] != b->arg[i]) return false;
     if (a->op == OP_COMP) return same_comp(&a->u.comp, &b->u.comp);
+    if (a->op == OP_RESULT) return a->u.result.index == b->u.result.index;
+    if (a->op == OP_SCAN) return false;
     return a->narg > 0;
 }
 

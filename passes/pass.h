@@ -3,7 +3,8 @@
  *     bool pass_NAME(Graph *g, PassCx *cx);      true if it changed the graph
  *
  * and one row in passes.def; row order is the pipeline. The runner alone makes the scratch arena,
- * verifies, prints and times, so a pass holds no such code.
+ * verifies, prints and times, so a pass holds no such code; and it alone goes into the bodies of scans, from the
+ * inside out: to a pass a body is a graph, and a scan is a node with operands.
  *
  * Adding a pass: write passes/NAME.c (its head comment says what it does, what it needs, what it leaves
  * true), add a row to passes.def, put IR files under tests/golden/NAME/. Nothing else changes.
