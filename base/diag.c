@@ -1,5 +1,6 @@
 #include "base/diag.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,20 @@ void diag_note(Diag *d, Loc at, const char *fmt, ...) {
     va_end(ap);
 }
 
-/* The source line of a place with the caret range below it:
+enum { LINE_LIMIT = 200, BEFORE_PLACE = 60, PIECE = 120 };
+
+/* A second or later byte of a character in UTF-8: it has no column on the screen. */
+static bool continues(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
+
+static void print_piece(const char *p, int begin, int end, int width, FILE *out) {
+    if (begin) fputs("...", out);
+    for (int i = begin; i < end; i++)
+        if (p[i] != '\r' || i + 1 < width) fputc(p[i] == '\t' || !iscntrl((unsigned char)p[i]) ? p[i] : '?', out);
+    if (end < width) fputs("...", out);
+    fputc('\n', out);
+}
+
+/* The source line of a place with the caret range below it; of a very long line the piece around the place.
  *    12 |   z = logit(img)
  *       |       ^~~~~                                                                    */
 static void print_line(Loc at, FILE *out) {
@@ -62,12 +76,21 @@ static void print_line(Loc at, FILE *out) {
         if (!p) return;
         p++;
     }
-    int width = (int)strcspn(p, "\n");
-    if (width > 200) return;
-    fprintf(out, "%5d | %.*s\n      | ", at.line, width, p);
-    for (int i = 0; i < at.col - 1 && i < width; i++) fputc(p[i] == '\t' ? '\t' : ' ', out);
+    int width = (int)strcspn(p, "\n"), begin = 0, end = width, place = at.col - 1;
+    if (width > LINE_LIMIT) {
+        begin = place > BEFORE_PLACE ? place - BEFORE_PLACE : 0;
+        end = width - begin > PIECE ? begin + PIECE : width;
+        while (begin < place && continues(p[begin])) begin++;
+        while (end < width && continues(p[end])) end++;
+    }
+    fprintf(out, "%5d | ", at.line);
+    print_piece(p, begin, end, width, out);
+    fputs(begin ? "      |    " : "      | ", out);
+    for (int i = begin; i < place && i < end; i++)
+        if (!continues(p[i])) fputc(p[i] == '\t' ? '\t' : ' ', out);
     fputc('^', out);
-    for (int i = 1; i < at.len && at.col - 1 + i < width; i++) fputc('~', out);
+    for (int i = place + 1; i < place + at.len && i < end; i++)
+        if (!continues(p[i])) fputc('~', out);
     fputc('\n', out);
 }
 
@@ -91,11 +114,35 @@ void diag_print(const Diag *d, FILE *out, bool color) {
 
 const char *diag_code(DiagCode c) { return ROWS[c].code; }
 
+enum { EXPLAIN_WIDTH = 80 };
+
+static void print_wrapped(const char *s, FILE *out) {
+    for (size_t col = 0; *s;) {
+        size_t n = strcspn(s, " ");
+        if (col && col + 1 + n > EXPLAIN_WIDTH) {
+            fputc('\n', out);
+            col = 0;
+        }
+        fprintf(out, "%s%.*s", col ? " " : "", (int)n, s);
+        col += n + (col > 0);
+        s += n + (s[n] == ' ');
+    }
+    fputc('\n', out);
+}
+
+static void print_example(const char *s, FILE *out) {
+    for (; *s; s += strcspn(s, "\n"), s += *s == '\n') fprintf(out, "    %.*s\n", (int)strcspn(s, "\n"), s);
+}
+
 bool diag_explain(const char *code, FILE *out) {
     for (int i = 0; i < DIAG_COUNT; i++) {
         if (strcmp(ROWS[i].code, code)) continue;
-        fprintf(out, "%s: %s\n\n%s\n\nWrong:\n    %s\n\nRight:\n    %s\n", ROWS[i].code, ROWS[i].title,
-                ROWS[i].text, ROWS[i].wrong, ROWS[i].right);
+        fprintf(out, "%s: %s\n\n", ROWS[i].code, ROWS[i].title);
+        print_wrapped(ROWS[i].text, out);
+        fputs("\nWrong:\n", out);
+        print_example(ROWS[i].wrong, out);
+        fputs("\nRight:\n", out);
+        print_example(ROWS[i].right, out);
         return true;
     }
     return false;

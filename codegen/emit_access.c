@@ -104,10 +104,31 @@ static Val load_plain(Emit *e, const Lanes *l, int64_t off, int width) {
     return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, width, v);
 }
 
+/* Does the target load (or store) scattered numbers by one instruction? That is short code, but hardly faster than
+ * number by number: wanted at the end of a tile only. */
+static bool has_scattered(const Emit *e, DType d, int width, bool store) {
+    return e->n->nstage > 0 && width >= 8 && dtype_size(d) == 4 && strstr(e->cg->target.features, store ? "+avx512f" : "+avx2");
+}
+
+static Val offsets_vector(Emit *e, const int64_t *off, int width) {
+    Val lane[POINT_LANES];
+    for (int i = 0; i < width; i++) lane[i] = l_i32(e->cg, off[i]);
+    return LLVMConstVector(lane, (unsigned)width);
+}
+
+static Val gather_lanes(Emit *e, const Lanes *l) {
+    Codegen *cg = e->cg;
+    Ty       t = l_vec(l->element, l->width);
+    Val      at = offsets_vector(e, l->off, l->width), mask = l_mask_const(cg, 0, l->valid, l->width);
+    if (l->index) at = l_add(cg, at, widen(e, l->index, l->width));
+    return l_gather(cg, t, LLVMBuildGEP2(cg->b, l->element, l->ptr, &at, 1, ""), dtype_size(l->dtype), mask, l_zero(t));
+}
+
 /* Lane by lane; where the mask fails the origin is read instead. */
 static Val load_lanes(Emit *e, const Lanes *l) {
     Codegen *cg = e->cg;
     Val      r = LLVMGetPoison(l_vec(l->element, l->width));
+    if (!l->mask && has_scattered(e, l->dtype, l->width, false)) return gather_lanes(e, l);
     for (int i = 0; i < l->valid; i++) {
         Val at = l_gep_const(cg, l->element, l->ptr, l->off[i]);
         if (l->index) {
@@ -217,25 +238,56 @@ static Val add_index(Emit *e, Val index, Val x, int64_t stride) {
 
 /* ---- random numbers ---------------------------------------------------------------------------------- */
 
-/* i64 element numbers of the points. */
-static Val element_index(Emit *e, const Access *a, const Point *p) {
+/* What the open loops add to the element number: i64, NULL for 0. */
+static Val element_base(Emit *e, const Access *a) {
     Codegen *cg = e->cg;
-    int64_t  c[POINT_LANES];
     Val      sum = NULL;
     for (int v = 0; v < e->n->nvar; v++) {
         if (!a->off.k[v] || !e->base[v]) continue;
-        Val x = LLVMBuildNSWMul(cg->b, e->base[v], l_i64(cg, a->off.k[v]), "");
-        sum = sum ? l_add(cg, sum, x) : x;
+        Val x = memo_find(e, MEMO_RANDOM, e->base[v], NULL, NULL, a->off.k[v], 0);
+        if (!x) x = memo_add(e, MEMO_RANDOM, e->base[v], NULL, NULL, a->off.k[v], 0, LLVMBuildNSWMul(cg->b, e->base[v], l_i64(cg, a->off.k[v]), ""));
+        if (!sum) {
+            sum = x;
+            continue;
+        }
+        Val y = memo_find(e, MEMO_RANDOM, sum, x, NULL, 0, 0);
+        sum = y ? y : memo_add(e, MEMO_RANDOM, sum, x, NULL, 0, 0, l_add(cg, sum, x));
     }
-    lin_offsets(e, &a->off, p, c);
-    Val lane[POINT_LANES];
-    for (int i = 0; i < p->width; i++) lane[i] = l_i64(cg, c[i]);
-    Val offset = p->width == 1 ? lane[0] : LLVMConstVector(lane, (unsigned)p->width);
-    return sum ? l_add(cg, l_splat(cg, sum, p->width), offset) : offset;
+    return sum;
+}
+
+/* Is the base a multiple of n, whatever the counters are? */
+static bool base_multiple(const Emit *e, const Access *a, int64_t n) {
+    for (int v = 0; v < e->n->nvar; v++) {
+        int64_t step = v < e->n->nout && e->count[v] == e->n->step[v] ? e->n->step[v] : 1;
+        if (a->off.k[v] && e->base[v] && a->off.k[v] * step % n) return false;
+    }
+    return true;
+}
+
+/* A quarter of the numbers that one call of the generator gives for 4 vectors. */
+static Val random_block(Emit *e, int access, Val base, int64_t first, int width) {
+    Codegen *cg = e->cg;
+    int64_t  block = first / (4 * width) * (4 * width);
+    int      quarter = (int)(first - block) / width;
+    Val      old = memo_find(e, MEMO_RANDOM, base, &e->rng[access], NULL, block, quarter), out[4];
+    if (old) return old;
+    rng_block(cg, e->rng[access], base ? l_add(cg, base, l_i64(cg, block)) : l_i64(cg, block), width, out);
+    for (int i = 0; i < 4; i++) memo_add(e, MEMO_RANDOM, base, &e->rng[access], NULL, block, i, out[i]);
+    return out[quarter];
 }
 
 static Val load_random(Emit *e, int access, const Point *p) {
-    return rng_at(e->cg, e->rng[access], element_index(e, &e->n->access[access], p));
+    Codegen      *cg = e->cg;
+    const Access *a = &e->n->access[access];
+    Val           base = element_base(e, a), lane[POINT_LANES];
+    int64_t       c[POINT_LANES];
+    lin_offsets(e, &a->off, p, c);
+    if (p->width >= 4 && p->valid == p->width && consecutive(c, p->width) && c[0] % p->width == 0 && base_multiple(e, a, 4 * p->width))
+        return random_block(e, access, base, c[0], p->width);
+    for (int i = 0; i < p->width; i++) lane[i] = l_i64(cg, c[i]);
+    Val offset = p->width == 1 ? lane[0] : LLVMConstVector(lane, (unsigned)p->width);
+    return rng_at(cg, e->rng[access], base ? l_add(cg, l_splat(cg, base, p->width), offset) : offset);
 }
 
 /* ---- access ------------------------------------------------------------------------------------------ */
@@ -295,12 +347,25 @@ static void store_run(Emit *e, DType d, Val ptr, int64_t off, Val v, int from, i
     }
 }
 
+/* Are there more runs of consecutive offsets than half the lanes? */
+static bool scattered(const int64_t *off, int n) {
+    int runs = 1;
+    for (int i = 1; i < n; i++) runs += off[i] != off[i - 1] + 1;
+    return 2 * runs > n;
+}
+
 void store_at(Emit *e, int store, const Point *p, Val v) {
     const Store *s = &e->n->store[store];
     DType        d = s->node->type.dtype;
     int64_t      off[POINT_LANES];
     lin_offsets(e, &s->off, p, off);
     v = widen(e, v, p->width);
+    if (p->width >= 8 && scattered(off, p->valid) && has_scattered(e, d, p->width, true)) {
+        Val at = offsets_vector(e, off, p->width);
+        at = LLVMBuildGEP2(e->cg->b, codegen_memory_type(e->cg, d), e->ptr[node_slot(e, store)], &at, 1, "");
+        l_scatter(e->cg, v, at, dtype_size(d), l_mask_const(e->cg, 0, p->valid, p->width));
+        return;
+    }
     if (d == DT_PRED) v = LLVMBuildZExt(e->cg->b, v, l_vec(e->cg->i8, p->width), "");
     for (int i = 0; i < p->valid;) {
         int n = 1;

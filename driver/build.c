@@ -42,17 +42,22 @@ static bool vocab_size(void *cx, const char *file, const char *by, int col, int6
     return netc_vocab_size(file, by, col, min, eos, size, why);
 }
 
-static void overrides(Build *b, FrontOptions *f) {
+/* `run` gives a name=value that the program does not know to the runtime: it may be an argument of the entry. */
+static void overrides(Build *b, FrontOptions *f, int n, const char *const *more) {
     const Options *o = b->options;
-    f->override = ARENA_ARRAY(b->arena, Override, o->settings.n + 1);
-    f->noverride = o->settings.n;
-    for (int i = 0; i < o->settings.n; i++) {
-        const char *s = o->settings.at[i], *eq = strchr(s, '=');
-        f->override[i] = (Override){arena_strndup(b->arena, s, (size_t)(eq - s)), eq + 1, false};
+    b->setting = ARENA_ARRAY(b->arena, Override, o->settings.n + n + 1);
+    for (int i = 0; i < o->settings.n + n; i++) {
+        const char *s = i < o->settings.n ? o->settings.at[i] : more[i - o->settings.n], *eq = strchr(s, '=');
+        b->setting[b->nsetting++] = (Override){arena_strndup(b->arena, s, (size_t)(eq - s)), eq + 1, false};
     }
+    f->override = b->setting;
+    f->noverride = b->nsetting;
+    f->keep_unknown = o->command == CMD_run;
 }
 
-int build_load(Build *b, Arena *a, const Options *o) {
+int build_load(Build *b, Arena *a, const Options *o) { return build_load_with(b, a, o, 0, NULL); }
+
+int build_load_with(Build *b, Arena *a, const Options *o, int n, const char *const *more) {
     memset(b, 0, sizeof *b);
     b->arena = a;
     b->options = o;
@@ -69,7 +74,7 @@ int build_load(Build *b, Arena *a, const Options *o) {
         return NETC_EXIT_IO;
     }
     FrontOptions f = {.data_dir = o->value[OPT_DATA], .vocab = vocab_size, .cx = b};
-    overrides(b, &f);
+    overrides(b, &f, n, more);
     b->program = program_load(a, b->diag, b->path, &f);
     if (b->program) program_check(b->program);
     b->t_front = now() - b->t_start;
@@ -171,6 +176,8 @@ Graph *build_graph(Build *b, const char *name, Arena *a) {
     if (!strcmp(name, "train") || !strcmp(name, "grad")) {
         g = program_objective(b->program, true, b->batch, a);
         if (!g) return NULL;
+        PassOptions po = build_pass_options(b);
+        passes_prepare(g, &po);
         grad_params(g);
         if (*name == 't' && !program_optimize(b->program, g)) return NULL;
     } else if (!strcmp(name, "eval")) {
@@ -263,5 +270,6 @@ void build_time_report(const Build *b, FILE *out) {
 
 void build_free(Build *b) {
     if (b->cg) codegen_free(b->cg);
-    for (int i = 0; i < b->functions.n; i++) arena_free(b->functions.at[i].graph->arena);
+    for (int i = 0; i < b->functions.n; i++)
+        if (b->functions.at[i].graph) arena_free(b->functions.at[i].graph->arena);
 }

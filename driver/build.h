@@ -33,7 +33,7 @@ typedef struct {
 typedef struct {
     const char     *name;          /* "train", "entry.classify", "expand.0" */
     const FuncInfo *info;          /* ports; NULL for init and expand */
-    Graph          *graph;
+    Graph          *graph;         /* NULL: another function has it */
     Kernels        *kernels;
 } Function;
 
@@ -41,6 +41,8 @@ typedef struct {
     Arena         *arena;
     Diag          *diag;
     const Options *options;
+    Override      *setting;        /* name=value of the command line, and those of `build_load_with` */
+    int            nsetting;
     const char    *path, *stem;    /* the .net file; its name as an identifier */
     Program       *program;
     const ModelInfo *model;
@@ -56,6 +58,8 @@ typedef struct {
 
 /* Loads and checks operand 0. Returns an exit code, 0 = fine (messages are printed). */
 int build_load(Build *b, Arena *a, const Options *o);
+/* The same with further settings, n of them ("K=5"). */
+int build_load_with(Build *b, Arena *a, const Options *o, int n, const char *const *more);
 /* Chooses the target and lays out the blocks; call once before build_function. An exit code. */
 int build_start(Build *b);
 /* Lowers one function: "train", "eval", "grad", "init", "entry.NAME", "expand.K". NULL after an error

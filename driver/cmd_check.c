@@ -4,28 +4,8 @@
 
 #include "driver/build.h"
 #include "driver/commands.h"
-
-/* Multiply-adds per example that a layer's contractions take, and the shape of what it computes last. */
-typedef struct {
-    int64_t macs;
-    Type    shape;
-} Work;
-
-static Work layer_work(const Graph *g, const char *layer) {
-    Work   w = {0};
-    size_t n = strlen(layer);
-    for (int i = 0; i < g->nodes.n; i++) {
-        const Node *x = g->nodes.at[i];
-        if (!x->name || strncmp(x->name, layer, n) || (x->name[n] && x->name[n] != '.') || x->op != OP_COMP) continue;
-        w.shape = x->type;
-        if (x->u.comp.kind != KIND_SUM || x->narg < 2) continue;
-        int64_t points = 1;
-        for (int v = 0; v < x->u.comp.nout + x->u.comp.nred; v++)
-            if (x->u.comp.var[v].ext.bound != 1) points *= x->u.comp.var[v].ext.size;
-        w.macs += points;
-    }
-    return w;
-}
+#include "runtime/data.h"
+#include "driver/work.h"
 
 static const char *shape_text(Arena *a, const Type *t) {
     Buf b = buf_new(a);
@@ -54,7 +34,7 @@ static void print_layers(const Build *b, const Graph *g) {
         int64_t count = 0;
         for (j = i; j < m->nparam && !strcmp(m->param[j].layer, m->param[i].layer); j++)
             count += type_count(&m->param[j].type);
-        Work w = g ? layer_work(g, m->param[i].layer) : (Work){0};
+        Work w = g ? work_layer(g, m->param[i].layer) : (Work){0};
         printf("%-20s %-10s %-16s %-18s %12lld %14lld\n", m->param[i].layer, m->param[i].decl,
                g ? shape_text(b->arena, &w.shape) : "", count_text(b->arena, m, i, j), (long long)count,
                (long long)w.macs);
@@ -98,6 +78,53 @@ static const char *bytes_text(Arena *a, double n) {
                                                                   : arena_printf(a, "%.1f MiB", n / 1048576);
 }
 
+/* Bytes that the data take in memory once loaded (all splits; u8 stays u8) and the training examples; false
+ * if the files are not there or not right, which `train` will say in full. */
+static bool data_size(const Build *b, double *bytes, int64_t *examples) {
+    Build       bare = *b;
+    const char *slash = strrchr(b->path, '/'), *dir = b->options->value[OPT_DATA];
+    size_t      size;
+    netc_data   d;
+    bare.functions.n = 0;                                    /* a description of the data, without code */
+    const char *json = build_describe(&bare, &size);
+    netc_messages_to(NULL);
+    netc_model *m = netc_model_new(json, size, (const netc_function_entry[]){{NULL, NULL}});
+    if (!dir) dir = slash ? arena_strndup(b->arena, b->path, (size_t)(slash - b->path) + 1) : ".";
+    bool ok = m && !netc_data_load(m, dir, NULL, &d);
+    netc_messages_to(stderr);
+    *bytes = 0;
+    for (const netc_source *s = ok ? d.sources : NULL; s; s = s->next)
+        for (int i = 0; i < s->ncolumn; i++)
+            *bytes += (double)s->rows * (double)s->column[i].port->count * netc_dtype_size(s->column[i].dtype);
+    const netc_split *train = ok ? netc_data_split(&d, "train") : NULL;
+    *examples = train ? train->count : 0;
+    if (ok) netc_data_free(&d);
+    netc_model_free(m);
+    return ok;
+}
+
+/* What a trainer takes at its peak: the data, the blocks (a second copy of the kept weights, a third while a
+ * checkpoint is written), scratch, the batch, the shuffled order, and the program itself. */
+static void print_peak(const Build *b) {
+    enum { PROGRAM = 4 << 20 };
+    double  data, blocks = (double)(3 * b->weights.size + 2 * (b->opt.size + b->state.size)), scratch = 0, batch = 0;
+    int64_t examples;
+    Buf     unused = buf_new(b->arena);
+    if (!program_train(b->program) || !program_data_json(b->program, &unused)) return;
+    for (int i = 0; i < b->functions.n; i++) {
+        const Kernels *k = b->functions.at[i].kernels;
+        scratch += (double)k->arena_size;
+        for (int n = 0; n < k->nin; n++) batch += (double)(type_count(&k->in[n]->type) * dtype_size(k->in[n]->type.dtype));
+    }
+    if (!data_size(b, &data, &examples)) {
+        puts("  data                 not there (or not right: `netc train` says why); see --data");
+        return;
+    }
+    printf("  data                 %s, %lld training examples\n", bytes_text(b->arena, data), (long long)examples);
+    printf("  training             %s in all\n",
+           bytes_text(b->arena, data + blocks + scratch + batch + 8.0 * (double)examples + PROGRAM));
+}
+
 /* Compiles everything down to the memory plan (no machine code) and prints the exact sizes. */
 static int print_memory(Build *b) {
     static const char *const NAMES[] = {"train", "eval"};
@@ -116,6 +143,7 @@ static int print_memory(Build *b) {
         printf("  %-20s scratch %s, %.3f MFLOP an example\n", b->functions.at[i].name,
                bytes_text(b->arena, (double)b->functions.at[i].kernels->arena_size),
                1e-6 * (double)kernels_flops(b->functions.at[i].kernels) / (double)b->batch);
+    print_peak(b);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "driver/build.h"
 #include "driver/commands.h"
+#include "driver/commands_impl.h"
 #include "runtime/tensor_file.h"
 
 enum { GRAD_ROWS = 1024 };             /* more rows are averaged over batches of this size */
@@ -19,9 +20,19 @@ static int needs_optimizer(const Build *b) {
     return NETC_EXIT_MODEL;
 }
 
-/* Builds the functions in `names` (NULL-terminated; "entries" and "expands" stand for all of them) of a
- * loaded and started *b, and makes machine code. */
-static int prepare(Build *b, const char *const *names, netc_model **m) {
+static int needs_entry(const Build *b, const char *name) {
+    const char **names = ARENA_ARRAY(b->arena, const char *, b->model->nentry + 1);
+    for (int i = 0; i < b->model->nentry; i++) {
+        names[i] = b->model->entry[i].name;
+        if (!strcmp(names[i], name)) return 0;
+    }
+    const char *near = str_nearest(name, names, b->model->nentry);
+    fprintf(stderr, "netc: model %s has no entry '%s'%s%s%s\n", b->model->name, name, near ? "; did you mean '" : "",
+            near ? near : "", near ? "'?" : "");
+    return NETC_EXIT_USAGE;
+}
+
+int prepare(Build *b, const char *const *names, netc_model **m) {
     int code = 0;
     for (; *names && !code; names++) {
         if (!strcmp(*names, "expands")) {
@@ -31,6 +42,7 @@ static int prepare(Build *b, const char *const *names, netc_model **m) {
                 code = build_function(b, arena_printf(b->arena, "entry.%s", b->model->entry[i].name));
         } else {
             if (!strcmp(*names, "train")) code = needs_optimizer(b);
+            if (!code && !strncmp(*names, "entry.", 6)) code = needs_entry(b, *names + 6);
             if (!code && strcmp(*names, "init") && strncmp(*names, "entry.", 6) && !b->model->objective.name) {
                 fprintf(stderr, "netc: model %s has no objective\n", b->model->name);
                 code = NETC_EXIT_MODEL;
@@ -44,21 +56,28 @@ static int prepare(Build *b, const char *const *names, netc_model **m) {
     return *m ? 0 : NETC_EXIT_INTERNAL;
 }
 
-/* argv of the runtime's command: "netc COMMAND", what was not ours, and where the data are. */
-static int call(RuntimeCommand *run, netc_model *m, Build *b, const char *command) {
-    Arena *a = b->arena;
-    VEC(char *) argv = {0};
+Words runtime_argv(Build *b, const char *command) {
+    Arena  *a = b->arena;
+    Command c = b->options->command;
+    Words   argv = {0};
     vec_push(a, &argv, arena_printf(a, "netc %s", command));
     for (int i = 0; i < b->options->rest.n; i++) vec_push(a, &argv, b->options->rest.at[i]);
-    if (run == netc_cmd_train || run == netc_cmd_sweep || run == netc_cmd_eval) {
+    for (int i = 0; i < b->nsetting; i++)
+        if (!b->setting[i].used) vec_push(a, &argv, arena_printf(a, "%s=%s", b->setting[i].name, b->setting[i].value));
+    if (c == CMD_train || c == CMD_sweep || c == CMD_eval) {
         const char *data = b->options->value[OPT_DATA], *slash = strrchr(b->path, '/');
         vec_push(a, &argv, arena_strdup(a, "--data"));
         vec_push(a, &argv, data ? arena_strdup(a, data) : slash ? arena_strndup(a, b->path, (size_t)(slash - b->path) + 1)
                                                                 : arena_strdup(a, "."));
     }
-    int n = argv.n;
     vec_push(a, &argv, NULL);
-    return run(m, n, argv.at);
+    argv.n--;
+    return argv;
+}
+
+static int call(RuntimeCommand *run, netc_model *m, Build *b, const char *command) {
+    Words argv = runtime_argv(b, command);
+    return run(m, argv.n, argv.at);
 }
 
 static int run_command(Arena *a, const Options *o, const char *const *names, RuntimeCommand *run, const char *command) {
@@ -76,11 +95,6 @@ static int run_command(Arena *a, const Options *o, const char *const *names, Run
 int cmd_train(Arena *a, const Options *o) {
     static const char *const NAMES[] = {"train", "eval", "init", "expands", "entries", NULL};
     return run_command(a, o, NAMES, netc_cmd_train, "train");
-}
-
-int cmd_sweep(Arena *a, const Options *o) {
-    static const char *const NAMES[] = {"train", "eval", "init", "expands", NULL};
-    return run_command(a, o, NAMES, netc_cmd_sweep, "sweep");
 }
 
 int cmd_eval(Arena *a, const Options *o) {

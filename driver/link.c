@@ -35,8 +35,9 @@ int link_trainer(Arena *a, const char *object, const char *out) {
     }
     if (!cc || !*cc) cc = "cc";
     char *tmp = arena_printf(a, "%s.tmp%ld", out, (long)getpid());
+    /* zlib and libpng go in as archives: the program then needs the C library and nothing else. */
     char *argv[] = {(char *)cc, "-o", tmp, (char *)object, (char *)library, "-Wl,--gc-sections", "-Wl,--as-needed",
-                    "-lpng", "-lz", "-lpthread", "-lm", NULL};
+                    "-Wl,-Bstatic", "-lpng", "-lz", "-Wl,-Bdynamic", "-lpthread", "-lm", NULL};
     pid_t pid;
     int   status = 0, e = posix_spawnp(&pid, cc, NULL, NULL, argv, environ);
     if (e) {
@@ -46,8 +47,8 @@ int link_trainer(Arena *a, const char *object, const char *out) {
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
     if (status) {
         unlink(tmp);
-        fprintf(stderr, "netc: linking %s failed (the command was: %s -o %s %s %s -lpng -lz -lpthread -lm)\n", out, cc, out,
-                object, library);
+        fprintf(stderr, "netc: linking %s failed (it needs gcc, libpng-dev and zlib1g-dev; the command was: %s -o %s %s %s "
+                "-Wl,-Bstatic -lpng -lz -Wl,-Bdynamic -lpthread -lm)\n", out, cc, out, object, library);
         return NETC_EXIT_IO;
     }
     if (rename(tmp, out)) {

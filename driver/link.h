@@ -5,8 +5,8 @@
 
 #include "base/arena.h"
 
-/* Links `object` into the program `out` (a temporary file that is renamed). png: the data are images in
- * PNG files. An exit code after a message on stderr. */
+/* Links `object` into the program `out` (a temporary file that is renamed). An exit code, after a message
+ * on stderr if it is not 0. */
 int link_trainer(Arena *a, const char *object, const char *out);
 
 #endif

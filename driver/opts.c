@@ -91,8 +91,9 @@ static bool take_option(Arena *a, Options *o, int argc, char **argv, int *i) {
     char       *s = argv[*i];
     const char *value = NULL;
     int         k = find_option(s, &value);
-    /* The runtime's commands have their own -o and --seed. */
-    bool theirs = COMMANDS[o->command].runtime && (k == OPT_OUTPUT || k == OPT_SEED || k == OPT_BATCH);
+    /* The runtime's commands have their own -o, --seed and --threads. */
+    bool theirs = COMMANDS[o->command].runtime &&
+                  (k == OPT_OUTPUT || k == OPT_SEED || k == OPT_BATCH || k == OPT_THREADS);
     if (!strncmp(s, "--fno-", 6)) {
         vec_push(a, &o->off, s + 6);
         return true;

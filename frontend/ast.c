@@ -71,7 +71,7 @@ static Loc place(const Source *src, size_t offset) {
 AstList *ast_parse(Arena *a, Diag *d, const Source *src) {
     const char *nul = memchr(src->text, 0, src->size);
     if (src->size > LIMIT_FILE) {
-        diag_error(d, place(src, 0), E_LIMIT_FILE, "the file has %zu bytes (limit %d MiB)", src->size,
+        diag_error(d, place(src, 0), E_LIMIT_TEXT, "the file has %zu bytes (limit %d MiB)", src->size,
                    LIMIT_FILE >> 20);
         return NULL;
     }

@@ -220,6 +220,12 @@ static Value *call_draw(const Call *c) {
 static Value *call_keep(const Call *c) {
     if (!need(c, 2, 2)) return NULL;
     Cx *cx = c->cx;
+    Num p;
+    if (is_static(c->arg[1]) && as_static(cx, c->arg[1], c->loc, &p) && (num_value(p) < 0 || num_value(p) > 1)) {
+        report(cx, c->loc, E_ARGUMENTS, "the probability to keep a number is from 0 to 1, this is %s",
+               num_text(cx->arena, p));
+        return NULL;
+    }
     Value *v = as_number(cx, c->arg[0], c->loc, false), *q = as_number(cx, c->arg[1], c->loc, false);
     if (!v || !q) return NULL;
     v = value_copy(cx, v);
@@ -288,7 +294,8 @@ Value *builtin(Cx *cx, const char *name, const Ast *call, Frame *f, Value *first
     Call c = {cx, name, call->loc, f, 0, ARENA_ARRAY(cx->arena, Value *, call->args.n + 1)};
     for (int k = 0; k < call->args.n; k++)
         if (call->args.at[k]->name) {
-            report(cx, call->loc, E_ARGUMENTS, "%s has no named arguments", name);
+            report(cx, call->loc, E_ARGUMENTS, "%s has no named arguments%s", name,
+                   is_reduction(name) ? arena_printf(cx->arena, "; %s[j](x[i,j]) goes over the dim of j", name) : "");
             return NULL;
         }
     if (!strcmp(name, "zeros")) return call_zeros(&c, call);

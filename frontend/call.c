@@ -13,7 +13,11 @@ static int parameter_number(const AstList *params, const char *name) {
 static const char *suggest_parameter(Cx *cx, const AstList *params, const char *name) {
     const char **names = ARENA_ARRAY(cx->arena, const char *, params->n);
     for (int i = 0; i < params->n; i++) names[i] = params->at[i]->name;
-    return suggest(cx, name, names, params->n);
+    const char *near = suggest(cx, name, names, params->n);
+    if (*near || !params->n) return near;
+    Buf b = buf_new(cx->arena);
+    for (int i = 0; i < params->n; i++) buf_printf(&b, "%s%s", i ? ", " : "; it has ", names[i]);
+    return b.s;
 }
 
 /* Evaluates the arguments; given[i] is what parameter i gets (value NULL: its default). */
@@ -81,12 +85,14 @@ bool bind(Cx *cx, const AstList *params, const AstList *args, Frame *f, Frame *g
     Arg *given = ARENA_ARRAY(cx->arena, Arg, params->n);
     if (!collect(cx, params, args, f, at, name, first, given)) return false;
     if (fixed) define_all(cx, g, fixed);
+    for (int i = 0; i < params->n; i++)
+        if (!given[i].value && !params->at[i]->a)
+            return report(cx, at, E_ARGUMENTS, "%s lacks its argument '%s'", name, params->at[i]->name);
     for (int i = 0; i < params->n; i++) {
         const Ast *p = params->at[i];
         Value *v;
         if (given[i].value) v = accept(cx, p, &given[i], g, name);
-        else if (p->a) v = eval(cx, p->a, g);
-        else return report(cx, at, E_ARGUMENTS, "%s lacks its argument '%s'", name, p->name);
+        else v = eval(cx, p->a, g);
         if (!v) return false;
         define(cx, g, p->name, v, p->loc);
     }
@@ -138,7 +144,7 @@ static Value *walk_body(Cx *cx, const Ast *d, Frame *g, Loc at) {
     if (g->inst) cx->owner = g->inst->path;
     Value *r = NULL;
     if (!block(cx, &d->items, g, false, &r)) r = NULL;
-    else if (!r) report(cx, d->loc, E_RESULT, "%s returns nothing", d->name);
+    else if (!r) report(cx, d->loc, E_RESULT, "%s returns nothing: its block ends with 'return'", d->name);
     else r = body_result(cx, d, r, g);
     cx->owner = owner;
     cx->path.n--;
@@ -216,7 +222,8 @@ static Value *call(Cx *cx, const Ast *e, Frame *f, const Arg *first) {
     }
     if (!v || v->kind == V_POISON) return NULL;
     if (v->kind != V_FUNC && v->kind != V_INST) {
-        report(cx, e->loc, E_CALL, "this is not a function or a layer");
+        const char *name = c->kind == AST_ID ? arena_printf(cx->arena, "'%s'", c->name) : "this";
+        report(cx, e->loc, E_CALL, "%s is not a function or a layer", name);
         return NULL;
     }
     if (v->kind == V_FUNC && v->u.func.decl->kind == AST_LAYER) {

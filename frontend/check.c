@@ -27,11 +27,19 @@ static bool typed(const Ast *fn) {
     return true;
 }
 
+/* The metrics of an objective with a mistake in it: what a train block names is there. */
+static void written_metrics(Program *p, const Ast *item, FuncInfo *info) {
+    info->metric = ARENA_ARRAY(p->arena, const char *, item->items.n);
+    for (int i = 0; i < item->items.n; i++)
+        if (item->items.at[i]->kind == AST_METRIC) info->metric[info->nmetric++] = item->items.at[i]->name;
+}
+
 static void note_function(Program *p, Function *f, const Ast *item, const Walk *w) {
     *f = (Function){.item = item, .sequence = p->cx.sequence};
     f->info.name = item->kind == AST_OBJECTIVE ? "objective" : item->name;
     f->info.recurrent = p->cx.sequence.src != NULL;
     if (w->ok) walk_ports(p, item, w, &f->info);
+    else written_metrics(p, item, &f->info);
 }
 
 static void check_objective(Program *p, Model *m, const Ast *obj) {
@@ -59,8 +67,11 @@ static bool all_trained(Program *p, const Ast *entry, int trained) {
         if (!first || strcmp(p->cx.params.at[i]->key, first->key) < 0) first = p->cx.params.at[i];
     if (!first) return true;
     const Inst *site = owner_of(&p->cx, first->key);
-    return report(&p->cx, site ? site->loc : first->item->loc, E_UNTRAINED,
-                  "%s is used by entry %s alone and is never trained", first->key, entry->name);
+    int errors = p->diag->errors;
+    report(&p->cx, site ? site->loc : first->item->loc, E_UNTRAINED,
+           "%s is used by entry %s alone and is never trained", first->key, entry->name);
+    advise(&p->cx, errors, "an instance that is named in the model (d = Dense(3)) serves the objective and the entry");
+    return false;
 }
 
 static bool check_round(Program *p, Model *m, const Ast *obj) {
@@ -261,7 +272,7 @@ static void check_overrides(Program *p) {
     for (size_t i = 0; p->trains.n && i < sizeof KEYS / sizeof *KEYS; i++) vec_push(p->arena, &names, KEYS[i]);
     for (int i = 0; i < p->option.noverride; i++) {
         const Override *o = &p->option.override[i];
-        if (!o->used)
+        if (!o->used && !p->option.keep_unknown)
             report(&p->cx, (Loc){0}, E_OVERRIDE, "%s=%s: the program has no dim, hyper or train key '%s'%s", o->name,
                    o->value, o->name, suggest(&p->cx, o->name, names.at, names.n));
     }

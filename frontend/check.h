@@ -220,6 +220,8 @@ bool   is_reduction(const char *name);
 bool   is_initialiser(const char *name);
 bool   report(Cx *cx, Loc at, DiagCode code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));   /* false */
 void   remark(Cx *cx, Loc at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* A note without a place, what to do, if the report before it was said; `errors`: diag->errors before that. */
+void   advise(Cx *cx, int errors, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* "; did you mean 'x'?" for the nearest of the names, or "". */
 const char *suggest(Cx *cx, const char *name, const char *const *names, int n);
 const char *suggest_visible(Cx *cx, const Frame *f, const char *name);

@@ -274,10 +274,13 @@ static int find_function(Reader *r, const Ast *f) {
         names[i] = FUNCTIONS[i].name;
         if (f->kind == AST_ID && !strcmp(f->name, names[i])) return i;
     }
-    if (f->kind == AST_ID)
-        diag_error(r->diag, f->loc, E_DATA_FUNCTION, "unknown data function '%s'%s", f->name,
-                   near_name(r, f->name, names, NFUNCTIONS));
-    else WRONG(f->loc, "the name of a data function is needed here");
+    if (f->kind == AST_ID) {
+        const char *near = near_name(r, f->name, names, NFUNCTIONS);
+        diag_error(r->diag, f->loc, E_DATA_FUNCTION, "unknown data function '%s'%s", f->name, near);
+        if (!*near)
+            diag_note(r->diag, (Loc){0}, "sources are idx, csv, tsv, npy, npz, safetensors, text and images; expand, "
+                      "stream, shuffle and split follow them; the size of batches is set in the train block");
+    } else WRONG(f->loc, "the name of a data function is needed here");
     return -1;
 }
 

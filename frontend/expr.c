@@ -115,8 +115,12 @@ Value *elementwise(Cx *cx, int n, Value *const *v, Ty base, Loc at, const char *
             shape.base = B_F32;
             Ty other = *t;
             other.base = B_F32;
+            int errors = cx->diag->errors;
             report(cx, at, E_SHAPES, "%s: shapes %s and %s differ", what, ty_text(cx->arena, &shape),
                    ty_text(cx->arena, &other));
+            if (shape.rank != other.rank)
+                advise(cx, errors, "no value is spread over dims by itself: an equation says which, as in "
+                       "y[i,j] = x[i,j] + b[j]");
             return NULL;
         }
         for (int k = 0; k < t->rank; k++) shape.dim[k] = any ? dim_join(shape.dim[k], t->dim[k]) : t->dim[k];
@@ -159,6 +163,9 @@ static bool multiply_shapes(Cx *cx, Value *a, Value *b, Loc at, Value **out) {
         if (cx->graph) (*out)->expr = lower_matmul(cx, a, b);
         return true;
     }
+    if (ra == 1 && rb == 2)
+        return report(cx, at, E_SHAPES, "'*' of %s and %s: the matrix stands before its vector, W*x",
+                      ty_text(cx->arena, &a->ty), ty_text(cx->arena, &b->ty));
     if (ra && (rb || ub) && !ua && !ub)
         return report(cx, at, E_SHAPES,
                       "'*' of %s and %s: sum[i](a[i]*b[i]) is the inner product, .* works element by element",

@@ -24,6 +24,7 @@ typedef struct {
 typedef struct {
     Override *override;
     int       noverride;
+    bool      keep_unknown;        /* an override of nothing in the program is no error: the caller looks at `used` */
     const char *data_dir;          /* where file names of the .net are looked up; NULL: beside the file */
     /* Number of symbols of a vocab dim, read from its file; `args` is the call `vocab(...)` of the
      * source. Returns false (with a message in *why) if the file cannot be read. NULL: vocab sizes

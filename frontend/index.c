@@ -239,6 +239,9 @@ static bool inside(Cx *cx, Subscript *s, const Dim *d, Loc at, bool guarded) {
     if (!s->lo.known || !s->hi.known)
         return report(cx, at, E_OUTSIDE,
                       "this subscript is not known to stay inside the axis: give a value for outside with ??");
+    if (s->is_const && !d->ragged)
+        return report(cx, at, E_OUTSIDE, "subscript %lld is outside [%s]: the first entry is 0, the last %lld",
+                      (long long)s->value, dim_text(cx->arena, d), (long long)d->size - 1);
     if (s->below && limit_least(s->lo, &least))
         return report(cx, at, E_OUTSIDE, "this subscript can be %s: give a value for outside with ??",
                       num_text(cx->arena, (Num){.kind = N_EXACT, .q = least}));
@@ -402,7 +405,9 @@ static Value *read(Cx *cx, Value *base, const Ast *e, int from, Frame *f, const 
         return any;
     }
     if (ix->n - from > base->ty.rank) {
-        report(cx, e->loc, E_SUBSCRIPT, "%d subscripts on %s", ix->n - from, ty_text(cx->arena, &base->ty));
+        int given = ix->n - from;
+        report(cx, e->loc, E_SUBSCRIPT, "%d subscript%s for %d dim%s: this is %s", given, given == 1 ? "" : "s",
+               base->ty.rank, base->ty.rank == 1 ? "" : "s", ty_text(cx->arena, &base->ty));
         return NULL;
     }
     Read r = {0};

@@ -6,6 +6,7 @@
 #include <ctype.h>
 
 #include "frontend/check.h"
+#include "frontend/habits.h"
 #include "frontend/lower.h"
 
 bool names_layer(const Ast *e, const Frame *f, Func *out) {
@@ -149,8 +150,13 @@ static bool check_initialiser(Cx *cx, const Ast *it, const Ty *ty) {
         return report(cx, bad->loc, E_STATIC, "a number known at compile time is needed here");
     if (!it->flag) return true;
     const char *name = initialiser_name(e);
-    if (!is_initialiser(name))
-        return report(cx, e->loc, E_PARAMETER, "unknown initialiser '%s'%s", name, suggest_in(cx, name, NAMES));
+    if (!is_initialiser(name)) {
+        int errors = cx->diag->errors;
+        report(cx, e->loc, E_PARAMETER, "unknown initialiser '%s'%s", name, suggest_in(cx, name, NAMES));
+        advise(cx, errors, "initialisers are zeros, constant, uniform, normal, glorot (Xavier), he (Kaiming) and "
+               "orthogonal");
+        return false;
+    }
     int given = e->kind == AST_CALL ? e->args.n : 0;
     bool takes = !strcmp(name, "constant") || !strcmp(name, "uniform") || !strcmp(name, "normal");
     if (given > takes || (!strcmp(name, "constant") && !given))
@@ -227,17 +233,36 @@ static Value *symbol(Cx *cx, const Ast *e, Dim *d) {
     return v;
 }
 
+/* The parameters of an instance, after the name of one that it does not have. */
+static const char *suggest_owned(Cx *cx, const Inst *x, const char *name) {
+    VEC(const char *) names = {0};
+    Buf all = buf_new(cx->arena);
+    size_t n = strlen(x->path);
+    for (int i = 0; i < cx->params.n; i++) {
+        const Param *q = cx->params.at[i];
+        if (strcmp(q->path, x->path)) continue;
+        vec_push(cx->arena, &names, q->key + n + 1);
+        buf_printf(&all, "%s%s", all.n ? ", " : "; it has ", q->key + n + 1);
+    }
+    const char *near = suggest(cx, name, names.at, names.n);
+    return *near || !names.n ? near : all.s;
+}
+
 Value *eval_field(Cx *cx, const Ast *e, Frame *f) {
     Value *v = eval(cx, e->a, f);
     if (!v) return NULL;
     if (v->kind == V_DIM) return symbol(cx, e, v->u.dim);
     if (v->kind != V_INST) {
-        report(cx, e->loc, E_FIELD, "a .name belongs to a dim or to a layer instance");
+        const char *tail = is_builtin(e->name) || lookup(f, e->name)
+                               ? arena_printf(cx->arena, "; a function comes first: %s(x)", e->name)
+                               : habit_name(e->name);
+        report(cx, e->loc, E_FIELD, "a .name belongs to a dim or to a layer instance%s", tail);
         return NULL;
     }
     Param *p = param_at(cx, arena_printf(cx->arena, "%s.%s", v->u.inst->path, e->name));
     if (!p) {
-        report(cx, e->loc, E_FIELD, "%s has no parameter '%s' (or is not applied yet)", v->u.inst->path, e->name);
+        report(cx, e->loc, E_FIELD, "%s has no parameter '%s' (or is not applied yet)%s", v->u.inst->path, e->name,
+               suggest_owned(cx, v->u.inst, e->name));
         return NULL;
     }
     p->read = true;

@@ -8,6 +8,9 @@
 #include "frontend/program.h"
 #include "frontend/std_files.h"
 
+/* What some editors put before UTF-8 text. */
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
+
 enum { FILE_LIMIT = 16 << 20, USE_DEPTH = 16, USE_FILES = 64 };
 
 Override *find_override(Program *p, const char *name) {
@@ -74,8 +77,9 @@ static bool vocab_size(Program *p, const Ast *it, DimInfo *d) {
     if (p->option.vocab(p->option.cx, d->vocab_file, d->vocab_by, d->vocab_col, d->vocab_min, d->vocab_eos, &d->size,
                         &why))
         return d->size >= 1 || report(cx, v->loc, E_FILE, "vocab %s: %s has no symbols", it->name, d->vocab_file);
-    return report(cx, v->loc, E_FILE, "vocab %s: %s: %s (%s=SIZE gives the size without the file)", it->name,
-                  d->vocab_file, why, it->name);
+    const char *file = strstr(why, d->vocab_file) ? "" : arena_printf(p->arena, "%s: ", d->vocab_file);
+    return report(cx, v->loc, E_FILE, "vocab %s: %s%s (%s=SIZE gives the size without the file)", it->name, file, why,
+                  it->name);
 }
 
 /* The numbers of `in [..]`. */
@@ -179,7 +183,12 @@ static Value *load_named(Program *p, const Ast *it, Frame *f) {
 static void load_item(Program *p, const Ast *it, Frame *f) {
     Cx *cx = &p->cx;
     if (!is_top(it->kind)) {
-        report(cx, it->loc, E_PLACE, "'%s' cannot stand at the top of a file", ast_kind_name(it->kind));
+        if (it->kind == AST_ASSIGN)
+            report(cx, it->loc, E_PLACE, "an equation cannot stand at the top of a file: dim and hyper name numbers, "
+                   "and values are computed in a body");
+        else
+            report(cx, it->loc, E_PLACE, "'%s' cannot stand at the top of a file: it belongs in a body",
+                   ast_kind_name(it->kind));
         return;
     }
     if (it->kind == AST_USE || it->kind == AST_NET) return;
@@ -221,6 +230,10 @@ static const Source *open_source(Program *p, const char *path) {
     s->text = file_read(p->arena, path, FILE_LIMIT, &s->size);
     s->name = base_name(path);
     s->path = path;
+    if (s->text && !strncmp(s->text, BYTE_ORDER_MARK, 3)) {
+        s->text += 3;
+        s->size -= 3;
+    }
     return s->text ? s : NULL;
 }
 

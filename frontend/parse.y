@@ -29,7 +29,7 @@
 #define YYMAXDEPTH 20000
 /* A span begins where its first part begins and ends where its last part ends (or with its line). */
 #define YYLLOC_DEFAULT(cur, rhs, n) ((cur) = (n) ? span(YYRHSLOC(rhs, 1), YYRHSLOC(rhs, n)) : YYRHSLOC(rhs, 0))
-#define NODE(...) ast_make(p, (Ast){__VA_ARGS__})
+#define NODE(id, at, ...) ast_make(p, (Ast){.kind = AST_##id, .loc = (at), __VA_ARGS__})
 
 int net_lex(NET_STYPE *value, Loc *loc, Parser *p);
 
@@ -51,7 +51,7 @@ static AstList more(Parser *p, AstList list, Ast *last) {
 static AstList one(Parser *p, Ast *first) { return more(p, (AstList){0}, first); }
 
 static Ast *bin(Parser *p, BinOp op, Loc at, Ast *a, Ast *b) {
-    return NODE(.kind = AST_BIN, .loc = at, .op = op, .a = a, .b = b);
+    return NODE(BIN, at, .op = op, .a = a, .b = b);
 }
 
 static AstList more_args(Parser *p, AstList list, Ast *arg) {
@@ -101,38 +101,47 @@ block   : "{" items "}"                         { $$ = $2; }
         ;
 
 /* Items that end with a block need no newline before the next item. */
-blocky  : FN ID params result block             { $$ = NODE(.kind = AST_FN, .loc = @1, .name = $2, .params = $3, .type = $4, .items = $5); }
-        | LAYER ID params params result block   { $$ = NODE(.kind = AST_LAYER, .loc = @1, .name = $2, .statics = $3, .params = $4, .type = $5, .items = $6); }
-        | OPTIM ID params params block          { $$ = NODE(.kind = AST_OPTIM, .loc = @1, .name = $2, .statics = $3, .params = $4, .items = $5); }
-        | DATA ID params block                  { $$ = NODE(.kind = AST_DATA, .loc = @1, .name = $2, .params = $3, .items = $4); }
-        | MODEL ID block                        { $$ = NODE(.kind = AST_MODEL, .loc = @1, .name = $2, .items = $3); }
-        | MODEL ID params block                 { $$ = NODE(.kind = AST_MODEL, .loc = @1, .name = $2, .statics = $3, .items = $4); }
-        | OBJECTIVE params block                { $$ = NODE(.kind = AST_OBJECTIVE, .loc = @1, .params = $2, .items = $3); }
-        | ENTRY ID params result block          { $$ = NODE(.kind = AST_ENTRY, .loc = @1, .name = $2, .params = $3, .type = $4, .items = $5); }
-        | TRAIN ID "on" ID block                { $$ = NODE(.kind = AST_TRAIN, .loc = @1, .name = $2, .text = $4, .items = $5); }
-        | SCAN ID "in" expr until with block    { $$ = NODE(.kind = AST_SCAN, .loc = @1, .name = $2, .a = $4, .b = $5, .args = $6, .items = $7); }
-        | REPEAT ID "in" expr ":" expr block    { $$ = NODE(.kind = AST_REPEAT, .loc = @1, .name = $2, .a = $4, .b = $6, .items = $7); }
+blocky  : FN ID params result block             { $$ = NODE(FN, @1, .name = $2, .params = $3, .type = $4,
+                                                            .items = $5); }
+        | LAYER ID params params result block   { $$ = NODE(LAYER, @1, .name = $2, .statics = $3, .params = $4,
+                                                            .type = $5, .items = $6); }
+        | OPTIM ID params params block          { $$ = NODE(OPTIM, @1, .name = $2, .statics = $3, .params = $4,
+                                                            .items = $5); }
+        | DATA ID params block                  { $$ = NODE(DATA, @1, .name = $2, .params = $3, .items = $4); }
+        | MODEL ID block                        { $$ = NODE(MODEL, @1, .name = $2, .items = $3); }
+        | MODEL ID params block                 { $$ = NODE(MODEL, @1, .name = $2, .statics = $3, .items = $4); }
+        | OBJECTIVE params block                { $$ = NODE(OBJECTIVE, @1, .params = $2, .items = $3); }
+        | ENTRY ID params result block          { $$ = NODE(ENTRY, @1, .name = $2, .params = $3, .type = $4,
+                                                            .items = $5); }
+        | TRAIN ID "on" ID block                { $$ = NODE(TRAIN, @1, .name = $2, .text = $4, .items = $5); }
+        | SCAN ID "in" expr until with block    { $$ = NODE(SCAN, @1, .name = $2, .a = $4, .b = $5, .args = $6,
+                                                            .items = $7); }
+        | REPEAT ID "in" expr ":" expr block    { $$ = NODE(REPEAT, @1, .name = $2, .a = $4, .b = $6, .items = $7); }
         ;
-plain   : NET NUM                               { $$ = NODE(.kind = AST_NET, .loc = @1, .num = $2.value); }
-        | USE STR                               { $$ = NODE(.kind = AST_USE, .loc = @1, .name = $2); }
-        | DIM ID "=" expr in_list               { $$ = NODE(.kind = AST_DIM, .loc = @1, .name = $2, .a = $4, .b = $5); }
-        | DIM ID "<=" expr in_list              { $$ = NODE(.kind = AST_DIM, .loc = @1, .name = $2, .a = $4, .b = $5, .flag = true); }
-        | HYPER ID "=" expr in_list             { $$ = NODE(.kind = AST_HYPER, .loc = @1, .name = $2, .a = $4, .b = $5); }
-        | FN ID params result body              { $$ = NODE(.kind = AST_FN, .loc = @1, .name = $2, .params = $3, .type = $4, .items = $5); }
-        | LAYER ID params params result body    { $$ = NODE(.kind = AST_LAYER, .loc = @1, .name = $2, .statics = $3, .params = $4, .type = $5, .items = $6); }
-        | ENTRY ID params result body           { $$ = NODE(.kind = AST_ENTRY, .loc = @1, .name = $2, .params = $3, .type = $4, .items = $5); }
-        | PARAM ID ":" type "~" expr            { $$ = NODE(.kind = AST_PARAM, .loc = @1, .name = $2, .type = $4, .a = $6, .flag = true); }
-        | PARAM ID ":" type "=" expr            { $$ = NODE(.kind = AST_PARAM, .loc = @1, .name = $2, .type = $4, .a = $6); }
-        | STATE ID ":" type "=" expr            { $$ = NODE(.kind = AST_STATE, .loc = @1, .name = $2, .type = $4, .a = $6); }
-        | STATE ID "=" expr                     { $$ = NODE(.kind = AST_STATE, .loc = @1, .name = $2, .a = $4); }
-        | NEXT ID "=" expr                      { $$ = NODE(.kind = AST_NEXT, .loc = @1, .name = $2, .a = $4); }
-        | LOSS expr                             { $$ = NODE(.kind = AST_LOSS, .loc = @1, .a = $2); }
-        | METRIC ID "=" expr                    { $$ = NODE(.kind = AST_METRIC, .loc = @1, .name = $2, .a = $4); }
-        | "return" exprs                        { $$ = NODE(.kind = AST_RETURN, .loc = @1, .args = $2); }
-        | lhss "=" exprs                        { $$ = NODE(.kind = AST_ASSIGN, .loc = $1.at[0]->loc, .params = $1, .args = $3); }
-        | lhss "=" exprs "from" exprs           { $$ = NODE(.kind = AST_ASSIGN, .loc = $1.at[0]->loc, .params = $1, .args = $3, .from = $5); }
+plain   : NET NUM                               { $$ = NODE(NET, @1, .num = $2.value); }
+        | USE STR                               { $$ = NODE(USE, @1, .name = $2); }
+        | DIM ID "=" expr in_list               { $$ = NODE(DIM, @1, .name = $2, .a = $4, .b = $5); }
+        | DIM ID "<=" expr in_list              { $$ = NODE(DIM, @1, .name = $2, .a = $4, .b = $5, .flag = true); }
+        | HYPER ID "=" expr in_list             { $$ = NODE(HYPER, @1, .name = $2, .a = $4, .b = $5); }
+        | FN ID params result body              { $$ = NODE(FN, @1, .name = $2, .params = $3, .type = $4,
+                                                            .items = $5); }
+        | LAYER ID params params result body    { $$ = NODE(LAYER, @1, .name = $2, .statics = $3, .params = $4,
+                                                            .type = $5, .items = $6); }
+        | ENTRY ID params result body           { $$ = NODE(ENTRY, @1, .name = $2, .params = $3, .type = $4,
+                                                            .items = $5); }
+        | PARAM ID ":" type "~" expr            { $$ = NODE(PARAM, @1, .name = $2, .type = $4, .a = $6, .flag = true); }
+        | PARAM ID ":" type "=" expr            { $$ = NODE(PARAM, @1, .name = $2, .type = $4, .a = $6); }
+        | STATE ID ":" type "=" expr            { $$ = NODE(STATE, @1, .name = $2, .type = $4, .a = $6); }
+        | STATE ID "=" expr                     { $$ = NODE(STATE, @1, .name = $2, .a = $4); }
+        | NEXT ID "=" expr                      { $$ = NODE(NEXT, @1, .name = $2, .a = $4); }
+        | LOSS expr                             { $$ = NODE(LOSS, @1, .a = $2); }
+        | METRIC ID "=" expr                    { $$ = NODE(METRIC, @1, .name = $2, .a = $4); }
+        | "return" exprs                        { $$ = NODE(RETURN, @1, .args = $2); }
+        | lhss "=" exprs                        { $$ = NODE(ASSIGN, $1.at[0]->loc, .params = $1, .args = $3); }
+        | lhss "=" exprs "from" exprs           { $$ = NODE(ASSIGN, $1.at[0]->loc, .params = $1, .args = $3,
+                                                            .from = $5); }
         ;
-body    : "=" expr                              { $$ = one(p, NODE(.kind = AST_RETURN, .loc = $2->loc, .args = one(p, $2))); }
+body    : "=" expr                              { $$ = one(p, NODE(RETURN, $2->loc, .args = one(p, $2))); }
         ;
 result  : %empty                                { $$ = NULL; }
         | "->" type                             { $$ = $2; }
@@ -152,15 +161,15 @@ params  : "(" ")"                               { $$ = (AstList){0}; }
 params1 : param                                 { $$ = one(p, $1); }
         | params1 "," param                     { $$ = more(p, $1, $3); }
         ;
-param   : ID                                    { $$ = NODE(.kind = AST_P, .loc = @1, .name = $1); }
-        | ID "=" expr                           { $$ = NODE(.kind = AST_P, .loc = @1, .name = $1, .a = $3); }
-        | ID ":" type                           { $$ = NODE(.kind = AST_P, .loc = @1, .name = $1, .type = $3); }
-        | ID ":" type "=" expr                  { $$ = NODE(.kind = AST_P, .loc = @1, .name = $1, .type = $3, .a = $5); }
+param   : ID                                    { $$ = NODE(P, @1, .name = $1); }
+        | ID "=" expr                           { $$ = NODE(P, @1, .name = $1, .a = $3); }
+        | ID ":" type                           { $$ = NODE(P, @1, .name = $1, .type = $3); }
+        | ID ":" type "=" expr                  { $$ = NODE(P, @1, .name = $1, .type = $3, .a = $5); }
         ;
-type    : ID                                    { $$ = NODE(.kind = AST_TYPE, .loc = @1, .name = $1); }
-        | ID "[" exprs "]"                      { $$ = NODE(.kind = AST_TYPE, .loc = @$, .name = $1, .args = $3); }
-        | "[" exprs "]"                         { $$ = NODE(.kind = AST_TYPE, .loc = @$, .name = "f32", .args = $2); }
-        | "(" types ")"                         { $$ = NODE(.kind = AST_TUPLETYPE, .loc = @$, .args = $2); }
+type    : ID                                    { $$ = NODE(TYPE, @1, .name = $1); }
+        | ID "[" exprs "]"                      { $$ = NODE(TYPE, @$, .name = $1, .args = $3); }
+        | "[" exprs "]"                         { $$ = NODE(TYPE, @$, .name = "f32", .args = $2); }
+        | "(" types ")"                         { $$ = NODE(TUPLETYPE, @$, .args = $2); }
         ;
 types   : type                                  { $$ = one(p, $1); }
         | types "," type                        { $$ = more(p, $1, $3); }
@@ -168,8 +177,8 @@ types   : type                                  { $$ = one(p, $1); }
 lhss    : lhs                                   { $$ = one(p, $1); }
         | lhss "," lhs                          { $$ = more(p, $1, $3); }
         ;
-lhs     : ID                                    { $$ = NODE(.kind = AST_LHS, .loc = @1, .name = $1); }
-        | ID "[" exprs "]"                      { $$ = NODE(.kind = AST_LHS, .loc = @1, .name = $1, .args = $3, .flag = true); }
+lhs     : ID                                    { $$ = NODE(LHS, @1, .name = $1); }
+        | ID "[" exprs "]"                      { $$ = NODE(LHS, @1, .name = $1, .args = $3, .flag = true); }
         ;
 exprs   : expr                                  { $$ = one(p, $1); }
         | exprs "," expr                        { $$ = more(p, $1, $3); }
@@ -180,23 +189,23 @@ args    : %empty                                { $$ = (AstList){0}; }
 args1   : arg                                   { $$ = one(p, $1); }
         | args1 "," arg                         { $$ = more_args(p, $1, $3); }
         ;
-arg     : expr                                  { $$ = NODE(.kind = AST_ARG, .loc = @1, .a = $1); }
-        | ID "=" expr                           { $$ = NODE(.kind = AST_ARG, .loc = @1, .name = $1, .a = $3); }
+arg     : expr                                  { $$ = NODE(ARG, @1, .a = $1); }
+        | ID "=" expr                           { $$ = NODE(ARG, @1, .name = $1, .a = $3); }
         ;
 indexes : index                                 { $$ = one(p, $1); }
         | indexes "," index                     { $$ = more(p, $1, $3); }
         ;
 index   : expr
-        | expr ":" expr                         { $$ = NODE(.kind = AST_SLICE, .loc = @$, .a = $1, .b = $3); }
-        | ":"                                   { $$ = NODE(.kind = AST_SLICE, .loc = @1); }
+        | expr ":" expr                         { $$ = NODE(SLICE, @$, .a = $1, .b = $3); }
+        | ":"                                   { $$ = NODE(SLICE, @1); }
         ;
 
 expr    : guarded
-        | expr "|>" postfix                     { $$ = NODE(.kind = AST_PIPE, .loc = @2, .a = $1, .b = $3); }
-        | expr "|>" postfix "as" ID             { $$ = NODE(.kind = AST_PIPE, .loc = @2, .a = $1, .b = $3, .name = $5); }
-        | "if" expr "then" expr "else" expr     { $$ = NODE(.kind = AST_IF, .loc = @1, .a = $2, .b = $4, .c = $6); }
-        | "not" expr                            { $$ = NODE(.kind = AST_NOT, .loc = @1, .a = $2); }
-        | "-" expr %prec UNARY                  { $$ = NODE(.kind = AST_NEG, .loc = @1, .a = $2); }
+        | expr "|>" postfix                     { $$ = NODE(PIPE, @2, .a = $1, .b = $3); }
+        | expr "|>" postfix "as" ID             { $$ = NODE(PIPE, @2, .a = $1, .b = $3, .name = $5); }
+        | "if" expr "then" expr "else" expr     { $$ = NODE(IF, @1, .a = $2, .b = $4, .c = $6); }
+        | "not" expr                            { $$ = NODE(NOT, @1, .a = $2); }
+        | "-" expr %prec UNARY                  { $$ = NODE(NEG, @1, .a = $2); }
         | expr "or" expr                        { $$ = bin(p, BIN_OR, @2, $1, $3); }
         | expr "and" expr                       { $$ = bin(p, BIN_AND, @2, $1, $3); }
         | expr "==" expr                        { $$ = bin(p, BIN_EQ, @2, $1, $3); }
@@ -214,20 +223,20 @@ expr    : guarded
         | expr "^" expr                         { $$ = bin(p, BIN_POW, @2, $1, $3); }
         ;
 guarded : postfix
-        | postfix "??" postfix                  { $$ = NODE(.kind = AST_GUARD, .loc = @2, .a = $1, .b = $3); }
-        | postfix "??" "-" postfix              { $$ = NODE(.kind = AST_GUARD, .loc = @2, .a = $1,
-                                                            .b = NODE(.kind = AST_NEG, .loc = @3, .a = $4)); }
+        | postfix "??" postfix                  { $$ = NODE(GUARD, @2, .a = $1, .b = $3); }
+        | postfix "??" "-" postfix              { $$ = NODE(GUARD, @2, .a = $1,
+                                                            .b = NODE(NEG, @3, .a = $4)); }
         ;
-postfix : ID                                    { $$ = NODE(.kind = AST_ID, .loc = @1, .name = $1); }
-        | NUM                                   { $$ = NODE(.kind = AST_NUM, .loc = @1, .num = $1.value, .flag = $1.whole); }
-        | STR                                   { $$ = NODE(.kind = AST_STR, .loc = @1, .name = $1); }
-        | "true"                                { $$ = NODE(.kind = AST_BOOL, .loc = @1, .flag = true); }
-        | "false"                               { $$ = NODE(.kind = AST_BOOL, .loc = @1); }
-        | "(" exprs ")"                         { $$ = $2.n == 1 ? $2.at[0] : NODE(.kind = AST_TUPLE, .loc = @$, .args = $2); }
-        | "[" exprs "]"                         { $$ = NODE(.kind = AST_LIST, .loc = @$, .args = $2); }
-        | postfix "(" args ")"                  { $$ = NODE(.kind = AST_CALL, .loc = span(@2, @4), .a = $1, .args = $3); }
-        | postfix "[" indexes "]"               { $$ = NODE(.kind = AST_INDEX, .loc = span(@2, @4), .a = $1, .args = $3); }
-        | postfix FIELD                         { $$ = NODE(.kind = AST_FIELD, .loc = @2, .a = $1, .name = $2); }
+postfix : ID                                    { $$ = NODE(ID, @1, .name = $1); }
+        | NUM                                   { $$ = NODE(NUM, @1, .num = $1.value, .flag = $1.whole); }
+        | STR                                   { $$ = NODE(STR, @1, .name = $1); }
+        | "true"                                { $$ = NODE(BOOL, @1, .flag = true); }
+        | "false"                               { $$ = NODE(BOOL, @1); }
+        | "(" exprs ")"                         { $$ = $2.n == 1 ? $2.at[0] : NODE(TUPLE, @$, .args = $2); }
+        | "[" exprs "]"                         { $$ = NODE(LIST, @$, .args = $2); }
+        | postfix "(" args ")"                  { $$ = NODE(CALL, span(@2, @4), .a = $1, .args = $3); }
+        | postfix "[" indexes "]"               { $$ = NODE(INDEX, span(@2, @4), .a = $1, .args = $3); }
+        | postfix FIELD                         { $$ = NODE(FIELD, @2, .a = $1, .name = $2); }
         ;
 %%
 

@@ -1,5 +1,6 @@
 /* Frames, names, values and messages. */
 #include "frontend/check.h"
+#include "frontend/habits.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -153,6 +154,16 @@ void remark(Cx *cx, Loc at, const char *fmt, ...) {
     if (!said(cx->diag, at, text)) diag_note(cx->diag, at, "%s", text);
 }
 
+void advise(Cx *cx, int errors, const char *fmt, ...) {
+    if (cx->muted || cx->diag->errors == errors) return;
+    va_list ap;
+    va_start(ap, fmt);
+    char text[1500];
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    diag_note(cx->diag, (Loc){0}, "%s", text);
+}
+
 void note_declared(Cx *cx, const Frame *f, const char *name) {
     Entry *e = lookup_entry(f, name);
     if (e) remark(cx, e->loc, "'%s' is declared here", name);
@@ -176,6 +187,8 @@ typedef VEC(const char *) NameList;
 
 const char *suggest_visible(Cx *cx, const Frame *f, const char *name) {
     if (!shown(cx)) return "";
+    const char *habit = habit_name(name);
+    if (*habit) return habit;
     NameList names = {0};
     for (; f; f = f->parent)
         for (int i = 0; i < f->env.list.n; i++) vec_push(cx->arena, &names, f->env.list.at[i].name);

@@ -29,7 +29,7 @@ static bool belongs(Cx *cx, const Ast *it, Frame *f, int n, const FrameKind *kin
         if (f->kind == kinds[i]) return true;
         buf_printf(&b, "%s%s", i ? ", " : "", frame_word(kinds[i]));
     }
-    return report(cx, it->loc, E_PLACE, "'%s' cannot stand here (%s): it belongs in: %s", ast_kind_name(it->kind),
+    return report(cx, it->loc, E_PLACE, "'%s' cannot stand in this %s: it belongs in: %s", ast_kind_name(it->kind),
                   frame_word(f->kind), b.s);
 }
 

@@ -1,6 +1,7 @@
 /* The message for a token that does not fit the grammar, from the tokens that would have fitted. */
 #include <string.h>
 
+#include "frontend/habits.h"
 #include "frontend/parse_impl.h"
 #include "frontend/parse.h"
 
@@ -62,7 +63,35 @@ static bool lacks_blank(const Parser *p, Expected e) {
            !outer && has(e, "=");
 }
 
-static void statement_error(Parser *p) {
+/* The sign before the token, blanks skipped; 0 at the beginning of its line. */
+static char sign_before(const Token *t) {
+    const char *s = t->text;
+    for (int n = t->loc.col - 1; n > 0; n--)
+        if (*--s != ' ' && *s != '\t') return *s;
+    return 0;
+}
+
+/* A tail for what other languages would have meant, "; ..." or "". */
+static const char *habit(const Parser *p, Expected e) {
+    const Token *t = &p->last;
+    char         before = sign_before(t), after = t->loc.len == 1 ? t->text[1] : 0;
+    if (p->first.kind == T_ID && !p->assigned && p->first.text != t->text) {
+        const char *tail = habit_statement(p->first.text, p->first.loc.len);
+        if (*tail) return tail;
+    }
+    if (after == '=' && strchr("+-*/^", *t->text)) return "; a new value is given by 'x = x + 1'";
+    if (t->kind == T_EQ && !p->assigned && has(e, "=")) return "; '==' compares, '=' gives a name its value";
+    if (t->kind == T_STAR && before == '*') return "; a power is x^2";
+    if (t->kind == T_SLASH && before == '/') return "; a comment begins with '#', a whole quotient is floor(a/b)";
+    if (t->kind == T_SLASH && (after == '/' || after == '*')) return "; a comment begins with '#'";
+    if (t->kind == T_IF && has(e, "end of line")) return "; a choice is 'if c then a else b'";
+    if (t->kind == T_ASSIGN && has(e, "end of line")) return "; statements stand on lines of their own, or after ';'";
+    if (t->kind == T_STR && has(e, "return")) return "; a comment begins with '#'";
+    if (before == ':' && has(e, "]")) return "; a slice has two ends that count from the beginning: x[0:3]";
+    return "";
+}
+
+static void statement_error(Parser *p, Expected e) {
     Loc at = p->last.loc;
     if (p->last.kind == T_END && p->nopen) {
         Token open = p->open[p->nopen - 1];
@@ -73,7 +102,7 @@ static void statement_error(Parser *p) {
         tokens_error(p, at, E_SYNTAX, "this '}' closes nothing");
         tokens_stop(p);
     } else {
-        tokens_error(p, at, E_SYNTAX, "a statement cannot begin with %s", found(p));
+        tokens_error(p, at, E_SYNTAX, "a statement cannot begin with %s%s", found(p), habit(p, e));
     }
 }
 
@@ -95,9 +124,9 @@ void tokens_unexpected(Parser *p, const char *const *expected, int n) {
     } else if (is_comparison(p->last.kind) && has(e, "+") && !has(e, "==")) {
         tokens_error(p, p->last.loc, E_SYNTAX_CHAIN, "comparisons do not chain: join them with 'and'");
     } else if (has(e, "return")) {
-        statement_error(p);
+        statement_error(p, e);
     } else {
-        tokens_error(p, p->last.loc, E_SYNTAX, "expected %s, found %s", wanted(p, e), found(p));
+        tokens_error(p, p->last.loc, E_SYNTAX, "expected %s, found %s%s", wanted(p, e), found(p), habit(p, e));
         note_open_bracket(p, e);
         if (p->last.kind == T_END || has(e, "{")) tokens_stop(p);
     }

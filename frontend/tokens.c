@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontend/habits.h"
 #include "frontend/parse_impl.h"
 #include "frontend/parse.h"
 
@@ -138,11 +139,11 @@ static bool count_bracket(Parser *p, const Token *t) {
 
 static bool check_limits(Parser *p, const Token *t) {
     if (++p->ntokens > LIMIT_TOKENS) {
-        tokens_error(p, t->loc, E_LIMIT_FILE, "the file has more than %d words and signs", LIMIT_TOKENS);
+        tokens_error(p, t->loc, E_LIMIT_TEXT, "the file has more than %d words and signs", LIMIT_TOKENS);
         return false;
     }
     if (t->kind == T_ID && t->loc.len > LIMIT_NAME) {
-        tokens_error(p, t->loc, E_LIMIT_NAME, "a name of %d letters (limit %d)", t->loc.len, LIMIT_NAME);
+        tokens_error(p, t->loc, E_LIMIT_TEXT, "a name of %d letters (limit %d)", t->loc.len, LIMIT_NAME);
         return false;
     }
     return count_bracket(p, t);
@@ -213,7 +214,7 @@ static bool read_value(Parser *p, const Token *t, NET_STYPE *value) {
         return false;
     case RAW_BAD_CHAR:
         if (isprint((unsigned char)*t->text))
-            tokens_error(p, t->loc, E_SYNTAX_CHAR, "unexpected character '%c'", *t->text);
+            tokens_error(p, t->loc, E_SYNTAX_CHAR, "unexpected character '%c'%s", *t->text, habit_character(*t->text));
         else
             tokens_error(p, t->loc, E_SYNTAX_CHAR, "unexpected character (byte 0x%02x): a .net file is ASCII outside "
                          "comments and texts", (unsigned char)*t->text);

@@ -1,5 +1,6 @@
 /* Sizes and types: reading them, and matching declared types against those of values. */
 #include "frontend/check.h"
+#include "frontend/habits.h"
 
 bool is_scalar_name(const char *name, Base *base) {
     static const struct { const char *name; Base base; } SCALAR_TYPES[] = {
@@ -99,9 +100,10 @@ bool dim_fits(Cx *cx, Form f, Loc at, const char *text) {
     int64_t size = form_size(f, &bad);
     if (bad || size > SIZE_LIMIT)
         return report(cx, at, E_SIZE_RANGE, "the size %s is too large: a dim has at most %d", text, SIZE_LIMIT);
-    if (size < 1 && !form_ragged(f))
-        return report(cx, at, E_SIZE_RANGE, "the size %s is %lld: a dim has at least 1", text, (long long)size);
-    return true;
+    if (size >= 1 || form_ragged(f)) return true;
+    const char *value = arena_printf(cx->arena, "%lld", (long long)size);
+    if (!strcmp(text, value)) return report(cx, at, E_SIZE_RANGE, "a dim has at least 1, this is %s", value);
+    return report(cx, at, E_SIZE_RANGE, "the size %s is %s: a dim has at least 1", text, value);
 }
 
 Dim *size_dim(Cx *cx, const Ast *e, Frame *f) {
@@ -114,6 +116,13 @@ Dim *size_dim(Cx *cx, const Ast *e, Frame *f) {
 
 /* The dim that an element type names. */
 static Dim *element_dim(Cx *cx, const Ast *t, Frame *f) {
+    if (!lookup(f, t->name)) {
+        const char *habit = habit_name(t->name);
+        int errors = cx->diag->errors;
+        report(cx, t->loc, E_NAME, "unknown type '%s'%s", t->name, *habit ? habit : suggest_dim(cx, f, t->name));
+        advise(cx, errors, "types are f32, i32, u8, bool and the names of dims");
+        return NULL;
+    }
     Ast id = {.kind = AST_ID, .loc = t->loc, .name = t->name};
     return size_dim(cx, &id, f);
 }
@@ -189,11 +198,26 @@ static bool note_dim(const Ast *e, void *p) {
     return false;
 }
 
+/* What makes the vector that a layer like Dense takes: a note after its message. */
+static void advise_vector(Cx *cx, int errors, const Ty *ty) {
+    Dim *outer = ty->dim[0];
+    const char *shape = ty_text(cx->arena, ty);
+    bool sequence = false;
+    for (int i = 0; i < ty->rank; i++) sequence |= ty->dim[i]->ragged;
+    if (!sequence)
+        advise(cx, errors, "one dim is needed: flatten makes a vector of %s, as in 'x |> flatten |> ...'", shape);
+    else if (outer->ragged)
+        advise(cx, errors, "one vector is needed: an equation y[t] = d(x[t]), or a scan, applies it at every place of "
+               "%s", dim_text(cx->arena, outer));
+}
+
 static Value *mismatch(Cx *cx, const Ast *t, const Value *v, Frame *f, Loc at, const char *what) {
+    int errors = cx->diag->errors;
     report(cx, at, E_MATCH, "%s should be %s, found %s%s", what, written_type(cx, t), ty_text(cx->arena, &v->ty),
            bound_names(cx, t, f));
     NoteCx n = {cx, f};
     ast_find(t, note_dim, &n);
+    if (t->kind == AST_TYPE && t->args.n == 1 && v->ty.rank > 1) advise_vector(cx, errors, &v->ty);
     return NULL;
 }
 

@@ -77,15 +77,17 @@ Walk walk_function(Program *p, const Ast *model, const Ast *item, bool training)
     walk_begin(p, kind, training);
     Frame *m = walk_model(p, model);
     Walk w = {.frame = frame_new(cx, m, kind, m->inst, item)};
-    if (arguments(p, item, w.frame)) {
+    bool ok = arguments(p, item, w.frame);
+    if (ok) {
         Value *r = NULL;
-        bool ok = block(cx, &item->items, w.frame, false, &r);
+        ok = block(cx, &item->items, w.frame, false, &r);
         if (ok && kind != F_OBJECTIVE) {
-            if (!r) report(cx, item->loc, E_RESULT, "%s %s returns nothing", ast_kind_name(item->kind), item->name);
+            if (!r) report(cx, item->loc, E_RESULT, "%s %s returns nothing: its block ends with 'return'",
+                           ast_kind_name(item->kind), item->name);
             else w.result = body_result(cx, item, r, w.frame);
         }
     }
-    w.ok = p->diag->errors == errors;
+    w.ok = ok && p->diag->errors == errors;
     return w;
 }
 

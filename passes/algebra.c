@@ -198,10 +198,24 @@ const Expr *alg_simple(Arena *a, const Expr *e) {
 }
 
 const Expr *alg_op1(Arena *a, ScalarOp op, const Expr *x) { return alg_simple(a, expr_op1(a, op, x)); }
-const Expr *alg_op2(Arena *a, ScalarOp op, const Expr *x, const Expr *y) { return alg_simple(a, expr_op2(a, op, x, y)); }
+
+const Expr *alg_op2(Arena *a, ScalarOp op, const Expr *x, const Expr *y) {
+    return alg_simple(a, expr_op2(a, op, x, y));
+}
 
 const Expr *alg_sel(Arena *a, const Expr *c, const Expr *x, const Expr *y) {
     return alg_simple(a, expr_sel(a, c, x, y));
 }
 
 const Expr *alg_cast(Arena *a, DType d, const Expr *x) { return alg_simple(a, expr_cast(a, d, x)); }
+
+const Expr *alg_rebuild(Arena *a, const Expr *e, const Expr *const *arg) {
+    bool same = true;
+    for (int i = 0; i < SCALARS[e->op].args; i++) same &= arg[i] == e->arg[i];
+    if (same) return e;
+    switch (SCALARS[e->op].args) {
+    case 1: return e->op == SC_CAST ? alg_cast(a, e->dtype, arg[0]) : alg_op1(a, e->op, arg[0]);
+    case 2: return alg_op2(a, e->op, arg[0], arg[1]);
+    default: return alg_sel(a, arg[0], arg[1], arg[2]);
+    }
+}

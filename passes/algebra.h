@@ -13,6 +13,8 @@ const Expr *alg_sel(Arena *a, const Expr *c, const Expr *x, const Expr *y);
 const Expr *alg_cast(Arena *a, DType d, const Expr *x);
 /* The same for an operation whose operands are simple already; `e` itself if nothing applies. */
 const Expr *alg_simple(Arena *a, const Expr *e);
+/* e with the operands `arg`; `e` itself if they are its own. */
+const Expr *alg_rebuild(Arena *a, const Expr *e, const Expr *const *arg);
 /* A constant of an element type (f32, i32, pred). */
 const Expr *alg_const(Arena *a, DType d, double v);
 /* Never NaN or infinite, whatever the operands hold. */

@@ -6,7 +6,9 @@
  * loops (schedule.c) sees to those. */
 #include "passes/schedule_impl.h"
 
-enum { MAX_BODY = 128 };                /* vectors of points in one pass */
+enum { MAX_BODY = 128, MIN_BODY = 4, MIN_PASSES = 64 };    /* vectors of points in one pass; passes */
+static const double INDEX = 6;          /* operations to find an indirect offset */
+static const double RANDOM = 80;        /* operations for a vector of random numbers; a quarter in blocks */
 static const double REST = 1.08;        /* a smaller last tile is code of its own */
 static const double IN_THE_WAY = 0.3;   /* of loads and shuffles that should run beside the arithmetic */
 
@@ -83,7 +85,6 @@ static void count_expr(const Expr *e, void *cx) {
     if (e->op != SC_READ) return;
     const Access *a = &c->w->n->access[e->operand];
     if (!a->node) return;
-    if (a->node->op == OP_RNG) c->ops += 20;
     c->ops += 2 * a->nguard;
     for (int i = 0; i < c->w->nread; i++)
         if (c->w->read[i] == e->operand) return;
@@ -100,10 +101,38 @@ Task task_of(const Target *t, const Nest *n, int first, int count) {
         c.ops += (fused ? 0 : 1) + 2 * s->nguard;
     }
     w.ops = c.ops;
+    w.points = 1;
+    for (int v = 0; v < n->nout; v++) w.points *= (double)n->var[v].size;
+    for (int i = 0; count && i < n->stage[first].nwin; i++) w.points *= (double)n->var[n->stage[first].win[i]].size;
+    for (int i = 0; count && i < n->stage[first].nred; i++) w.points *= (double)n->var[n->stage[first].red[i]].size;
     for (int i = 0; i < n->nstore; i++)
         if (!count) expr_walk(n->store[i].expr, count_expr, &c);
     if (!count) w.ops = c.ops;
     return w;
+}
+
+/* ---- what an access depends on --------------------------------------------------------------------------- */
+
+typedef struct {
+    const Nest *n;
+    int         v;
+    bool        found;
+} Depends;
+
+static void look_at_index(const Expr *e, void *cx) {
+    Depends *d = cx;
+    if (e->op == SC_IDX) d->found |= affine_coef(&e->aff, d->v) != 0;
+    if (e->op != SC_READ) return;
+    const Access *a = &d->n->access[e->operand];
+    d->found |= a->off.k[d->v] != 0;
+    for (int i = 0; i < a->nind; i++) expr_walk(a->ind[i].expr, look_at_index, d);
+}
+
+/* Does an indirect part of the access's offset move with v? */
+static bool index_moves(const Nest *n, const Access *a, int v) {
+    Depends d = {n, v, false};
+    for (int i = 0; i < a->nind; i++) expr_walk(a->ind[i].expr, look_at_index, &d);
+    return d.found;
 }
 
 /* ---- lanes --------------------------------------------------------------------------------------------- */
@@ -156,6 +185,18 @@ static int64_t lanes_of(const Choice *c) {
     return lanes;
 }
 
+static bool is_window(const Task *w, int v) {
+    for (int i = 0; w->count && i < w->n->stage[w->first].nwin; i++)
+        if (w->n->stage[w->first].win[i] == v) return true;
+    return false;
+}
+
+static bool is_reduction(const Task *w, int v) {
+    for (int i = 0; w->count && i < w->n->stage[w->first].nred; i++)
+        if (w->n->stage[w->first].red[i] == v) return true;
+    return false;
+}
+
 static bool in_lanes(const Choice *c, int v) {
     for (int i = 0; i < c->nlane; i++)
         if (c->lane[i] == v) return true;
@@ -194,19 +235,18 @@ static Shape shape_of(const Task *w, const Choice *c) {
     return s;
 }
 
-/* Distinct vectors (or numbers) of an access in a pass. */
-static double distinct(const Task *w, const Choice *c, const Lin *a, const Shape *s, bool uniform) {
+/* Distinct vectors (or numbers) of an access in a pass; *indices: of its indirect offset. */
+static double distinct(const Task *w, const Choice *c, const Access *a, const Shape *s, bool uniform, double *indices) {
     const Nest *n = w->n;
     double      d = uniform ? 1 : s->vecs;
-    for (int v = 0; v < n->nout; v++)
-        if (!in_lanes(c, v) && a->k[v]) d *= (double)c->step[v];
-    for (int i = 0; w->count && i < n->stage[w->first].nwin; i++) {
-        int v = n->stage[w->first].win[i];
-        if (!in_lanes(c, v) && a->k[v]) d *= (double)n->var[v].size;
-    }
-    for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
-        int v = n->stage[w->first].red[i];
-        if (!in_lanes(c, v) && a->k[v]) d *= (double)c->step[v];
+    *indices = a->nind ? 1 : 0;
+    for (int v = 0; v < n->nvar; v++) {
+        bool   window = is_window(w, v);
+        double count = window ? (double)n->var[v].size : (double)c->step[v];
+        if (count < 2 || in_lanes(c, v) || (v >= n->nout && !window && !is_reduction(w, v))) continue;
+        bool moves = a->nind && index_moves(n, a, v);
+        if (moves) *indices *= count;
+        if (moves || a->off.k[v]) d *= count;
     }
     return d;
 }
@@ -221,9 +261,15 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
     for (int i = 0; i < w->nread; i++) {
         const Access *a = &w->n->access[w->read[i]];
         Pattern       p = pattern_of(c, &a->off, s->width);
-        double        d = distinct(w, c, &a->off, s, p.uniform);
-        if (a->node->op == OP_RNG) continue;
-        if (a->nind) p = (Pattern){p.uniform ? 2 : 2 * s->width, p.uniform ? 0 : s->width, p.uniform};
+        double        indices, d = distinct(w, c, a, s, p.uniform, &indices);
+        if (a->node->op == OP_RNG) {
+            bool blocks = c->nlane && a->off.k[c->lane[0]] == 1 && c->step[c->lane[0]] % (4 * s->width) == 0;
+            work += d * (blocks ? RANDOM / 4 : RANDOM);
+            continue;
+        }
+        for (int k = 0; k < c->nlane && a->nind; k++)
+            if (index_moves(w->n, a, c->lane[k])) p = (Pattern){2 * s->width, s->width, false};
+        work += INDEX * indices;
         loads += d * p.loads;
         shuffles += d * p.shuffles;
         double held = d / (c->across ? s->unrolled * s->vecs : s->unrolled);
@@ -250,12 +296,18 @@ static double tile_cycles(const Task *w, const Choice *c, const Shape *s) {
     return cycles;
 }
 
+/* Vectors of points in the code of a pass: little work gets little code. */
+static double body_limit(const Task *w) {
+    double passes_wanted = w->points / w->t->width / MIN_PASSES;
+    return passes_wanted > MAX_BODY ? MAX_BODY : passes_wanted < MIN_BODY ? MIN_BODY : passes_wanted;
+}
+
 bool choice_cost(const Task *w, Choice *c) {
     const Nest *n = w->n;
     Shape       s = shape_of(w, c);
     double      live, total = 1, pass = pass_cycles(w, c, &s, &live);
     if (s.acc > 1 && s.acc + live + 1 > w->t->registers) return false;
-    if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled > MAX_BODY) return false;
+    if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled > body_limit(w)) return false;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
         int v = n->stage[w->first].red[i];
         total *= passes(&n->var[v], c->step[v]);

@@ -39,7 +39,10 @@ static uint64_t hash_expr(uint64_t h, const Expr *e) {
 
 static uint64_t hash_node(const Node *n) {
     uint64_t h = mix(mix(0, n->op), n->type.dtype);
-    for (int i = 0; i < n->type.rank; i++) h = mix(mix(h, (uint64_t)n->type.dim[i].size), (uint64_t)n->type.dim[i].bound);
+    for (int i = 0; i < n->type.rank; i++) {
+        h = mix(h, (uint64_t)n->type.dim[i].size);
+        h = mix(h, (uint64_t)n->type.dim[i].bound);
+    }
     for (int i = 0; i < n->narg; i++) h = mix(h, (uint64_t)n->arg[i]->id);
     return n->op == OP_COMP ? hash_expr(mix(h, n->u.comp.kind), n->u.comp.expr) : h;
 }
@@ -56,8 +59,7 @@ static bool same_comp(const Comp *a, const Comp *b) {
     return expr_equal(a->expr, b->expr);
 }
 
-/* Leaves of one key are one node from the start. */
-static bool same_node(const Node *a, const Node *b) {
+bool node_same(const Node *a, const Node *b) {
     if (a->op != b->op || a->narg != b->narg || !type_equal(&a->type, &b->type)) return false;
     for (int i = 0; i < a->narg; i++)
         if (a->arg[i] != b->arg[i]) return false;
@@ -77,7 +79,7 @@ typedef struct {
 /* The first node equal to `n`, which is `n` itself if there was none. */
 static Node *intern(Table *t, Node *n) {
     size_t i = (size_t)hash_node(n) & t->mask;
-    while (t->slot[i] && !same_node(t->slot[i], n)) i = (i + 1) & t->mask;
+    while (t->slot[i] && !node_same(t->slot[i], n)) i = (i + 1) & t->mask;
     if (!t->slot[i]) t->slot[i] = n;
     return t->slot[i];
 }

@@ -34,6 +34,8 @@ Affine draft_flat(const Draft *d) {
 
 /* ---- inlining a map -------------------------------------------------------------------------------- */
 
+static bool same_extent(Extent a, Extent b) { return a.size == b.size && a.bound == b.bound; }
+
 /* The map only reorders axes: it reads its one operand at its own variables, each once, on axes of the
  * same extent. Then what lies outside the one lies outside the other. */
 static bool is_permutation(const Node *map) {
@@ -44,8 +46,7 @@ static bool is_permutation(const Node *map) {
     for (int i = 0; i < e->nsub; i++) {
         int v;
         if (e->sub[i].ind || !affine_is_var(&e->sub[i].aff, &v) || seen & 1u << v) return false;
-        if (c->var[v].ext.size != map->arg[0]->type.dim[i].size || c->var[v].ext.bound != map->arg[0]->type.dim[i].bound)
-            return false;
+        if (!same_extent(c->var[v].ext, map->arg[0]->type.dim[i])) return false;
         seen |= 1u << v;
     }
     return true;
@@ -119,15 +120,8 @@ static const Expr *inline_read(const Inline *in, const Expr *e) {
 static const Expr *inline_reads(const Inline *in, const Expr *e) {
     if (e->op == SC_READ) return inline_read(in, e);
     const Expr *arg[3] = {NULL, NULL, NULL};
-    bool        same = true;
-    for (int i = 0; i < SCALARS[e->op].args; i++) {
-        arg[i] = inline_reads(in, e->arg[i]);
-        same &= arg[i] == e->arg[i];
-    }
-    if (same) return e;
-    Arena *a = in->d->g->arena;
-    if (e->op == SC_CAST) return alg_cast(a, e->dtype, arg[0]);
-    return arg[2] ? alg_sel(a, arg[0], arg[1], arg[2]) : arg[1] ? alg_op2(a, e->op, arg[0], arg[1]) : alg_op1(a, e->op, arg[0]);
+    for (int i = 0; i < SCALARS[e->op].args; i++) arg[i] = inline_reads(in, e->arg[i]);
+    return alg_rebuild(in->d->g->arena, e, arg);
 }
 
 void draft_inline(Draft *d, int k) {
@@ -193,7 +187,7 @@ Node *draft_copied(const Draft *d) {
         const Affine *f = &e->sub[i].aff;
         bool          only = d->var[i].ext.size == 1 && affine_is_const(f) && f->c == 0;
         if (e->sub[i].ind || (!only && (!affine_is_var(f, &v) || v != i))) return NULL;
-        if (from->type.dim[i].size != d->var[i].ext.size || from->type.dim[i].bound != d->var[i].ext.bound) return NULL;
+        if (!same_extent(from->type.dim[i], d->var[i].ext)) return NULL;
     }
     return from;
 }

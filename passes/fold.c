@@ -80,22 +80,11 @@ static const Expr *decide(const Draft *d, const Expr *e) {
 
 static const Expr *fold_expr(const Draft *d, const Expr *e) {
     Arena      *a = d->g->arena;
-    const Expr *arg[3] = {NULL, NULL, NULL}, *r = e;
-    bool        same = true;
+    const Expr *arg[3] = {NULL, NULL, NULL};
     if (e->op == SC_READ) return fold_read(d, e);
-    for (int i = 0; i < SCALARS[e->op].args; i++) {
-        arg[i] = fold_expr(d, e->arg[i]);
-        same &= arg[i] == e->arg[i];
-    }
-    if (same) {
-        r = alg_simple(a, e);
-    } else {
-        switch (SCALARS[e->op].args) {
-        case 1: r = e->op == SC_CAST ? alg_cast(a, e->dtype, arg[0]) : alg_op1(a, e->op, arg[0]); break;
-        case 2: r = alg_op2(a, e->op, arg[0], arg[1]); break;
-        default: r = alg_sel(a, arg[0], arg[1], arg[2]); break;
-        }
-    }
+    for (int i = 0; i < SCALARS[e->op].args; i++) arg[i] = fold_expr(d, e->arg[i]);
+    const Expr *r = alg_rebuild(a, e, arg);
+    if (r == e) r = alg_simple(a, e);
     return r->op == SC_LT || r->op == SC_EQ ? decide(d, r) : r;
 }
 

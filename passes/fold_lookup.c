@@ -135,18 +135,13 @@ static const Expr *look_up(Lookup *l, const Expr *e) {
         }
         return expr_read(l->arena, e->dtype, e->operand, e->nsub, sub, e->guarded);
     }
+    if (e->op == SC_IDX) {                              /* idx(v) is a */
+        l->ok &= affine_is_var(&e->aff, NULL);
+        return l->index;
+    }
     const Expr *arg[3] = {NULL, NULL, NULL};
     for (int i = 0; i < SCALARS[e->op].args; i++) arg[i] = look_up(l, e->arg[i]);
-    int v;
-    switch (SCALARS[e->op].args) {
-    case 0:
-        if (affine_is_var(&e->aff, &v)) return l->index;         /* idx(v) is a */
-        l->ok = false;
-        return e;
-    case 1: return e->op == SC_CAST ? alg_cast(l->arena, e->dtype, arg[0]) : alg_op1(l->arena, e->op, arg[0]);
-    case 2: return alg_op2(l->arena, e->op, arg[0], arg[1]);
-    default: return alg_sel(l->arena, arg[0], arg[1], arg[2]);
-    }
+    return alg_rebuild(l->arena, e, arg);
 }
 
 static bool look_up_red(Draft *d, int v) {
@@ -178,7 +173,8 @@ bool lookup_reds(Draft *d) {
 /* ---- an out: scatter_add ----------------------------------------------------------------------------------- */
 
 /* A draft over the variables `first` and then `rest` of d, with its derived ones; by = old to new. */
-static Draft reordered(const Draft *d, const int *first, int nfirst, const int *rest, int nrest, bool derived, Affine *by) {
+static Draft reordered(const Draft *d, const int *first, int nfirst, const int *rest, int nrest, bool derived,
+                       Affine *by) {
     Draft o = *d;
     int   n = 0, old = d->nout + d->nred;
     for (int i = 0; i < nfirst + nrest; i++) {

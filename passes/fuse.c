@@ -11,6 +11,8 @@
  *              max, sum of exp, log of a softmax
  *   siblings   maps or reductions over the same space that read the same tensor
  *
+ * Before that, pack.c (pack) and unpool.c (unpool) rewrite operands of contractions.
+ *
  * A group never needs what depends on it through another group.
  */
 #include <string.h>
@@ -19,7 +21,7 @@
 
 enum { MAX_WINDOW = 16, MAX_GROUP = 24 };
 
-const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", NULL};
+const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "unpool", NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);

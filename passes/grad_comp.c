@@ -67,7 +67,8 @@ static const Expr *weight_SUM(Forward *f, const Expr *slope, const Expr *dy) { r
 static const Expr *weight_winner(Forward *f, Kind arg, const Expr *slope, const Expr *dy) {
     Arena      *a = f->d.g->arena;
     const Comp *c = &f->node->u.comp;
-    Node       *winner = graph_comp(f->d.g, arg, c->nout, c->nred, c->nder, c->var, c->expr, f->node->narg, f->node->arg);
+    Node       *winner = graph_comp(f->d.g, arg, c->nout, c->nred, c->nder, c->var, c->expr, f->node->narg,
+                                    f->node->arg);
     const Expr *here = expr_idx(a, draft_flat(&f->d));
     const Expr *wins = alg_op2(a, SC_EQ, here, draft_read(&f->d, winner, f->at));
     return alg_sel(a, wins, scalar_times(a, slope, dy), expr_const(a, 0));

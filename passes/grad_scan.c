@@ -86,6 +86,28 @@ static void find_wanted(ScanGrad *x) {
 
 /* ---- the walk ------------------------------------------------------------------------------------------ */
 
+/* The shares of two reads of one comp often begin with the same map of the adjoint: it is made once, since
+ * what is stacked or summed later is looked at before the passes run. */
+static void share_equal(ScanGrad *x) {
+    int    n = x->body->nodes.n;
+    Node **first = ARENA_ARRAY(x->scratch, Node *, n);
+    for (int i = 0; i < n; i++) {
+        Node *m = x->body->nodes.at[i];
+        first[i] = m;
+        for (int k = 0; k < m->narg; k++) m->arg[k] = first[m->arg[k]->id];
+        bool twice = false;
+        for (int k = 0; k < m->narg; k++)
+            for (int j = 0; j < k; j++) twice |= m->arg[j] == m->arg[k];
+        if (i < x->count || twice || m->op == OP_SCAN) continue;
+        for (int j = x->count; j < i && first[i] == m; j++)
+            if (first[j] == x->body->nodes.at[j] && node_same(x->body->nodes.at[j], m)) first[i] = x->body->nodes.at[j];
+    }
+    for (int i = 0; i < x->count; i++) {
+        if (x->walk.adjoint[i]) x->walk.adjoint[i] = first[x->walk.adjoint[i]->id];
+        for (int k = 0; k < x->walk.parts[i].n; k++) x->walk.parts[i].at[k] = first[x->walk.parts[i].at[k]->id];
+    }
+}
+
 static void walk_back(ScanGrad *x) {
     Arena *a = x->scratch;
     x->walk.apart = ARENA_ARRAY(a, bool, x->count);
@@ -102,6 +124,7 @@ static void walk_back(ScanGrad *x) {
         grad_add(&x->walk, y, d);
     }
     backward_run(&x->walk, x->count - 1);
+    share_equal(x);
 }
 
 /* A wanted carry whose next value needs no gradient gives none and has none to give. */

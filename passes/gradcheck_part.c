@@ -122,6 +122,8 @@ static void change_comp(Part *p, const Node *n) {
     const Comp *c = &n->u.comp;
     Reach       r = reach_of(p, n);
     bool        change = false, fixed = false;
+    for (int v = 0; v < c->nout + c->nred; v++)
+        if (r.at[v] >= c->var[v].ext.size) return;      /* no point reads what changes */
     for (int v = 0; v < c->nout; v++) fixed |= r.at[v] != ANY;
     for (int v = c->nout; v < c->nout + c->nred; v++) change |= r.at[v] != ANY;
     Node *reached = reached_part(p, n, &r, change);
@@ -149,14 +151,16 @@ static Node *change_scan(Part *p, const Node *n) {
 
 static void change_node(Part *p, const Node *n) {
     Seen *s = &p->seen[n->id];
+    Node *arg[2] = {NULL, NULL};
     for (int i = 0; i < MAX_RANK; i++) s->only[i] = ANY;
+    for (int k = 0; k < n->narg && k < 2; k++) arg[k] = now_of(p, n->arg[k]);
     switch (n->op) {
     case OP_COMP: change_comp(p, n); break;
-    case OP_GATHER: s->now = graph_gather(p->part, now_of(p, n->arg[0]), now_of(p, n->arg[1])); break;
-    case OP_SCATTER: s->now = graph_scatter(p->part, now_of(p, n->arg[0]), now_of(p, n->arg[1]), n->type.dim[0].size); break;
+    case OP_GATHER: s->now = graph_gather(p->part, arg[0], arg[1]); break;
+    case OP_SCATTER: s->now = graph_scatter(p->part, arg[0], arg[1], n->type.dim[0].size); break;
     case OP_SCAN: s->now = change_scan(p, n); break;
-    case OP_RESULT: s->now = graph_result(p->part, now_of(p, n->arg[0]), n->u.result.index); break;
-    case OP_RESHAPE: s->now = graph_reshape(p->part, now_of(p, n->arg[0]), n->type.rank, n->type.dim); break;
+    case OP_RESULT: s->now = graph_result(p->part, arg[0], n->u.result.index); break;
+    case OP_RESHAPE: s->now = graph_reshape(p->part, arg[0], n->type.rank, n->type.dim); break;
     default: ICE("%s has no operands", OPS[n->op].text);
     }
 }

@@ -109,7 +109,8 @@ static bool reader_takes(const Inliner *in, Node *reader, const Node *map, int c
     *total += here;
     if (copy && cost <= 1) return true;
     if (is_contraction(reader) || (picks(reader) && reads_contraction(map))) return false;
-    if (expr_size(reader->u.comp.expr) + expr_size(map->u.comp.expr) * (int)(here / points(&reader->u.comp)) > LARGEST) return false;
+    int64_t copies = here / points(&reader->u.comp);
+    if (expr_size(reader->u.comp.expr) + expr_size(map->u.comp.expr) * copies > LARGEST) return false;
     if (here <= type_count(&map->type)) return true;
     if (here > MANY * type_count(&map->type) && cost >= DIVISION) return false;
     return cost <= CHEAP && reader->u.comp.kind != KIND_SUM;

@@ -45,6 +45,8 @@ bool  reads_own_point(const Node *n, const Expr *read);
 void  lower_ops(Graph *g);
 /* pack.c */
 void  pack_contractions(Graph *g);
+/* unpool.c */
+void  unpool_graph(Graph *g);
 /* fuse.c: fills users, group, groups. */
 void   fuse_groups(Fuse *f);
 /* group.c */

@@ -40,7 +40,8 @@ static const Pass *find(const char *name, size_t n) {
 bool passes_known(const char *name) { return find(name, strlen(name)) != NULL; }
 
 void passes_list(FILE *out) {
-    for (int i = 0; i < NPASSES; i++) fprintf(out, "  %-14s -O%d  %s\n", PASSES[i].name, PASSES[i].level, PASSES[i].help);
+    for (const Pass *p = PASSES; p < PASSES + NPASSES; p++)
+        fprintf(out, "  %-14s -O%d  %s\n", p->name, p->level, p->help);
 }
 
 static double seconds(void) {

@@ -31,6 +31,10 @@ typedef struct {
 #include "passes/passes.def"
 #undef PASS
 
+/* cse.c: the same operation with the same attributes on the same operands. Leaves of one key are one node
+ * from the start, and no two scans are the same. */
+bool node_same(const Node *a, const Node *b);
+
 void passes_run(Graph *g, const PassOptions *o);          /* ICE if verification fails */
 /* For a graph that will be differentiated, before that: those passes from which a gradient gains. Only the
  * level, `off` and what concerns printing and checking count. */

@@ -22,6 +22,7 @@ typedef struct {
     int           first, count; /* stages; count 0: the stores */
     int           nread, read[MAX_READS];       /* memory accesses of their expressions */
     double        ops;          /* vector operations per point */
+    double        points;       /* of outs, window and reductions */
 } Task;
 
 /* merge.c */

@@ -116,12 +116,13 @@ done:
     return code;
 }
 
-static int sweep_hypers(netc_model *m, const netc_train_options *t) {
+/* One model per combination of the dims in the grid; each searches its hypers. */
+static int sweep_all(int n, netc_model *const *m, const char *const *dims, const netc_train_options *t) {
     netc_sweep *s;
-    char       *run = netc_default_run(m);
+    char       *run = netc_default_run(m[0]);
     netc_signals_catch();
     int code = netc_sweep_begin(t, run, &s);
-    if (!code) code = netc_sweep_add(s, m, "");
+    for (int i = 0; i < n && !code; i++) code = netc_sweep_add(s, m[i], dims[i]);
     if (!code) code = netc_sweep_finish(s, stdout);
     netc_sweep_free(s);
     netc_signals_restore();
@@ -129,16 +130,20 @@ static int sweep_hypers(netc_model *m, const netc_train_options *t) {
     return code;
 }
 
-int netc_cmd_sweep(netc_model *m, int argc, char **argv) {
+int netc_sweep_models(int n, netc_model *const *m, const char *const *dims, int argc, char **argv) {
     netc_options       o;
     netc_train_options t;
-    int                code = netc_command_start(NETC_CMD_sweep, m, argc, argv, &o);
+    int                code = netc_command_start(NETC_CMD_sweep, m[0], argc, argv, &o);
     if (code || o.help) goto done;
     code = netc_command_no_operands(&o, 0);
     if (!code) code = netc_command_train_options(&o, &t);
-    if (!code && !m->train.present) code = netc_error(NETC_EXIT_MODEL, "the model has no train block");
-    if (!code) code = sweep_hypers(m, &t);
+    if (!code && !m[0]->train.present) code = netc_error(NETC_EXIT_MODEL, "the model has no train block");
+    if (!code) code = sweep_all(n, m, dims, &t);
 done:
     netc_options_free(&o);
     return code;
+}
+
+int netc_cmd_sweep(netc_model *m, int argc, char **argv) {
+    return netc_sweep_models(1, &m, (const char *const[]){""}, argc, argv);
 }

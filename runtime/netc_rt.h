@@ -89,6 +89,8 @@ netc_model *netc_model_new(const char *description, size_t size, const netc_func
 void        netc_model_free(netc_model *m);
 int netc_cmd_train(netc_model *m, int argc, char **argv);
 int netc_cmd_sweep(netc_model *m, int argc, char **argv);    /* every combination of the grid */
+/* A sweep over dims as well: n compiled models, each with the sizes it stands for ("K=5 H=100"). */
+int netc_sweep_models(int n, netc_model *const *m, const char *const *dims, int argc, char **argv);
 int netc_cmd_eval(netc_model *m, int argc, char **argv);
 int netc_cmd_run(netc_model *m, int argc, char **argv);      /* ENTRY --weights W --in x=f.npy --out y.npy */
 int netc_cmd_init(netc_model *m, int argc, char **argv);     /* -o W --seed N */

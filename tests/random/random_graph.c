@@ -46,7 +46,7 @@ const double *random_leaf(void *cx, const Node *leaf) {
 
 /* ---- the generator ----------------------------------------------------------------------------------------- */
 
-enum { MOST = 2000, WORK = 60000, POOL = 64 };      /* elements of a value, points of a comp, values kept */
+enum { MOST = 2000, POOL = 64 };                    /* elements of a value; values kept */
 
 /* A value, and how large its numbers can be. */
 typedef struct {
@@ -121,8 +121,16 @@ static void add_leaf(Gen *r) {
         break;
     }
     case 1: keep(r, graph_rng(r->g, type_of(DT_F32, rank, dim), (uint32_t)next(&r->s)), 1); break;
-    case 2: keep(r, graph_input(r->g, type_of(DT_F32, 0, NULL), IN_SCALAR, arena_printf(r->a, "hyper.h%d", r->leaves++)), 1); break;
-    case 3: case 4: keep(r, graph_input(r->g, type_of(DT_F32, rank, dim), IN_DATA, arena_printf(r->a, "x%d", r->leaves++)), 1); break;
+    case 2: {
+        const char *key = arena_printf(r->a, "hyper.h%d", r->leaves++);
+        keep(r, graph_input(r->g, type_of(DT_F32, 0, NULL), IN_SCALAR, key), 1);
+        break;
+    }
+    case 3: case 4: {
+        const char *key = arena_printf(r->a, "x%d", r->leaves++);
+        keep(r, graph_input(r->g, type_of(DT_F32, rank, dim), IN_DATA, key), 1);
+        break;
+    }
     default:
         rank = any_dims(r, pick(r, 5), false, MOST, dim);
         add_param(r, rank, dim);
@@ -160,7 +168,8 @@ static bool any_form(Gen *r, Extent axis, Affine *f, bool *guarded) {
     if (chance(r, 10))                                  /* backwards */
         *f = affine_add(affine_const(axis.size - 1), affine_var(v), -1);
     if (chance(r, 15)) {
-        *f = affine_add(affine_scale(affine_var(v), random_int(&r->s, 1, 2)), affine_const(random_int(&r->s, -2, 2)), 1);
+        *f = affine_scale(affine_var(v), random_int(&r->s, 1, 2));
+        f->c = random_int(&r->s, -2, 2);
         int w = pick(r, r->nvar);
         if (!r->var[w].ext.bound) *f = affine_add(*f, affine_var(w), 1);
         *guarded = true;
@@ -362,7 +371,8 @@ static void add_window(Gen *r) {
     Node *x = r->pool[k].n;
     int   rank = x->type.rank;
     if (rank < 1 || rank > 4 || x->type.dim[rank - 1].bound || x->type.dim[rank - 1].size < 3) return;
-    int64_t size = x->type.dim[rank - 1].size, stride = 1 + pick(r, 3), dil = 1 + pick(r, 2), win = 2 + pick(r, 2), pad = pick(r, 2);
+    int64_t size = x->type.dim[rank - 1].size;
+    int64_t stride = 1 + pick(r, 3), dil = 1 + pick(r, 2), win = 2 + pick(r, 2), pad = pick(r, 2);
     int64_t outs = (size + 2 * pad - dil * (win - 1) - 1) / stride + 1;
     if (size + 2 * pad < dil * (win - 1) + 1) return;
     bool   conv = chance(r, 50);
@@ -374,7 +384,8 @@ static void add_window(Gen *r) {
     start_comp(r, rank + 1, dim);
     Sub sub[MAX_RANK] = {0};
     for (int i = 0; i < rank; i++) sub[i].aff = affine_var(i);
-    sub[rank - 1].aff = affine_add(affine_add(affine_scale(affine_var(rank - 1), stride), affine_var(rank), dil), affine_const(pad), -1);
+    sub[rank - 1].aff = affine_add(affine_scale(affine_var(rank - 1), stride), affine_var(rank), dil);
+    sub[rank - 1].aff.c = -pad;
     const Expr *e = expr_read(r->a, DT_F32, operand(r, x), rank, sub, pad > 0);
     if (conv) e = E2(MUL, expr_read(r->a, DT_F32, operand(r, w), 1, &(Sub){affine_var(rank), NULL}, false), e);
     r->pool[k].used = true;
@@ -398,7 +409,8 @@ static void add_spread(Gen *r) {
     Sub sub[MAX_RANK] = {0};
     for (int i = 0; i < rank; i++) sub[i].aff = affine_var(i < rank - 1 ? i : rank);
     r->pool[k].used = true;
-    keep(r, finish_comp(r, KIND_SUM, rank, 1, expr_read(r->a, DT_F32, operand(r, x), rank, sub, false)), r->pool[k].amp);
+    const Expr *e = expr_read(r->a, DT_F32, operand(r, x), rank, sub, false);
+    keep(r, finish_comp(r, KIND_SUM, rank, 1, e), r->pool[k].amp);
 }
 
 /* gather and scatter_add */
@@ -406,16 +418,18 @@ static void add_lookup(Gen *r) {
     if (!r->nlabel) return;
     int   k = pick(r, r->n), l = pick(r, r->nlabel);
     Node *x = r->pool[k].n, *y = r->label[l];
-    if (x->type.rank >= 1 && !x->type.dim[0].bound && x->type.dim[0].size >= r->size[l] && x->type.rank + y->type.rank <= 5 &&
-        type_count(&x->type) * type_count(&y->type) < 10 * MOST) {
+    bool  rows = x->type.rank >= 1 && !x->type.dim[0].bound && x->type.dim[0].size >= r->size[l];
+    if (rows && x->type.rank + y->type.rank <= 5 && type_count(&x->type) * type_count(&y->type) < 10 * MOST) {
         for (int i = 1; i < x->type.rank; i++)
             if (x->type.dim[i].bound) return;
         r->pool[k].used = true;
         keep(r, graph_gather(r->g, x, y), r->pool[k].amp);
         return;
     }
-    for (int i = 0; i < y->type.rank; i++)
-        if (i >= x->type.rank || x->type.dim[i].size != y->type.dim[i].size || x->type.dim[i].bound != y->type.dim[i].bound) return;
+    for (int i = 0; i < y->type.rank; i++) {
+        Extent xi = x->type.dim[i], yi = y->type.dim[i];
+        if (i >= x->type.rank || xi.size != yi.size || xi.bound != yi.bound) return;
+    }
     if (x->type.rank - y->type.rank > 3) return;
     for (int i = y->type.rank; i < x->type.rank; i++)
         if (x->type.dim[i].bound) return;
@@ -448,15 +462,15 @@ static void add_reshape(Gen *r) {
 /* Shifted: where x is compared with its own stop, a derivative would stand on the jump. */
 static void add_stop(Gen *r) {
     int k = pick(r, r->n);
-    keep(r, graph_map2(r->g, SC_ADD, graph_stop(r->g, r->pool[k].n), graph_scalar(r->g, 0.375)), r->pool[k].amp + 0.375);
+    Node *stopped = graph_stop(r->g, r->pool[k].n);
+    keep(r, graph_map2(r->g, SC_ADD, stopped, graph_scalar(r->g, 0.375)), r->pool[k].amp + 0.375);
 }
 
 /* Numbers back to about 1, so that nothing grows over a long chain. */
 static void tame_last(Gen *r) {
     Value *v = &r->pool[r->n - 1];
     if (v->amp <= 4 || r->n == POOL) return;
-    Term t = {expr_const(r->a, exp2(-ceil(log2(v->amp)))), 1};
-    Node *n = graph_map2(r->g, SC_MUL, v->n, graph_scalar(r->g, t.e->value));
+    Node *n = graph_map2(r->g, SC_MUL, v->n, graph_scalar(r->g, exp2(-ceil(log2(v->amp)))));
     v->used = true;
     keep(r, n, 1);
 }

@@ -21,6 +21,7 @@ typedef struct {
     Arena   *a;
     int      level;
     const char *off;            /* fusions that are off */
+    const char *cpu;            /* -mcpu, NULL: this machine's best */
     int64_t  rows;              /* 0: all */
     uint64_t seed, step;
     double   tolerance;
@@ -137,11 +138,17 @@ typedef struct {
 
 static inline int64_t kt_bytes(const Node *n) { return type_count(&n->type) * dtype_size(n->type.dtype); }
 
+static inline Target kt_target(const KernelRun *r) {
+    Target      t;
+    const char *why = "";
+    if (!target_select(&t, NULL, r->cpu, &why)) fail_msg("%s", why);
+    return t;
+}
+
 static inline void kt_build(KtBuilt *b, Codegen *cg) {
     KernelOptions o = {b->r->level, b->r->off, kt_place, &b->layout};
-    Target        t;
+    Target        t = kt_target(b->r);
     const char   *why;
-    target_host(&t);
     b->layout.a = b->r->a;
     b->k = kernels_build(b->r->a, b->g, &t, &o);
     if (!kernels_check_plan(b->k, b->r->a, &why)) fail_msg("%s", why);
@@ -212,11 +219,10 @@ static inline void kt_compare(const KtBuilt *b, const Graph *want_graph, double 
 
 /* Compiles and runs `g` (changed by that) and compares with the interpreter's values of `same`, an equal graph. */
 static inline void kt_check_graph(KernelRun *r, Graph *g, Graph *same, const char *what) {
-    Target      t;
+    Target      t = kt_target(r);
     const char *why = "";
     KtBuilt     b = {.r = r, .g = g};
     if (r->tolerance == 0) r->tolerance = 2e-6;
-    target_host(&t);
     InterpEnv env = {.leaf = kt_leaf, .cx = r, .seed = r->seed, .step = r->step, .bound = {0, r->rows}};
     double  **want = interp_run(r->a, same, &env);
     Codegen  *cg = codegen_new(r->a, &t, r->level, "test");
@@ -236,15 +242,24 @@ static inline void kt_check_graph(KernelRun *r, Graph *g, Graph *same, const cha
     codegen_free(cg);
 }
 
-/* The text at every level, at all rows and at `rows`. */
+/* Compiled at one level for one processor. */
+static inline void kt_check_as(const char *text, int level, const char *cpu, int64_t rows, const char *off) {
+    KernelRun r = {.a = arena_new(), .level = level, .cpu = cpu, .rows = rows, .off = off, .seed = 5, .step = 7};
+    Graph    *g = ir_good(r.a, text), *same = ir_good(r.a, text);
+    Target    t = kt_target(&r);
+    if (target_here(&t))
+        kt_check_graph(&r, g, same, arena_printf(r.a, "-O%d %s rows %lld off %s", level, t.name, (long long)rows, off ? off : ""));
+    arena_free(r.a);
+}
+
+/* The text as plain loops, fused, scheduled for three widths of vectors; with fewer rows than there is room for. */
 static inline void kt_check(const char *text, int64_t rows) {
-    for (int level = 0; level <= 2; level++)
-        for (int k = 0; k < (rows ? 2 : 1); k++) {
-            KernelRun r = {.a = arena_new(), .level = level, .rows = k ? rows : 0, .seed = 5, .step = 7};
-            Graph    *g = ir_good(r.a, text), *same = ir_good(r.a, text);
-            kt_check_graph(&r, g, same, arena_printf(r.a, "-O%d rows %lld", level, (long long)r.rows));
-            arena_free(r.a);
-        }
+    kt_check_as(text, 0, NULL, rows, NULL);
+    kt_check_as(text, 1, NULL, 0, NULL);
+    kt_check_as(text, 2, NULL, 0, NULL);
+    kt_check_as(text, 2, NULL, rows, NULL);
+    kt_check_as(text, 2, "haswell", 0, NULL);
+    kt_check_as(text, 2, "x86-64", rows, NULL);
 }
 
 #endif

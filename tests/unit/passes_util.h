@@ -15,10 +15,16 @@ static inline void must_verify(Graph *g, const char *what) {
     if (!graph_verify(g, &why)) fail_msg("%s: %s", what, why);
 }
 
+static inline InterpEnv env_of(const Graph *g, RandomLeaves *leaves, int64_t rows) {
+    InterpEnv e = {.leaf = random_leaf, .cx = leaves, .seed = leaves->seed, .step = 3};
+    e.bound[1] = g->bounds.n > 1 ? rows : 0;
+    return e;
+}
+
 /* Outputs of g on random leaves; `rows` of the bound, 0 = all. */
 static inline double **values_of(Arena *a, const Graph *g, uint64_t seed, int64_t rows) {
     RandomLeaves leaves = {a, seed};
-    InterpEnv    env = {.leaf = random_leaf, .cx = &leaves, .seed = seed, .step = 3, .bound = {0, g->bounds.n > 1 ? rows : 0}};
+    InterpEnv    env = env_of(g, &leaves, rows);
     return interp_run(a, g, &env);
 }
 
@@ -29,7 +35,8 @@ static inline bool close_numbers(double x, double y) {
 }
 
 /* Every element of every output below the bound; outputs are matched by name. */
-static inline void same_values(Arena *a, const Graph *g, const Graph *h, uint64_t seed, int64_t rows, const char *what) {
+static inline void same_values(Arena *a, const Graph *g, const Graph *h, uint64_t seed, int64_t rows,
+                               const char *what) {
     double **x = values_of(a, g, seed, rows), **y = values_of(a, h, seed, rows);
     assert_int_equal(g->outs.n, h->outs.n);
     for (int i = 0; i < g->outs.n; i++) {
@@ -52,7 +59,7 @@ static inline void must_gradcheck(Graph *g, uint64_t seed, int samples, int64_t 
     GradCheckRow *row;
     int           n;
     RandomLeaves  leaves = {a, seed};
-    InterpEnv     env = {.leaf = random_leaf, .cx = &leaves, .seed = seed, .step = 1, .bound = {0, g->bounds.n > 1 ? rows : 0}};
+    InterpEnv     env = env_of(g, &leaves, rows);
     GradCheck     o = {.samples = samples, .seed = seed};
     gradcheck(g, &env, &o, a, &row, &n);
     for (int i = 0; i < n; i++)

@@ -19,9 +19,9 @@ static bool nine_symbols(void *cx, const char *file, const char *by, int col, in
     return true;
 }
 
-static const Message *first_error(const Diag *d) {
+static const Message *first_message(const Diag *d) {
     for (int i = 0; i < d->list.n; i++)
-        if (d->list.at[i].level == DIAG_ERROR) return &d->list.at[i];
+        if (d->list.at[i].level != DIAG_NOTE) return &d->list.at[i];
     return NULL;
 }
 
@@ -59,10 +59,11 @@ static void check_file(const char *dir, const char *name) {
         o.noverride = 1;
     }
     walk_all(program_load(a, d, path, &o), a);
-    const Message *m = first_error(d);
+    const Message *m = first_message(d);
     const char *got = message_text(a, m);
     if (strcmp(got, want)) fail_msg("%s:\n  due %s\n  got %s", name, want, got);
-    if (name[0] == 'E' && strncmp(diag_code(m->code), name, 5)) fail_msg("%s is reported as %s", name, diag_code(m->code));
+    if (strchr("EW", name[0]) && strncmp(diag_code(m->code), name, 5))
+        fail_msg("%s is reported as %s", name, diag_code(m->code));
     arena_free(a);
 }
 
@@ -97,6 +98,39 @@ static void right_programs(void **state) {
     }
     closedir(d);
     assert_true(n >= 12);
+}
+
+/* The examples of `netc explain`: a row's program holds the wrong one, and is right with the right one in its place.
+ * Command lines and examples with a piece left out are no parts of programs. */
+static void examples_of_the_rows(void **state) {
+    (void)state;
+    static const struct { const char *code, *wrong, *right; } ROWS[] = {
+#define DIAG(id, code, title, text, wrong, right) {code, wrong, right},
+#include "base/diag.def"
+#undef DIAG
+    };
+    int tried = 0;
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        Arena *a = arena_new();
+        size_t size;
+        const char *path = arena_printf(a, SOURCE_DIR "/tests/golden/diag/%s.net", ROWS[i].code);
+        char *text = file_read(a, path, 1 << 20, &size);
+        if (!text) fail_msg("%s has no program in tests/golden/diag", ROWS[i].code);
+        bool part = strncmp(ROWS[i].wrong, "netc ", 5) && !strstr(ROWS[i].wrong, "...");
+        char *at = strstr(text, ROWS[i].wrong);
+        if (part && !at) fail_msg("%s.net does not hold the wrong example of its row", ROWS[i].code);
+        if (part) {
+            const char *right = arena_printf(a, "%.*s%s%s", (int)(at - text), text, ROWS[i].right,
+                                             at + strlen(ROWS[i].wrong));
+            Diag *d = diag_new(a);
+            Program *p = program_load_text(a, d, ROWS[i].code, right, NULL);
+            if (!p || !program_check(p) || d->warnings)
+                fail_msg("the right example of %s: %s", ROWS[i].code, message_text(a, first_message(d)));
+            tried++;
+        }
+        arena_free(a);
+    }
+    assert_true(tried >= 55);
 }
 
 static void errors_of_the_reference(void **state) {
@@ -139,6 +173,7 @@ static void many_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(errors_of_the_reference), cmocka_unit_test(every_code),
+                                       cmocka_unit_test(examples_of_the_rows),
                                        cmocka_unit_test(many_errors), cmocka_unit_test(right_programs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,18 +140,18 @@ static void sizes(void **state) {
     (void)state;
     assert_non_null(parse(join(repeat("a", 255), " = 1\n", "")));
     assert_non_null(parse(join(repeat("a", 256), " = 1\n", "")));
-    expect_error(join("y = ", repeat("a", 257), "\n"), E_LIMIT_NAME, 1, 5);
+    expect_error(join("y = ", repeat("a", 257), "\n"), E_LIMIT_TEXT, 1, 5);
     /* y = [ 1 then n times , 1 then ] and the ends of line and file: 7 + 2n; a ';' is one more */
     assert_non_null(parse(join("y=[1", repeat(",1", 999996), "]\n")));
     assert_non_null(parse(join("y=[1", repeat(",1", 999996), "];\n")));
-    expect_error(join("y=[1", repeat(",1", 999997), "]\n"), E_LIMIT_FILE, 2, 1);
+    expect_error(join("y=[1", repeat(",1", 999997), "]\n"), E_LIMIT_TEXT, 2, 1);
     enum { MAX = 16 << 20 };
     char *blanks = arena_alloc(arena, MAX + 2);
     memset(blanks, ' ', MAX + 1);
     assert_non_null(parse_bytes("x.net", blanks, MAX - 1));
     assert_non_null(parse_bytes("x.net", blanks, MAX));
     assert_null(parse_bytes("x.net", blanks, MAX + 1));
-    assert_int_equal(diag->list.at[0].code, E_LIMIT_FILE);
+    assert_int_equal(diag->list.at[0].code, E_LIMIT_TEXT);
 }
 
 static double number(const char *text) {

@@ -20,7 +20,8 @@ static void expect_same(int i, const char *only, const char *off) {
         Arena *a = arena_new();
         Graph *plain = net(a, i, true), *g = net(a, i, true);
         run_passes(g, only, off);
-        same_values(a, plain, g, 7, rows, arena_printf(a, "%s, passes %s without %s", NETS[i].name, only ? only : "all", off ? off : "none"));
+        same_values(a, plain, g, 7, rows,
+                    arena_printf(a, "%s, passes %s without %s", NETS[i].name, only ? only : "all", off ? off : "none"));
         arena_free(a);
     }
 }
@@ -44,6 +45,22 @@ static void other_orders(void **state) {
     for (int i = 0; i < NNETS; i++) {
         expect_same(i, "inline_maps,cse,fold,inline_maps,fold,cse,dce", NULL);
         expect_same(i, "dce,fold,fold,inline_maps,inline_maps,cse,dce,fold", NULL);
+    }
+}
+
+/* Gradients made after passes_prepare are those made without it. */
+static void prepared(void **state) {
+    (void)state;
+    for (int i = 0; i < NNETS; i++) {
+        Arena *a = arena_new();
+        Graph *plain = net(a, i, true), *g = net(a, i, false);
+        passes_prepare(g, &(PassOptions){.level = 2, .verify_each = true});
+        grad_params(g);
+        must_verify(g, NETS[i].name);
+        same_values(a, plain, g, 7, 3, NETS[i].name);
+        run_passes(g, NULL, NULL);
+        same_values(a, plain, g, 7, 3, NETS[i].name);
+        arena_free(a);
     }
 }
 
@@ -141,6 +158,7 @@ static void shapes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_alone), cmocka_unit_test(pipeline_without_each), cmocka_unit_test(other_orders),
+        cmocka_unit_test(prepared),
         cmocka_unit_test(reports_changes), cmocka_unit_test(runner), cmocka_unit_test(shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,8 @@ static void valid(void **state) {
         must_verify(g, arena_printf(a, "seed %llu", (unsigned long long)seed));
         double **y = values_of(a, g, seed, 1);
         for (int i = 0; i < g->outs.n; i++)
-            if (!isfinite(y[i][0])) fail_msg("seed %llu: %s is %g", (unsigned long long)seed, g->outs.at[i].name, y[i][0]);
+            if (!isfinite(y[i][0]))
+                fail_msg("seed %llu: %s is %g", (unsigned long long)seed, g->outs.at[i].name, y[i][0]);
         for (int i = 0; i < g->nodes.n; i++) {
             ops[g->nodes.at[i]->op]++;
             if (g->nodes.at[i]->op == OP_COMP) kinds[g->nodes.at[i]->u.comp.kind]++;
@@ -59,8 +60,8 @@ static void compare(uint64_t seed, bool grads) {
         for (int i = 0; p == -2 && i < 6; i++)
             only = arena_printf(a, "%s%s%s", only ? only : "", only ? "," : "", NAMES[random_int(&s, 0, NPASSES - 1)]);
         run_passes(g, only, p >= 0 ? NAMES[p] : NULL);
-        const char *what = arena_printf(a, "seed %llu, passes %s without %s", (unsigned long long)seed, only ? only : "all",
-                                        p >= 0 ? NAMES[p] : "none");
+        const char *what = arena_printf(a, "seed %llu, passes %s without %s", (unsigned long long)seed,
+                                        only ? only : "all", p >= 0 ? NAMES[p] : "none");
         if (only_seed) graph_print(g, stderr);
         same_values(a, plain, g, seed, (int64_t)(seed % 2), what);
         arena_free(a);

@@ -1,0 +1,409 @@
+/* netc bench: how fast a model trains and answers on this machine, as a share of what the machine can do.
+ *
+ * Compiles the training step (without a train block: sgd(0.01)) and the objective without training, gives them
+ * random inputs of the declared types, and times calls as the trainer makes them. --kernels: the step again, nest by
+ * nest, each a function of its own, so that every nest finds the memory and caches as in a real step. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver/build.h"
+#include "driver/commands.h"
+#include "driver/measure.h"
+#include "driver/peak.h"
+#include "driver/work.h"
+#include "runtime/trainer.h"
+
+enum { LEAST_CALLS = 9, WARM_UP = 3, SITE_INPUT = 0x696e70, SEED = 1 };
+/* Peaks before and after that differ by more mean that the machine did not hold still. */
+static const double PEAK_TOLERANCE = 0.05;
+
+/* What the command line asks for. */
+typedef struct {
+    Options options;            /* without train.batch */
+    long    threads, batch;     /* 0: one per CPU; the file's, or 32 */
+    double  seconds;            /* of each measurement */
+    bool    kernels, json;
+} Request;
+
+/* A model ready to run. */
+typedef struct {
+    Build       build;
+    netc_model *model;
+    netc_engine engine;
+    netc_blocks blocks;
+    netc_call   train, eval;    /* eval: {0} with --kernels */
+    netc_time   time;
+} Bench;
+
+typedef struct {
+    Timing  step, infer;
+    int64_t macs;               /* forward multiply-adds of a batch */
+    double  compile;            /* seconds from the file to machine code */
+    Peak    peak;
+} Figures;
+
+/* ---- the command line -------------------------------------------------------------------------------- */
+
+static bool positive_number(const char *what, const char *text, long *v) {
+    char *end;
+    *v = strtol(text, &end, 10);
+    if (*text && !*end && *v >= 1 && *v < 1 << 24) return true;
+    fprintf(stderr, "netc: %s takes a whole number of at least 1, not '%s'\n", what, text);
+    return false;
+}
+
+/* train.batch is taken here, so that a file without a train block has a batch as well. */
+static bool read_request(Arena *a, const Options *o, Request *r) {
+    static const char BATCH[] = "train.batch=";
+    const char       *seconds = o->value[OPT_SECONDS];
+    *r = (Request){.options = *o, .seconds = 1, .kernels = o->value[OPT_KERNELS], .json = o->value[OPT_JSON]};
+    memset(&r->options.settings, 0, sizeof r->options.settings);
+    for (int i = 0; i < o->settings.n; i++) {
+        const char *s = o->settings.at[i];
+        if (strncmp(s, BATCH, sizeof BATCH - 1)) vec_push(a, &r->options.settings, s);
+        else if (!positive_number("train.batch", s + sizeof BATCH - 1, &r->batch)) return false;
+    }
+    if (o->value[OPT_THREADS] && !positive_number("--threads", o->value[OPT_THREADS], &r->threads)) return false;
+    char *end = NULL;
+    if (seconds) r->seconds = strtod(seconds, &end);
+    if (!seconds || (*seconds && !*end && r->seconds > 0 && r->seconds < 1e6)) return true;
+    fprintf(stderr, "netc: --seconds takes a positive number, not '%s'\n", seconds);
+    return false;
+}
+
+/* ---- compiling --------------------------------------------------------------------------------------- */
+
+/* Loads the model and chooses the target, which must be this machine's. An exit code. */
+static int start(Bench *b, Arena *a, const Request *r) {
+    memset(b, 0, sizeof *b);
+    int code = build_load(&b->build, a, &r->options);
+    if (r->batch) b->build.batch = r->batch;
+    if (!code) code = build_start(&b->build);
+    if (code) return code;
+    if (!b->build.model->objective.name) {
+        fprintf(stderr, "netc: model %s has no objective\n", b->build.model->name);
+        return NETC_EXIT_MODEL;
+    }
+    if (target_here(&b->build.target)) return 0;
+    fprintf(stderr, "netc: this machine does not run code for %s\n", b->build.target.name);
+    return NETC_EXIT_LIMIT;
+}
+
+static int compile(Bench *b, const char *const *names) {
+    int code = 0;
+    for (; *names && !code; names++) code = build_function(&b->build, *names);
+    if (!code && !(b->model = build_jit(&b->build))) code = NETC_EXIT_INTERNAL;
+    return code;
+}
+
+/* Normal numbers, and elements of each dim. */
+static void fill_inputs(const netc_call *c, int64_t batch) {
+    for (int i = 0; i < c->func->nin; i++) {
+        const netc_port *p = &c->func->in[i];
+        uint32_t         site = SITE_INPUT + (uint32_t)i;
+        for (int64_t k = 0, n = p->count * batch; k < n; k++) {
+            double u = rng_uniform(SEED, site, 0, 2 * k), v = rng_uniform(SEED, site, 0, 2 * k + 1);
+            if (p->dtype == NETC_F32) ((float *)c->in[i])[k] = (float)(sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v));
+            else if (p->dtype == NETC_I32) ((int32_t *)c->in[i])[k] = (int32_t)(u * (double)(p->size ? p->size : 1));
+            else ((uint8_t *)c->in[i])[k] = (uint8_t)(256 * u);
+        }
+    }
+}
+
+/* Threads, memory, first weights, inputs. An exit code. */
+static int prepare(Bench *b, int threads, const char *function) {
+    int code = netc_engine_new(&b->engine, b->model, threads, NULL);
+    if (!code) code = netc_blocks_new(b->model, &b->blocks);
+    if (!code) code = netc_first_weights(&b->engine, SEED, &b->blocks);
+    if (!code) code = netc_call_new(&b->train, &b->engine, function);
+    if (!code) fill_inputs(&b->train, b->model->batch);
+    b->time = (netc_time){.batches = 1000, .epochs = 1};
+    return code;
+}
+
+static void finish(Bench *b) {
+    netc_call_free(&b->train);
+    netc_call_free(&b->eval);
+    if (b->model) netc_blocks_free(b->model, &b->blocks);
+    netc_engine_free(&b->engine);
+    netc_model_free(b->model);
+    build_free(&b->build);
+}
+
+/* ---- the whole step ---------------------------------------------------------------------------------- */
+
+static void run_step(void *cx) {
+    Bench *b = cx;
+    netc_call_run(&b->train, &b->blocks, &b->time, SEED, b->model->batch);
+    b->time.step++;
+}
+
+static void run_eval(void *cx) {
+    Bench *b = cx;
+    netc_call_run(&b->eval, &b->blocks, &b->time, SEED, b->model->batch);
+}
+
+static Peak higher(Peak a, Peak b) { return (Peak){fmax(a.registers, b.registers), fmax(a.fed, b.fed)}; }
+
+static void measure_all(Bench *b, double seconds, Figures *f) {
+    netc_pool *pool = b->engine.pool;
+    Peak       before = peak_measure(pool, &b->build.target);
+    f->step = measure(seconds, LEAST_CALLS, run_step, b);
+    f->infer = measure(seconds, LEAST_CALLS, run_eval, b);
+    Peak after = peak_measure(pool, &b->build.target);
+    f->peak = higher(before, after);
+    if (fabs(before.registers - after.registers) > PEAK_TOLERANCE * f->peak.registers)
+        netc_note("the machine's peak changed from %.1f to %.1f Gflop/s: it is busy, or its clock is", before.registers,
+                  after.registers);
+}
+
+static int bench_step(Arena *a, const Request *r, Bench *b, Figures *f) {
+    int code = start(b, a, r);
+    if (!code) code = compile(b, (const char *const[]){"train", "eval", "init", NULL});
+    if (code) return code;
+    f->compile = netc_seconds() - b->build.t_start;
+    Arena *ga = arena_new();
+    Graph *g = program_objective(b->build.program, false, b->build.batch, ga);
+    f->macs = work_graph(g);
+    arena_free(ga);
+    code = prepare(b, (int)r->threads, "train");
+    if (!code) code = netc_call_new(&b->eval, &b->engine, "eval");
+    if (code) return code;
+    fill_inputs(&b->eval, b->model->batch);
+    measure_all(b, r->seconds, f);
+    return 0;
+}
+
+/* ---- kernel by kernel -------------------------------------------------------------------------------- */
+
+/* One nest of the training step. */
+typedef struct {
+    const Nest *nest;
+    netc_func  *func;
+    Samples     samples;
+    Timing      time;
+    double      bandwidth;      /* Gbyte/s from memory of its size */
+} Kernel;
+
+/* Makes every nest of the function built last a function of its own. They share its arguments, leaves and scratch;
+ * the start and end of a call stand for the barriers between them. */
+static void split_nests(Build *b) {
+    Function       f = b->functions.at[--b->functions.n];
+    const Kernels *whole = f.kernels;
+    for (int i = 0; i < whole->nnest; i++) {
+        Kernels *k = arena_copy(b->arena, whole, sizeof *k);
+        Nest    *n = arena_copy(b->arena, whole->nest[i], sizeof *n);
+        n->barrier = false;
+        k->nest = arena_copy(b->arena, &n, sizeof n);
+        k->nnest = 1;
+        k->name = arena_printf(b->arena, "nest.%d", i);
+        codegen_function(b->cg, k);
+        f.name = k->name;
+        f.kernels = k;
+        vec_push(b->arena, &b->functions, f);
+        f.graph = NULL;
+    }
+}
+
+static int compile_nests(Bench *b, int *n) {
+    int code = build_kernels(&b->build, "train");
+    if (code) return code;
+    split_nests(&b->build);
+    *n = b->build.functions.n;
+    return compile(b, (const char *const[]){"init", NULL});
+}
+
+/* One step, a call for each nest; adds its times if `record`. */
+static void run_nests(Bench *b, Kernel *k, int n, bool record) {
+    for (int i = 0; i < n; i++) {
+        b->train.func = k[i].func;
+        double begun = netc_seconds();
+        run_step(b);
+        double end = netc_seconds();
+        b->time.step--;
+        if (record) vec_push(b->build.arena, &k[i].samples, end - begun);
+    }
+    b->time.step++;
+}
+
+static void measure_nests(Bench *b, double seconds, Kernel *k, int n) {
+    double end = netc_seconds() + seconds;
+    for (int i = 0; i < WARM_UP + LEAST_CALLS || netc_seconds() < end; i++) run_nests(b, k, n, i >= WARM_UP);
+    for (int i = 0; i < n; i++) {
+        k[i].time = timing_of(&k[i].samples);
+        k[i].bandwidth = peak_bandwidth(b->engine.pool, &b->build.target, k[i].nest->bytes);
+    }
+}
+
+/* The training step as `*n` kernels with their times. */
+static int bench_kernels(Arena *a, const Request *r, Bench *b, Kernel **kernel, int *n) {
+    int code = start(b, a, r);
+    if (!code) code = compile_nests(b, n);
+    if (!code) code = prepare(b, (int)r->threads, "nest.0");
+    if (code) return code;
+    *kernel = ARENA_ARRAY(a, Kernel, *n);
+    for (int i = 0; i < *n; i++)
+        (*kernel)[i] = (Kernel){.nest = b->build.functions.at[i].kernels->nest[0], .func = &b->model->func[i]};
+    measure_nests(b, r->seconds, *kernel, *n);
+    return 0;
+}
+
+/* ---- what a kernel is, in words ---------------------------------------------------------------------- */
+
+/* "update Net.c1.w" where the nest makes a parameter's new value, else the user's name of what it computes. */
+static const char *kernel_label(Arena *a, const Kernels *k, const Nest *n) {
+    for (int i = 0; i < n->nstore; i++)
+        for (int j = 0; j < k->graph->outs.n; j++) {
+            const Output *out = &k->graph->outs.at[j];
+            if (out->value != n->store[i].node || out->kind == OUT_VALUE) continue;
+            const Node *leaf = out->target;
+            return arena_printf(a, "update %s", leaf->op == OP_PARAM ? leaf->u.param.key : leaf->u.state.key);
+        }
+    const Node *made = n->nstage ? n->stage[0].node : n->nstore ? n->store[0].node : NULL;
+    return made && made->name ? made->name : n->name;
+}
+
+/* What is computed together: "sum max argmax". */
+static const char *kernel_parts(Arena *a, const Nest *n) {
+    Buf b = buf_new(a);
+    for (int i = 0; i < n->nstage; i++) buf_printf(&b, "%s%s", i ? " " : "", KIND_TEXT[n->stage[i].kind]);
+    if (n->fused && *n->fused) buf_printf(&b, "%s%s", b.n ? " " : "", n->fused);
+    return b.n ? b.s : n->kind == NEST_SCATTER ? "scatter" : "map";
+}
+
+/* Variables in the lanes with their counts, then the other variables of the tile: "j/12 + o/5 r/3". */
+static const char *kernel_tile(Arena *a, const Nest *n) {
+    Buf        b = buf_new(a);
+    bool       in_lanes[MAX_VARS] = {false};
+    const int *lane = n->nstage ? n->stage[0].lane : n->lane;
+    int        nlane = n->nstage ? n->stage[0].nlane : n->nlane;
+    for (int i = 0; i < nlane; i++) {
+        in_lanes[lane[i]] = true;
+        buf_printf(&b, "%s%s/%lld", i ? " " : "", n->var[lane[i]].name,
+                   (long long)(lane[i] < n->nout ? n->step[lane[i]] : n->var[lane[i]].size));
+    }
+    bool first = true;
+    for (int v = 0; v < n->nout; v++) {
+        if (in_lanes[v] || n->step[v] < 2) continue;
+        buf_printf(&b, "%s%s/%lld", first ? " + " : " ", n->var[v].name, (long long)n->step[v]);
+        first = false;
+    }
+    return b.n ? b.s : "-";
+}
+
+/* ---- printing ---------------------------------------------------------------------------------------- */
+
+static double gflops(double flops, double seconds) { return 1e-9 * flops / seconds; }
+
+static void print_line(const char *what, Timing t, double flops, const Peak *p) {
+    double rate = gflops(flops, t.median);
+    printf("%-10s %10.3f ms %10.3f ms %9.1f %8.1f %% %8.1f %%\n", what, 1e3 * t.median, 1e3 * t.min, rate,
+           100 * rate / p->registers, 100 * rate / p->fed);
+}
+
+static void print_figures(const Bench *b, const Figures *f) {
+    const Build *d = &b->build;
+    int          threads = netc_pool_threads(b->engine.pool);
+    printf("%s: batch %lld, %d thread%s, %s\n", d->path, (long long)d->batch, threads, threads > 1 ? "s" : "",
+           d->target.name);
+    printf("peak %.1f Gflop/s in registers, %.1f fed from L1\n\n", f->peak.registers, f->peak.fed);
+    printf("%-10s %13s %13s %9s %10s %10s\n", "", "median", "minimum", "Gflop/s", "of peak", "of L1-fed");
+    print_line("step", f->step, 6 * (double)f->macs, &f->peak);
+    print_line("inference", f->infer, 2 * (double)f->macs, &f->peak);
+    printf("compile    %10.1f ms from the file to machine code (front end %.1f, lowering %.1f, passes %.1f, emission %.1f, "
+           "machine code %.1f)\n", 1e3 * f->compile, 1e3 * d->t_front, 1e3 * d->t_lower, 1e3 * d->t_passes,
+           1e3 * d->t_emit, 1e3 * d->t_code);
+}
+
+static void print_kernels(Arena *a, const Bench *b, const Kernel *k, int n, const Peak *p) {
+    double sum = 0;
+    printf("\n%-28s %-16s %-22s %10s %10s %9s %9s\n", "kernel", "parts", "lanes + tile", "Mflop", "us", "Gflop/s", "of peak");
+    for (int i = 0; i < n; i++) {
+        const Nest *nest = k[i].nest;
+        double      rate = gflops((double)nest->flops, k[i].time.median);
+        printf("%-28s %-16s %-22s %10.3f %10.1f %9.1f %7.1f %%\n", kernel_label(a, b->build.functions.at[i].kernels, nest),
+               kernel_parts(a, nest), kernel_tile(a, nest), 1e-6 * (double)nest->flops, 1e6 * k[i].time.median, rate,
+               100 * rate / p->registers);
+        sum += k[i].time.median;
+    }
+    printf("%-28s %-16s %-22s %10s %10.1f\n", "in all", "", "", "", 1e6 * sum);
+}
+
+static void put(Buf *j, const char *name, double v) {
+    buf_printf(j, ",\"%s\":", name);
+    buf_number(j, v);
+}
+
+static void put_count(Buf *j, const char *name, int64_t n) { buf_printf(j, ",\"%s\":%lld", name, (long long)n); }
+
+static void put_text(Buf *j, const char *name, const char *text) {
+    buf_printf(j, ",\"%s\":", name);
+    buf_json(j, text);
+}
+
+static void put_figures(Buf *j, const Bench *b, const Figures *f) {
+    buf_puts(j, "{\"file\":");
+    buf_json(j, b->build.path);
+    put_count(j, "batch", b->build.batch);
+    put_count(j, "threads", netc_pool_threads(b->engine.pool));
+    put_text(j, "target", b->build.target.name);
+    put(j, "step_ms", 1e3 * f->step.median);
+    put(j, "step_ms_min", 1e3 * f->step.min);
+    put(j, "infer_ms", 1e3 * f->infer.median);
+    put(j, "infer_ms_min", 1e3 * f->infer.min);
+    put(j, "compile_ms", 1e3 * f->compile);
+    put_count(j, "step_flops", 6 * f->macs);
+    put(j, "peak_gflops", f->peak.registers);
+    put(j, "l1_gflops", f->peak.fed);
+    put(j, "share", gflops(6 * (double)f->macs, f->step.median) / f->peak.registers);
+}
+
+static void put_kernels(Buf *j, Arena *a, const Bench *b, const Kernel *k, int n, const Peak *p) {
+    buf_puts(j, ",\"kernels\":[");
+    for (int i = 0; i < n; i++) {
+        const Nest *nest = k[i].nest;
+        double      rate = gflops((double)nest->flops, k[i].time.median);
+        buf_printf(j, "%s\n{\"kernel\":", i ? "," : "");
+        buf_json(j, nest->name);
+        put_text(j, "name", kernel_label(a, b->build.functions.at[i].kernels, nest));
+        put_text(j, "parts", kernel_parts(a, nest));
+        put_text(j, "tile", kernel_tile(a, nest));
+        put_count(j, "flops", nest->flops);
+        put_count(j, "bytes", nest->bytes);
+        put(j, "ms", 1e3 * k[i].time.median);
+        put(j, "ms_min", 1e3 * k[i].time.min);
+        put(j, "gflops", rate);
+        put(j, "bandwidth_gbs", k[i].bandwidth);
+        put(j, "share", rate / p->registers);
+        buf_puts(j, "}");
+    }
+    buf_puts(j, "]");
+}
+
+static void print_all(Arena *a, bool json, const Bench *step, const Figures *f, const Bench *nests, const Kernel *k, int n) {
+    if (!json) {
+        print_figures(step, f);
+        if (n) print_kernels(a, nests, k, n, &f->peak);
+        return;
+    }
+    Buf j = buf_new(a);
+    put_figures(&j, step, f);
+    if (n) put_kernels(&j, a, nests, k, n, &f->peak);
+    printf("%s}\n", j.s);
+}
+
+int cmd_bench(Arena *a, const Options *o) {
+    Request r;
+    Bench   step = {0}, nests = {0};
+    Figures f = {0};
+    Kernel *kernel = NULL;
+    int     n = 0;
+    if (!read_request(a, o, &r)) return NETC_EXIT_USAGE;
+    int code = bench_step(a, &r, &step, &f);
+    if (!code && r.kernels) code = bench_kernels(a, &r, &nests, &kernel, &n);
+    if (!code) print_all(a, r.json, &step, &f, &nests, kernel, n);
+    finish(&step);
+    finish(&nests);
+    return code;
+}

@@ -1,0 +1,46 @@
+# netc bench: the fields of its JSON, the batch that train.batch sets, its mistakes. No time is judged.
+. tests/lib.sh
+small_net with_train.net
+sed '/^data /,/^}/d; /^train /d' with_train.net > plain.net
+
+# field FILE NAME: the number (or text) of a field of the first object.
+field() { sed -n "s/.*[{,]\"$2\":\([^,}]*\).*/\1/p" "$1" | head -1; }
+positive() { holds "$1 > 0 (it is '$2')" awk -v x="$2" 'BEGIN { exit !(x + 0 > 0) }'; }
+
+expect 0 '' sh -c "'$netc' bench plain.net --json --seconds 0.01 --threads 1 > plain.json"
+expect 0 '' sh -c "'$netc' bench with_train.net train.batch=7 --json --seconds 0.01 --threads 2 > seven.json"
+for f in step_ms step_ms_min infer_ms infer_ms_min compile_ms step_flops peak_gflops l1_gflops share; do
+    positive "$f" "$(field plain.json $f)"
+    positive "$f" "$(field seven.json $f)"
+done
+holds "without a train block the batch is 32" test "$(field plain.json batch)" = 32
+holds "train.batch=7 sets the batch" test "$(field seven.json batch)" = 7
+holds "--threads 2 means two threads" test "$(field seven.json threads)" = 2
+holds "the file is named" test "$(field plain.json file)" = '"plain.net"'
+# 6 x (4*9*36 for the convolution + 36*16 + 16*8 for the layers) x batch
+holds "step_flops counts the contractions" test "$(field plain.json step_flops)" = $((6 * (4 * 9 * 36 + 36 * 16 + 16 * 8) * 32))
+
+# A lookup is the product with a one-hot matrix that it stands for.
+cat > lookup.net <<'NET'
+net 1
+dim Word = 50
+model Net {
+  objective(w: Word, y: Word) { loss xent(w |> Embed(8) as e |> Dense(Word) as out, y) }
+}
+NET
+expect 0 '' sh -c "'$netc' bench lookup.net train.batch=4 --json --seconds 0.01 --threads 1 > lookup.json"
+holds "lookups count as products" test "$(field lookup.json step_flops)" = $((6 * (50 * 8 + 8 * 50) * 4))
+
+expect 0 'update Net.c1.w' "$netc" bench plain.net --kernels --seconds 0.01 --threads 1
+expect 0 '"kernels":\[' "$netc" bench plain.net --kernels --json --seconds 0.01 --threads 1
+expect 0 'inference' "$netc" bench with_train.net --seconds 0.01 --threads 1 --fno-pack
+expect 2 'train.batch' "$netc" bench plain.net train.batch=0
+expect 2 '--threads' "$netc" bench plain.net --threads none
+expect 2 '--seconds' "$netc" bench plain.net --seconds -1
+echo 'net 1
+model Empty { entry one(x: [2]) -> [2] = x }' > empty.net
+expect 1 'no objective' "$netc" bench empty.net
+
+# The workloads of bench/ check; the recurrent ones do not compile yet and say so.
+for f in "$root"/bench/*.net; do expect 0 'in all' "$netc" check "$f" --data "$root/examples/mnist"; done
+finish
