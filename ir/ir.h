@@ -313,11 +313,11 @@ typedef struct {
     Node       *step;           /* the argument that is the step's number; NULL: not used */
     VEC(Bind)   carry, over, use;
     VEC(Node *) next, stack;    /* in `from`: one next value per carry; values to stack */
-} Loop;
+} ScanMake;
 
 Node *loop_arg(Graph *g, Type t);
 Type  loop_slice(const Type *t);                          /* of one step of a sequence */
-Node *loop_close(Graph *g, const Graph *from, const Loop *l);
+Node *loop_close(Graph *g, const Graph *from, const ScanMake *l);
 
 /* lift.c: nodes of a body outside their loop. A node of the body is known outside as `node`, with the step as
  * a new first axis if `steps`; node NULL: not known. */

@@ -249,7 +249,7 @@ static bool read_after(const Fission *f, const Node *n) {
 
 static Node *smaller_scan(Fission *f) {
     Arena *a = f->g->arena;
-    Loop   l = {.trip = f->s.trip, .reverse = f->s.reverse, .checkpoint = f->s.checkpoint, .var = f->s.var};
+    ScanMake   l = {.trip = f->s.trip, .reverse = f->s.reverse, .checkpoint = f->s.checkpoint, .var = f->s.var};
     VEC(const Node *) stacked = {0};
     for (int i = 0; i < f->n; i++) {
         Node *n = f->body->nodes.at[i];

@@ -17,7 +17,7 @@ enum { CAPTURED = -1 };
 typedef struct {
     Graph       *g, *body;
     const Graph *from;
-    Loop         l;
+    ScanMake         l;
     Arena       *scratch;
     int         *bound;         /* 1 + operand number of a bound node; 0: not bound. In `use` they count from 0 */
     bool        *depends, *needed;
@@ -109,13 +109,13 @@ static int keep_needed(Cut *c, const Bind *from, int n, Bind **to) {
     return kept;
 }
 
-static void drop_unread(Cut *c, const Loop *l) {
+static void drop_unread(Cut *c, const ScanMake *l) {
     c->l.over.n = c->l.over.cap = keep_needed(c, l->over.at, l->over.n, &c->l.over.at);
     c->l.use.n = c->l.use.cap = keep_needed(c, l->use.at, l->use.n, &c->l.use.at);
     bind_all(c);
 }
 
-Node *loop_close(Graph *g, const Graph *from, const Loop *l) {
+Node *loop_close(Graph *g, const Graph *from, const ScanMake *l) {
     Arena *scratch = arena_new();
     int    n = from->nodes.n;
     Cut    c = {.g = g, .body = graph_new(g->arena, "body"), .from = from, .l = *l, .scratch = scratch,

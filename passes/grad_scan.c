@@ -31,7 +31,7 @@ typedef struct {
     bool     *stash, *again;    /* by id: read from a stack; computed again */
     bool     *fixed, *cheap;    /* by id: the same in every step; to be had without another stack */
     VEC(Bind) inner;            /* results of scans in the body that only the walk has asked for */
-    Loop      loop;
+    ScanMake      loop;
     Lifted   *known;            /* by id: in g */
 } ScanGrad;
 
@@ -314,9 +314,9 @@ static const NodeList *parts_of(const ScanGrad *x, int k) {
 }
 
 static void plan_loop(ScanGrad *x) {
-    Loop *l = &x->loop;
+    ScanMake *l = &x->loop;
     int   over = x->s.ncarry, use = over + x->s.nover;
-    *l = (Loop){.trip = x->s.trip, .reverse = !x->s.reverse, .var = x->s.var, .step = x->step};
+    *l = (ScanMake){.trip = x->s.trip, .reverse = !x->s.reverse, .var = x->s.var, .step = x->step};
     for (int j = 0; j < over; j++) {
         if (!x->dcarry[j]) continue;
         Node *last = x->seed[j] ? x->seed[j] : grad_zeros(x->g, &x->dcarry[j]->type);

@@ -11,7 +11,7 @@ typedef struct {
     Extent segments, steps;
     bool   ragged;              /* the last segment may go past the end */
     Graph *body;                /* of the inner scan, being changed */
-    Loop   inner, outer;
+    ScanMake   inner, outer;
 } Segment;
 
 /* [segments, steps, ...] of a sequence. */
@@ -139,8 +139,8 @@ static void segment(Graph *g, Node *n) {
     x.steps = (Extent){.size = k};
     x.segments = (Extent){.size = (total + k - 1) / k};
     x.ragged = x.s.trip.bound || total % k;
-    x.inner = (Loop){.trip = x.steps, .reverse = x.s.reverse, .var = x.s.var};
-    x.outer = (Loop){.trip = x.segments, .reverse = x.s.reverse, .var = "a", .checkpoint = 1};
+    x.inner = (ScanMake){.trip = x.steps, .reverse = x.s.reverse, .var = x.s.var};
+    x.outer = (ScanMake){.trip = x.segments, .reverse = x.s.reverse, .var = "a", .checkpoint = 1};
     graph_at(g, n->name, n->loc);
     Node *number = loop_arg(g, type_of(DT_I32, 0, NULL));
     for (int j = 0; j < x.s.ncarry; j++) {
