@@ -18,12 +18,6 @@ Graph *graph_end(Program *p) {
     return g;
 }
 
-/* A function that uses a scan or a ragged dim is refused. */
-static bool compiles(Program *p, const Function *f) {
-    return !f->sequence.src || report(&p->cx, f->sequence, E_SEQUENCE,
-                                      "sequences are checked, but this version does not compile them yet");
-}
-
 static void output(Cx *cx, OutKind kind, const char *name, const Value *v, bool batch, Node *target) {
     graph_output(cx->graph, kind, name, lower_node(cx, v, batch), target);
 }
@@ -76,7 +70,7 @@ static const Model *trained_model(const Program *p) {
 
 Graph *program_objective(Program *p, bool training, int64_t batch, Arena *graph_arena) {
     const Model *m = trained_model(p);
-    if (!m || !m->objective.item || p->diag->errors || !compiles(p, &m->objective)) return NULL;
+    if (!m || !m->objective.item || p->diag->errors) return NULL;
     Cx *cx = &p->cx;
     graph_begin(p, training ? "train" : "eval", batch, graph_arena);
     Walk w = walk_function(p, m->item, m->objective.item, training);
@@ -101,11 +95,16 @@ static void result_outputs(Program *p, const Ast *item, Value *r) {
         if (v->ty.base == B_BOOL) v = as_number(cx, v, item->loc, true);
         output(cx, OUT_VALUE, result_name(p, item, i, n), v, true, NULL);
     }
+    for (int i = 0; i < cx->until.n; i++) {          /* lengths that the function itself has found */
+        Value *v = value_tensor(cx, ty_scalar(B_I32));
+        v->expr = length_expr(cx, cx->until.at[i]);
+        output(cx, OUT_VALUE, cx->until.at[i]->name, v, true, NULL);
+    }
 }
 
 Graph *program_entry(Program *p, int i, int64_t batch, Arena *graph_arena) {
     const Model *m = trained_model(p);
-    if (!m || i < 0 || i >= m->entries.n || p->diag->errors || !compiles(p, &m->entries.at[i])) return NULL;
+    if (!m || i < 0 || i >= m->entries.n || p->diag->errors) return NULL;
     const Ast *item = m->entries.at[i].item;
     graph_begin(p, item->name, batch, graph_arena);
     Walk w = walk_function(p, m->item, item, false);

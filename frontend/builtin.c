@@ -127,12 +127,29 @@ static Value *call_end(const Call *c) {
     r->ty.rank--;
     r->param = NULL;
     for (int k = 0; k < r->ty.rank; k++) r->ty.dim[k] = v->ty.dim[k + 1];
+    r->first = r->last = NULL;
+    r->batched |= v->ty.dim[0]->ragged;
+    bool last = !strcmp(c->name, "last");
+    const Value *end = last ? v->last : v->first;
+    if (cx->graph && end && v->expr == v->whole) {
+        Value *known = value_copy(cx, end);
+        known->ty = r->ty;
+        return known;
+    }
     if (!cx->graph) return r;
     Change by[MAX_RANK];
-    int64_t at = !strcmp(c->name, "last") ? v->ty.dim[0]->size - 1 : 0;
-    by[0] = (Change){0, affine_const(at), NULL};
+    Dim *d = v->ty.dim[0];
+    Arena *m = cx->graph->arena;
+    by[0] = (Change){0, affine_const(last && !d->ragged ? d->size - 1 : 0), NULL};
+    if (last && d->ragged) {
+        const Expr *at = expr_op2(m, SC_SUB, length_expr(cx, d), expr_int(m, 1));
+        by[0].ind = expr_op2(m, SC_MAX, at, expr_int(m, 0));
+        v = lower_direct(cx, v);
+    }
     for (int k = 1; k < v->ty.rank; k++) by[k] = (Change){k, affine_var(k - 1), NULL};
     r->expr = lower_change(cx, v->expr, v->ty.rank, by);
+    if (d->ragged && (d->derived || d->floored) && r->expr->dtype == DT_F32)      /* it may be empty */
+        r->expr = expr_sel(m, expr_op2(m, SC_LT, expr_int(m, 0), length_expr(cx, d)), r->expr, lower_real(cx, 0));
     return r;
 }
 
@@ -244,8 +261,18 @@ static const Expr *batch_sum(Cx *cx, const Value *v, const IndexList *gone) {
     Arena *m = cx->graph->arena;
     const Expr *n = expr_bound(m, 1);
     double k = 1;
-    for (int i = 0; i < gone->n; i++) k *= (double)gone->at[i]->dim->size;
-    if (k != 1) n = expr_op2(m, SC_MUL, n, lower_real(cx, k));
+    bool ragged = false;
+    for (int i = 0; i < gone->n; i++) {
+        k *= (double)gone->at[i]->dim->size;
+        ragged |= gone->at[i]->dim->ragged;
+    }
+    if (ragged) {                                    /* every valid entry counts once */
+        Value *one = value_tensor(cx, ty_scalar(B_F32));
+        one->expr = lower_count(cx, gone);
+        n = lower_reduce(cx, KIND_SUM, one, NULL, true);
+    } else if (k != 1) {
+        n = expr_op2(m, SC_MUL, n, lower_real(cx, k));
+    }
     return expr_op2(m, SC_DIV, lower_reduce(cx, KIND_SUM, v, gone, true), n);
 }
 

@@ -69,6 +69,11 @@ typedef struct {
     Index      *var;
     Value      *prev, *cur;        /* one step back (carries), this step (after its equation) */
     Ty          ty;
+    /* lowering, of a carry: the map indices that it varies with; its value before the step; when a step counts
+     * (NULL: always) */
+    int         naxis;
+    Index     **axis;
+    const Expr *before, *counts;
 } ScanOut;
 
 typedef enum {
@@ -90,6 +95,8 @@ struct Value {
     bool      is_index;            /* an index used as a value */
     struct Param *param;           /* the value of a parameter */
     const char *scalar;            /* a run-time scalar: its key, "hyper.eta" */
+    const Value *first, *last;     /* of a sequence from a scan, known without a subscript while expr is `whole` */
+    const Expr *whole;
     const Expr *expr;              /* NULL when only checking */
     union {
         Num        num;
@@ -171,6 +178,7 @@ typedef struct State {
 
 typedef struct { State *state; Value *value; Loc loc; } Next;   /* state NULL: the parameter of an optimizer */
 typedef struct { Loc at; const char *name; } LibraryCall;
+typedef struct { const Dim *dim; Node *node; } Length;
 
 enum { DEPTH_LIMIT = 1000, CALL_LIMIT = 150, WORK_LIMIT = 500000, NODE_LIMIT = 200000 };
 
@@ -194,6 +202,10 @@ struct Cx {
     Env           sites;           /* by path: the call (V_ITEM) that has the name */
     VEC(const Ast *) stack;        /* bodies being applied */
     VEC(Dim *)    known;           /* ragged dims whose length an input fixes */
+    VEC(const Dim *) until;        /* ragged dims whose length an `until` sets */
+    VEC(Length)   lengths;         /* lowered */
+    VEC(struct OpenLoop *) loops;  /* scans being lowered, outermost first */
+    VEC(int)      level;           /* of nodes, by number: the innermost open loop that they change with */
     LibraryCall   library;         /* outermost call from the user's text into std; src NULL: none */
     Loc           sequence;        /* first use of a scan or ragged dim; src NULL: none */
     Loc           at;              /* the expression being walked */
@@ -326,6 +338,8 @@ bool   eval_values(Cx *cx, const AstList *rhs, Frame *f, int n, Loc at, Value **
 /* scan.c */
 bool   stmt_scan(Cx *cx, const Ast *it, Frame *f);
 Value *scan_read(Cx *cx, ScanOut *o, const Ast *sub, const Ast *e);
+/* The value of an output's equation; lowered, a carry that has ended keeps its value. */
+Value *scan_assign(Cx *cx, const ScanOut *o, Value *v);
 void   uses_sequence(Cx *cx, Loc at);
 
 #endif

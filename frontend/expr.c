@@ -22,6 +22,7 @@ Value *as_tensor(Cx *cx, Value *v, Loc at) {
         uses_sequence(cx, at);
         Value *r = value_tensor(cx, ty_scalar(B_F32));
         r->batched = true;
+        if (cx->graph) r->expr = lower_number(cx, length_expr(cx, v->u.dim));
         return r;
     }
     case V_POISON: return NULL;

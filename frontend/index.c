@@ -196,6 +196,7 @@ bool subscript(Cx *cx, const Ast *e, Frame *f, Subscript *s) {
         if (v && v->kind == V_DIM && v->u.dim->ragged) {
             uses_sequence(cx, e->loc);
             s->axes.batched = true;
+            if (cx->graph) s->ind = length_expr(cx, v->u.dim);
             s->lo = limit_dim(cx->arena, v->u.dim, false);
             s->hi = limit_dim(cx->arena, v->u.dim, true);
             return true;
@@ -314,13 +315,18 @@ static bool is_row(const Value *base, const Read *r, bool guard) {
 
 static bool may_leave(const Subscript *s) { return s->below || s->above; }
 
+/* Past the length of an example a subscript that is made of lengths or steps may be anything. */
+static bool may_stray(const Subscript *s, const Dim *d) {
+    return d->ragged && !s->elem && !s->is_const;
+}
+
 /* The subscripts of a read as they are lowered. An indirect one is trusted to lie inside, so that one
  * which may leave its axis is kept in it; inside_expr says where its value counts. */
 static Change subscript_change(Cx *cx, const Value *base, const Read *r, int k) {
     const Subscript *s = &r->sub[k];
-    if (!s->ind || !may_leave(s)) return (Change){k, s->aff, s->ind};
+    if (!s->ind || !(may_leave(s) || may_stray(s, base->ty.dim[k]))) return (Change){k, s->aff, s->ind};
     Arena *m = cx->graph->arena;
-    const Expr *at = subscript_expr(cx, s), *last = expr_int(m, base->ty.dim[k]->size - 1), *first = expr_int(m, 0);
+    const Expr *at = subscript_expr(cx, s), *last = length_last(cx, base->ty.dim[k]), *first = expr_int(m, 0);
     at = expr_op2(m, SC_MAX, expr_op2(m, SC_SUB, last, at), first);              /* last - min(at, last) */
     return (Change){k, affine_const(0), expr_op2(m, SC_MAX, expr_op2(m, SC_SUB, last, at), first)};
 }
@@ -362,7 +368,7 @@ static const Expr *inside_expr(Cx *cx, const Value *base, const Read *r) {
             all = all ? lower_and(cx, all, test) : test;
         }
         if (r->sub[k].above) {
-            test = expr_op2(m, SC_LT, at, expr_int(m, base->ty.dim[k]->size));
+            test = expr_op2(m, SC_LT, at, length_expr(cx, base->ty.dim[k]));
             all = all ? lower_and(cx, all, test) : test;
         }
     }
@@ -388,6 +394,7 @@ static Value *guarded(Cx *cx, const Ast *e, Frame *f, const Value *base, const R
     Value *out = elementwise(cx, 2, v, b, e->loc, "'?\?'");
     if (!out || !cx->graph) return out;
     bool zero = expr_is_const(other->expr, 0) && inner->expr->op == SC_READ;
+    for (int k = 0; k < r->n; k++) zero = zero && !(base->ty.dim[k]->ragged && r->sub[k].above);
     if (!clamp && (!guard || zero)) out->expr = inner->expr;
     else out->expr = expr_sel(cx->graph->arena, inside_expr(cx, base, r), inner->expr, other->expr);
     return out;
@@ -421,7 +428,13 @@ static Value *read(Cx *cx, Value *base, const Ast *e, int from, Frame *f, const 
     Value *got = value_tensor(cx, r.ty);
     take_axes(cx, got, r.n + 1, parts);
     for (int k = 0; k < r.n; k++) got->batched |= r.own[k] >= 0 && base->ty.dim[k]->ragged;
-    if (cx->graph) got->expr = read_expr(cx, base, &r, guard);
+    bool stray = false;                              /* a bound cuts an axis shorter than the text knows */
+    for (int k = 0; cx->graph && k < r.n; k++) {
+        const Subscript *s = &r.sub[k];
+        bool lone = r.own[k] < 0 ? s->index && !s->ind : s->is_const && s->value == 0 && r.ty.dim[r.own[k]] == base->ty.dim[k];
+        stray |= has_bound(cx, base->ty.dim[k]) && !lone && !s->ind && !(r.own[k] < 0 && s->is_const && s->value == 0);
+    }
+    if (cx->graph) got->expr = read_expr(cx, base, &r, guard || stray);
     return otherwise ? guarded(cx, e, f, base, &r, got, otherwise, guard, clamp) : got;
 }
 

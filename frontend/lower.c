@@ -1,5 +1,5 @@
 /* From values to graph nodes: see lower.h. */
-#include "frontend/lower.h"
+#include "frontend/lower_impl.h"
 
 /* ---- rewriting expressions --------------------------------------------------------------------- */
 
@@ -109,23 +109,19 @@ bool lower_plain(const Expr *e) {
     }
 }
 
-static Extent extent(const Dim *d) { return (Extent){d->size, 0}; }
 static Extent batch_extent(Cx *cx) { return (Extent){cx->batch, 1}; }
 
-/* The axes of a value as a node. */
-typedef struct {
-    int         n;
-    int         var[MAX_VARS];
-    Extent      ext[MAX_VARS];
-    const char *name[MAX_VARS];
-} Axes;
-
-static bool push_axis(Axes *a, int var, Extent e, const char *name) {
+bool axes_push(Axes *a, int var, Extent e, const Dim *d, const char *name) {
     if (a->n == MAX_VARS) return false;
     a->var[a->n] = var;
     a->ext[a->n] = e;
+    a->dim[a->n] = d;
     a->name[a->n++] = name;
     return true;
+}
+
+bool axes_push_dim(Cx *cx, Axes *a, int var, const Dim *d, const char *name) {
+    return axes_push(a, var, extent_of(cx, d), d, name);
 }
 
 static bool in_list(const IndexList *ix, const Index *i) {
@@ -139,17 +135,17 @@ static bool axes_of(Cx *cx, const Value *v, bool batch, const IndexList *except,
     static const char *const OWN[MAX_RANK] = {"i", "j", "k", "l", "m", "p", "q", "r"};
     bool ok = true;
     out->n = 0;
-    if (batch) ok = push_axis(out, VAR_BATCH, batch_extent(cx), "b");
+    if (batch) ok = axes_push(out, VAR_BATCH, batch_extent(cx), NULL, "b");
     for (int i = 0; i < v->naxis; i++) {
         Index *x = v->axis[i];
         if (in_list(except, x) || !lower_uses(v->expr, x->var)) continue;
-        ok = ok && push_axis(out, x->var, extent(x->dim), x->name);
+        ok = ok && axes_push_dim(cx, out, x->var, x->dim, x->name);
     }
-    for (int i = 0; i < v->ty.rank; i++) ok = ok && push_axis(out, i, extent(v->ty.dim[i]), OWN[i]);
+    for (int i = 0; i < v->ty.rank; i++) ok = ok && axes_push_dim(cx, out, i, v->ty.dim[i], OWN[i]);
     return ok;
 }
 
-static bool fits(Cx *cx, const Axes *a) {
+bool axes_fit(Cx *cx, const Axes *a) {
     int64_t n = 1;
     if (a->n > MAX_RANK)
         return report(cx, cx->at, E_LIMIT_RANK,
@@ -163,7 +159,7 @@ static bool fits(Cx *cx, const Axes *a) {
     return true;
 }
 
-static const Expr *read_axes(Cx *cx, const Node *n, const Axes *a) {
+const Expr *axes_read(Cx *cx, const Node *n, const Axes *a) {
     Sub sub[MAX_RANK] = {0};
     for (int i = 0; i < a->n; i++) sub[i].aff = affine_var(a->var[i]);
     return expr_read(memory(cx), n->type.dtype, n->id, a->n, sub, false);
@@ -178,7 +174,7 @@ static const Expr *nothing(Cx *cx, DType d) {
 /* ---- nodes ------------------------------------------------------------------------------------- */
 
 /* The nodes made next belong to the instance around, at the user's line. */
-static void place(Cx *cx) {
+void node_place(Cx *cx) {
     bool std = cx->at.src && cx->at.src->std && cx->library.at.src;
     graph_at(cx->graph, cx->owner, std ? cx->library.at : cx->at);
 }
@@ -193,7 +189,7 @@ static bool reads_exactly(const Expr *e, const Node *n, const Axes *a) {
     return true;
 }
 
-static Node *make_comp(Cx *cx, Kind kind, const Axes *outs, const Axes *reds, const Expr *e) {
+Node *comp_make_plain(Cx *cx, Kind kind, const Axes *outs, const Axes *reds, const Expr *e) {
     Var var[2 * MAX_VARS] = {0};
     Change by[2 * MAX_VARS];
     Operands operands = {0};
@@ -207,19 +203,29 @@ static Node *make_comp(Cx *cx, Kind kind, const Axes *outs, const Axes *reds, co
     }
     Rewrite w = {cx, n, by, &operands};
     e = rewrite(&w, e);
-    place(cx);
+    node_place(cx);
     return graph_comp(cx->graph, kind, outs->n, reds ? reds->n : 0, 0, var, e, operands.n, operands.at);
+}
+
+Node *comp_make(Cx *cx, Kind kind, const Axes *outs, const Axes *reds, const Expr *e) {
+    return comp_make_plain(cx, kind, outs, reds, steps_resolve(cx, e, outs, reds));
+}
+
+Node *lower_as(Cx *cx, const Expr *e, const Axes *a) {
+    if (!axes_fit(cx, a)) return NULL;
+    if (e->op == SC_READ && !e->guarded && reads_exactly(e, cx->graph->nodes.at[e->operand], a))
+        return cx->graph->nodes.at[e->operand];
+    return comp_make(cx, KIND_MAP, a, NULL, e);
 }
 
 /* The node of v and its axes; NULL over a limit. */
 static Node *store(Cx *cx, const Value *v, bool batch, Axes *a) {
-    const Expr *e = v->expr;
-    if (!axes_of(cx, v, batch || lower_uses(e, VAR_BATCH), NULL, a)) a->n = MAX_VARS;
-    if (!fits(cx, a)) return NULL;
-    if (e->op == SC_READ && !e->guarded && reads_exactly(e, cx->graph->nodes.at[e->operand], a))
-        return cx->graph->nodes.at[e->operand];
-    return make_comp(cx, KIND_MAP, a, NULL, e);
+    v = mask_value(cx, v, NULL);
+    if (!axes_of(cx, v, batch || lower_uses(v->expr, VAR_BATCH), NULL, a)) a->n = MAX_VARS;
+    return lower_as(cx, v->expr, a);
 }
+
+Node *lower_with_axes(Cx *cx, const Value *v, Axes *a) { return store(cx, v, true, a); }
 
 Node *lower_node(Cx *cx, const Value *v, bool batch) {
     Axes a;
@@ -232,7 +238,7 @@ Value *lower_stored(Cx *cx, const Value *v) {
     if (!cx->graph) return r;
     Axes a;
     Node *n = store(cx, v, false, &a);
-    r->expr = n ? read_axes(cx, n, &a) : nothing(cx, v->expr->dtype);
+    r->expr = n ? axes_read(cx, n, &a) : nothing(cx, v->expr->dtype);
     return r;
 }
 
@@ -300,16 +306,17 @@ Value *lower_direct(Cx *cx, Value *v) {
 
 const Expr *lower_reduce(Cx *cx, Kind kind, const Value *v, const IndexList *ix, bool batch) {
     Axes outs, reds = {0};
+    v = mask_reduced(cx, kind, v, ix);
     bool ok = axes_of(cx, v, !batch && lower_uses(v->expr, VAR_BATCH), ix, &outs);
-    if (batch) push_axis(&reds, VAR_BATCH, batch_extent(cx), "b");
+    if (batch) axes_push(&reds, VAR_BATCH, batch_extent(cx), NULL, "b");
     for (int i = 0; ix && i < ix->n; i++)
-        ok = ok && push_axis(&reds, ix->at[i]->var, extent(ix->at[i]->dim), ix->at[i]->name);
+        ok = ok && axes_push_dim(cx, &reds, ix->at[i]->var, ix->at[i]->dim, ix->at[i]->name);
     if (!ok || outs.n + reds.n > MAX_VARS) {
         report(cx, cx->at, E_LIMIT_INDICES, "this reduction has more than %d indices", MAX_VARS);
         return nothing(cx, v->expr->dtype);
     }
-    if (!fits(cx, &outs)) return nothing(cx, v->expr->dtype);
-    return read_axes(cx, make_comp(cx, kind, &outs, &reds, v->expr), &outs);
+    if (!axes_fit(cx, &outs)) return nothing(cx, v->expr->dtype);
+    return unless_empty(cx, kind, axes_read(cx, comp_make(cx, kind, &outs, &reds, v->expr), &outs), ix);
 }
 
 const Expr *lower_matmul(Cx *cx, Value *a, Value *b) {
@@ -333,15 +340,15 @@ Node *lower_gather(Cx *cx, const Value *table, const Value *index, const Expr **
     if (!rows) return NULL;
     int rest = table->ty.rank - 1;
     if (a.n + rest > MAX_RANK) {
-        for (int i = 0; i < rest && a.n < MAX_VARS; i++) push_axis(&a, i, (Extent){1, 0}, "");
-        fits(cx, &a);
+        for (int i = 0; i < rest && a.n < MAX_VARS; i++) axes_push(&a, i, (Extent){1, 0}, NULL, "");
+        axes_fit(cx, &a);
         return NULL;
     }
-    place(cx);
+    node_place(cx);
     Node *g = graph_gather(cx->graph, cx->graph->nodes.at[table->expr->operand], rows);
-    for (int i = 0; i < rest; i++) push_axis(&a, i, extent(table->ty.dim[i + 1]), "");
-    if (!fits(cx, &a)) return NULL;
-    *read = read_axes(cx, g, &a);
+    for (int i = 0; i < rest; i++) axes_push_dim(cx, &a, i, table->ty.dim[i + 1], "");
+    if (!axes_fit(cx, &a)) return NULL;
+    *read = axes_read(cx, g, &a);
     return g;
 }
 
@@ -349,8 +356,8 @@ const Expr *lower_stop(Cx *cx, const Value *v) {
     Axes a;
     Node *n = store(cx, v, false, &a);
     if (!n) return nothing(cx, v->expr->dtype);
-    place(cx);
-    return read_axes(cx, graph_stop(cx->graph, n), &a);
+    node_place(cx);
+    return axes_read(cx, graph_stop(cx->graph, n), &a);
 }
 
 const Expr *lower_flat(Cx *cx, const Value *v, Dim *size) {
@@ -358,9 +365,9 @@ const Expr *lower_flat(Cx *cx, const Value *v, Dim *size) {
     Node *n = store(cx, v, false, &a);
     if (!n) return nothing(cx, v->expr->dtype);
     a.n -= v->ty.rank;
-    push_axis(&a, 0, (Extent){size->size, 0}, "i");
-    place(cx);
-    return read_axes(cx, graph_reshape(cx->graph, n, a.n, a.ext), &a);
+    axes_push(&a, 0, (Extent){size->size, 0}, NULL, "i");
+    node_place(cx);
+    return axes_read(cx, graph_reshape(cx->graph, n, a.n, a.ext), &a);
 }
 
 /* ---- leaves ------------------------------------------------------------------------------------ */
@@ -376,14 +383,14 @@ DType lower_dtype(const Ty *t) {
 
 static void own_axes(Cx *cx, const Ty *ty, bool batch, Axes *a) {
     a->n = 0;
-    if (batch) push_axis(a, VAR_BATCH, batch_extent(cx), "b");
-    for (int i = 0; i < ty->rank; i++) push_axis(a, i, extent(ty->dim[i]), "");
+    if (batch) axes_push(a, VAR_BATCH, batch_extent(cx), NULL, "b");
+    for (int i = 0; i < ty->rank; i++) axes_push_dim(cx, a, i, ty->dim[i], "");
 }
 
 const Expr *lower_leaf(Cx *cx, Node *n, const Ty *ty, bool batch) {
     Axes a;
     own_axes(cx, ty, batch, &a);
-    const Expr *e = read_axes(cx, n, &a);
+    const Expr *e = axes_read(cx, n, &a);
     if (ty->base != B_BOOL || n->type.dtype == DT_PRED) return e;
     return expr_op2(memory(cx), SC_LT, lower_real(cx, 0), lower_number(cx, e));
 }
@@ -395,17 +402,22 @@ Type lower_type(Cx *cx, const Ty *ty, bool batch) {
     return type_of(d, a.n, a.ext);
 }
 
-/* Conditions come in as u8. */
+/* Conditions come in as u8. What lies past the length of an example is not looked at. */
 const Expr *lower_input(Cx *cx, const Ty *ty, const char *key) {
     Type t = lower_type(cx, ty, true);
     if (t.dtype == DT_PRED) t.dtype = DT_U8;
-    place(cx);
-    return lower_leaf(cx, graph_input(cx->graph, t, IN_DATA, key), ty, true);
+    node_place(cx);
+    Value v = {.kind = V_TENSOR, .ty = *ty, .batched = true};
+    v.expr = lower_leaf(cx, graph_input(cx->graph, t, IN_DATA, key), ty, true);
+    const Expr *masked = mask_input(cx, &v);
+    if (masked == v.expr) return masked;
+    v.expr = masked;
+    return lower_stored(cx, &v)->expr;
 }
 
 const Expr *lower_scalar_input(Cx *cx, const char *key) {
     Type t = {.dtype = DT_F32};
-    place(cx);
+    node_place(cx);
     Node *n = graph_input(cx->graph, t, IN_SCALAR, key);
     return expr_read(memory(cx), DT_F32, n->id, 0, NULL, false);
 }
@@ -429,13 +441,13 @@ const Expr *lower_uniform(Cx *cx, const Value *v, const char *salt) {
     for (int i = 0; i < cx->path.n; i++) site = hash_text(site, arena_printf(cx->arena, "%08x", cx->path.at[i]));
     site = hash_text(site, arena_printf(cx->arena, "%08x%s", hash_call(cx, cx->at), salt));
     Axes a = {0};
-    bool ok = push_axis(&a, VAR_BATCH, batch_extent(cx), "b");
+    bool ok = steps_axes(cx, &a) && axes_push(&a, VAR_BATCH, batch_extent(cx), NULL, "b");
     for (int i = 0; i < v->naxis; i++)
-        ok = ok && push_axis(&a, v->axis[i]->var, extent(v->axis[i]->dim), v->axis[i]->name);
-    for (int i = 0; i < v->ty.rank; i++) ok = ok && push_axis(&a, i, extent(v->ty.dim[i]), "");
-    if (!ok || !fits(cx, &a)) return lower_real(cx, 0.5);
-    place(cx);
-    return read_axes(cx, graph_rng(cx->graph, type_of(DT_F32, a.n, a.ext), site), &a);
+        ok = ok && axes_push_dim(cx, &a, v->axis[i]->var, v->axis[i]->dim, v->axis[i]->name);
+    for (int i = 0; i < v->ty.rank; i++) ok = ok && axes_push_dim(cx, &a, i, v->ty.dim[i], "");
+    if (!ok || !axes_fit(cx, &a)) return lower_real(cx, 0.5);
+    node_place(cx);
+    return axes_read(cx, graph_rng(cx->graph, type_of(DT_F32, a.n, a.ext), site), &a);
 }
 
 /* ---- small expressions ------------------------------------------------------------------------- */

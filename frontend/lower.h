@@ -56,6 +56,30 @@ Node       *lower_gather(Cx *cx, const Value *table, const Value *index, const E
 const Expr *lower_stop(Cx *cx, const Value *v);
 const Expr *lower_flat(Cx *cx, const Value *v, Dim *size);
 
+/* ---- ragged dims ------------------------------------------------------------------------------------ */
+
+/* The length of d in an example, i32; a static dim's is its size. */
+const Expr *length_expr(Cx *cx, const Dim *d);
+/* From now on the numbers of `node`, i32 [n], are the lengths of d. */
+void        length_set(Cx *cx, const Dim *d, Node *node);
+/* How many entries there are over ix, as a number of at least 1. */
+const Expr *lower_count(Cx *cx, const IndexList *ix);
+/* The largest subscript that storage along d has: i32. */
+const Expr *length_last(Cx *cx, const Dim *d);
+bool        has_bound(Cx *cx, const Dim *d);                 /* its axis is cut at the longest of the batch */
+
+/* ---- steps of scans ----------------------------------------------------------------------------------- */
+
+typedef struct OpenLoop OpenLoop;
+
+OpenLoop   *loop_open(Cx *cx, Index *var, bool reverse, int checkpoint);
+/* A carry with this first value: its value before the step, as a node of the step. */
+Node       *loop_carry(Cx *cx, OpenLoop *l, Node *init);
+void        loop_next(Cx *cx, OpenLoop *l, Node *next);      /* of the carries, in order */
+int         loop_stack(Cx *cx, OpenLoop *l, Node *value);    /* number of the result */
+/* Makes the scan; *result: by number, the carries' last values first. */
+void        loop_finish(Cx *cx, OpenLoop *l, Node ***result);
+
 /* ---- leaves -------------------------------------------------------------------------------------- */
 
 const Expr *lower_leaf(Cx *cx, Node *n, const Ty *ty, bool batch);

@@ -137,9 +137,7 @@ static const Expr *fold_expr(Cx *cx, const char *op, const IndexList *ix, const 
     while (strcmp(KINDS[k].op, op)) k++;
     const Expr *e = lower_reduce(cx, KINDS[k].kind, v, ix, false);
     if (strcmp(op, "mean")) return e;
-    double n = 1;
-    for (int i = 0; i < ix->n; i++) n *= (double)ix->at[i]->dim->size;
-    return expr_op2(cx->graph->arena, SC_DIV, e, lower_real(cx, n));
+    return expr_op2(cx->graph->arena, SC_DIV, e, lower_count(cx, ix));
 }
 
 Value *fold(Cx *cx, const char *op, const IndexList *ix, Value *v, Loc at) {

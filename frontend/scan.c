@@ -1,10 +1,10 @@
 /* scan t in T { h[t] = f(x[t], h[t-1]) from e }: equations whose index t is time.
  *
  * The body is walked over types: leniently, up to four times, until the types of the carries that begin
- * as zeros or a number are known, then once strictly. Lowering of scans is not written; functions that
- * use one, or a ragged dim, are marked (Cx.sequence).
+ * as zeros or a number are known, then once strictly; and once more to lower it (scan_lower.c). Functions
+ * that use a scan, or a ragged dim, are marked (Cx.sequence).
  */
-#include "frontend/check.h"
+#include "frontend/scan_impl.h"
 
 enum { ROUNDS = 4 };
 
@@ -43,30 +43,13 @@ Value *scan_read(Cx *cx, ScanOut *o, const Ast *sub, const Ast *e) {
 
 /* ---- what a scan defines ------------------------------------------------------------------------ */
 
-typedef struct {
-    const char *name;
-    const Ast  *lhs, *from;        /* its left side; its first value or NULL */
-    bool        carried;
-    Ty          ty;                /* of the carry */
-    bool        fixed;             /* known from its first value */
-    Value      *init;
-} Out;
-
-typedef struct {
-    Cx        *cx;
-    const Ast *item;
-    Index     *var;
-    VEC(Out)   outs;
-    bool       back, ahead, ok;    /* reads t-1, t+1 */
-} Scan;
-
-static Out *find_out(Scan *s, const char *name) {
+static Out *find_out(ScanWalk *s, const char *name) {
     for (int i = 0; i < s->outs.n; i++)
         if (!strcmp(s->outs.at[i].name, name)) return &s->outs.at[i];
     return NULL;
 }
 
-static bool collect_equation(Scan *s, const Ast *it) {
+static bool collect_equation(ScanWalk *s, const Ast *it) {
     Cx *cx = s->cx;
     for (int j = 0; j < it->params.n; j++) {
         const Ast *l = it->params.at[j];
@@ -86,7 +69,7 @@ static bool collect_equation(Scan *s, const Ast *it) {
 }
 
 static bool find_carry(const Ast *e, void *p) {
-    Scan *s = p;
+    ScanWalk *s = p;
     BinOp op;
     if (e->kind != AST_INDEX || e->a->kind != AST_ID) return false;
     Out *o = find_out(s, e->a->name);
@@ -100,7 +83,7 @@ static bool find_carry(const Ast *e, void *p) {
 }
 
 /* The outputs, carries and direction, from the text alone. */
-static bool read_outputs(Scan *s, Frame *f) {
+static bool read_outputs(ScanWalk *s, Frame *f) {
     Cx *cx = s->cx;
     const Ast *it = s->item;
     for (int i = 0; i < it->items.n; i++)
@@ -128,7 +111,7 @@ static bool read_outputs(Scan *s, Frame *f) {
 
 /* ---- walking the body --------------------------------------------------------------------------- */
 
-static Frame *step_frame(Scan *s, Frame *f) {
+Frame *scan_frame(ScanWalk *s, Frame *f) {
     Cx *cx = s->cx;
     Frame *g = frame_child(cx, f, F_SCAN);
     g->scan = s->var;
@@ -143,21 +126,23 @@ static Frame *step_frame(Scan *s, Frame *f) {
         if (o->carried) {
             v->u.out->prev = value_tensor(cx, o->ty);
             v->u.out->prev->batched = true;
+            v->u.out->prev->naxis = v->u.out->naxis = o->naxis;
+            v->u.out->prev->axis = v->u.out->axis = o->axis;
         }
         define(cx, g, o->name, v, o->lhs->loc);
     }
     return g;
 }
 
-static Value *output(Frame *g, const Out *o) {
+Value *scan_output(Frame *g, const Out *o) {
     Entry *e = env_find(&g->env, o->name);
     return e->value->kind == V_SCANOUT ? e->value->u.out->cur : NULL;
 }
 
 /* One lenient walk: every equation on its own, unknown types allowed. True if a type was learnt. */
-static bool guess(Scan *s, Frame *f) {
+static bool guess(ScanWalk *s, Frame *f) {
     Cx *cx = s->cx;
-    Frame *g = step_frame(s, f);
+    Frame *g = scan_frame(s, f);
     bool lenient = cx->lenient, learnt = false;
     cx->lenient = true;
     cx->muted++;
@@ -175,7 +160,7 @@ static bool guess(Scan *s, Frame *f) {
     cx->lenient = lenient;
     for (int i = 0; i < s->outs.n; i++) {
         Out *o = &s->outs.at[i];
-        Value *cur = output(g, o);
+        Value *cur = scan_output(g, o);
         if (!o->carried || o->fixed || !cur || cur->kind != V_TENSOR) continue;
         Ty ty = ty_join(&o->ty, &cur->ty);
         learnt |= !ty_equal(&ty, &o->ty);
@@ -184,7 +169,7 @@ static bool guess(Scan *s, Frame *f) {
     return learnt;
 }
 
-static bool check_until(Scan *s, Frame *g) {
+static bool check_until(ScanWalk *s, Frame *g) {
     Cx *cx = s->cx;
     const Ast *e = s->item->b;
     if (!e) return true;
@@ -195,11 +180,11 @@ static bool check_until(Scan *s, Frame *g) {
 }
 
 /* Carries keep their type from step to step. */
-static bool check_carries(Scan *s, Frame *g) {
+static bool check_carries(ScanWalk *s, Frame *g) {
     Cx *cx = s->cx;
     for (int i = 0; i < s->outs.n; i++) {
         Out *o = &s->outs.at[i];
-        Value *cur = output(g, o);
+        Value *cur = scan_output(g, o);
         if (!o->carried || !cur || cur->kind != V_TENSOR || cur->ty.base == B_UNKNOWN) continue;
         if (!ty_same(&o->ty, &cur->ty))
             return report(cx, o->lhs->loc, E_CARRY, "%s[%s] is %s, but %s[%s-1] starts as %s", o->name, s->item->name,
@@ -208,7 +193,7 @@ static bool check_carries(Scan *s, Frame *g) {
     return true;
 }
 
-static bool first_values(Scan *s, Frame *f) {
+static bool first_values(ScanWalk *s, Frame *f) {
     for (int i = 0; i < s->outs.n; i++) {
         Out *o = &s->outs.at[i];
         if (!o->from) continue;
@@ -217,13 +202,16 @@ static bool first_values(Scan *s, Frame *f) {
         o->fixed = o->init->kind == V_TENSOR && !o->init->zeros && o->init->ty.base != B_UNKNOWN;
         o->ty = o->fixed ? o->init->ty : ty_scalar(B_UNKNOWN);
     }
+    Graph *graph = s->cx->graph;
+    s->cx->graph = NULL;
     for (int round = 0; round < ROUNDS && guess(s, f); round++) continue;
+    s->cx->graph = graph;
     for (int i = 0; i < s->outs.n; i++)
         if (s->outs.at[i].from && s->outs.at[i].ty.base == B_UNKNOWN) s->outs.at[i].ty = ty_scalar(B_F32);
     return true;
 }
 
-static Value *sequence_of(Scan *s, const Out *o, const Value *v, Dim *dim) {
+Value *scan_sequence(ScanWalk *s, const Out *o, const Value *v, Dim *dim) {
     Cx *cx = s->cx;
     if (!v || v->kind != V_TENSOR) return value_poison(cx);
     Value *r = value_any(cx);
@@ -243,8 +231,11 @@ static Value *sequence_of(Scan *s, const Out *o, const Value *v, Dim *dim) {
 
 /* ---- the statement ------------------------------------------------------------------------------ */
 
-static bool scan_options(Cx *cx, const Ast *it, Frame *f) {
+bool scan_check(ScanWalk *s, Frame *g) { return check_until(s, g) && check_carries(s, g); }
+
+static bool scan_options(ScanWalk *s, const Ast *it, Frame *f) {
     static const char *const OPTIONS[] = {"checkpoint", "truncate", NULL};
+    Cx *cx = s->cx;
     for (int i = 0; i < it->args.n; i++) {
         const Ast *o = it->args.at[i];
         const char *name = o->name ? o->name : "";
@@ -253,6 +244,9 @@ static bool scan_options(Cx *cx, const Ast *it, Frame *f) {
             return report(cx, o->a->loc, E_SCAN, "unknown scan option '%s'%s", name, suggest_in(cx, name, OPTIONS));
         Value *v = eval(cx, o->a, f);
         if (!v || !as_static(cx, v, o->a->loc, &n)) return false;
+        int64_t *k = *name == 'c' ? &s->checkpoint : &s->truncate;
+        if (!num_whole(n, k) || *k < 1 || *k > INT32_MAX)
+            return report(cx, o->a->loc, E_SCAN, "%s is a whole number of steps, at least 1", name);
     }
     return true;
 }
@@ -280,24 +274,29 @@ static bool check_length(Cx *cx, const Ast *it, const Dim *dim, bool free) {
     return false;
 }
 
-static bool walk_scan(Scan *s, Frame *f, Dim *dim) {
+static bool walk_scan(ScanWalk *s, Frame *f, Dim *dim) {
     Cx *cx = s->cx;
     if (!read_outputs(s, f) || !first_values(s, f)) return false;
-    Frame *g = step_frame(s, f);
-    bool ok = block(cx, &s->item->items, g, false, NULL) && check_until(s, g) && check_carries(s, g);
+    if (cx->graph) return scan_lower(s, f, dim);
+    Frame *g = scan_frame(s, f);
+    bool ok = block(cx, &s->item->items, g, false, NULL) && scan_check(s, g);
     for (int i = 0; i < s->outs.n; i++) {
         Out *o = &s->outs.at[i];
-        define(cx, f, o->name, sequence_of(s, o, output(g, o), dim), o->lhs->loc);
+        define(cx, f, o->name, scan_sequence(s, o, scan_output(g, o), dim), o->lhs->loc);
     }
     return ok;
 }
 
 static bool scan(Cx *cx, const Ast *it, Frame *f) {
+    ScanWalk s = {.cx = cx, .item = it, .ok = true};
     Dim *dim = size_dim(cx, it->a, f);
-    if (!dim || !index_fresh(cx, it->name, f, it->loc) || !scan_options(cx, it, f)) return false;
+    if (!dim || !index_fresh(cx, it->name, f, it->loc) || !scan_options(&s, it, f)) return false;
     bool free = dim_uses(dim, not_known, cx);
     if (!check_length(cx, it, dim, free)) return false;
-    Scan s = {.cx = cx, .item = it, .var = index_new(cx, it->name, dim, NULL, it->loc, true), .ok = true};
+    if (it->b && (dim->derived || dim->floored))
+        return report(cx, it->b->loc, E_LENGTH, "'until' sets the length of a declared dim, not of %s", dim_text(cx->arena, dim));
+    if (it->b) vec_push(cx->arena, &cx->until, dim);
+    s.var = index_new(cx, it->name, dim, NULL, it->loc, true);
     s.var->scan = true;
     bool ok = walk_scan(&s, f, dim);
     if (it->b || (free && cx->kind == F_ENTRY)) dim_uses(dim, add_known, cx);
@@ -308,8 +307,6 @@ bool stmt_scan(Cx *cx, const Ast *it, Frame *f) {
     if (f->kind == F_MODEL)
         return report(cx, it->loc, E_PLACE, "'scan' cannot stand in a model: put it in a fn or an objective");
     uses_sequence(cx, it->loc);
-    if (cx->graph)
-        return report(cx, it->loc, E_SEQUENCE, "sequences are checked, but this version does not compile them yet");
     if (scan(cx, it, f)) return true;
     for (int i = 0; i < it->items.n; i++)
         for (int j = 0; j < it->items.at[i]->params.n; j++) {

@@ -154,7 +154,7 @@ static bool assign_one(Cx *cx, const Ast *l, Frame *f, Value *v) {
     if (old && old->kind == V_SCANOUT) {
         if (old->u.out->cur)
             return report(cx, l->loc, E_TWICE, "%s[%s] is defined twice", l->name, old->u.out->var->name);
-        old->u.out->cur = v;
+        old->u.out->cur = scan_assign(cx, old->u.out, v);
         return true;
     }
     if (old && ((l->flag && old->kind != V_POISON) || old->kind == V_DIM || old->kind == V_INST)) {

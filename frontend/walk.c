@@ -7,6 +7,7 @@ void walk_begin(Program *p, FrameKind kind, bool training) {
     cx->kind = kind;
     cx->training = training;
     cx->nexts.n = cx->stack.n = cx->known.n = cx->path.n = 0;
+    cx->until.n = cx->lengths.n = cx->loops.n = cx->level.n = 0;
     cx->sites = (Env){0};
     cx->library = (LibraryCall){0};
     cx->sequence = (Loc){0};

@@ -45,6 +45,7 @@ static bool same_leaf(const Node *a, const Node *b) {
     case OP_PARAM: return !strcmp(a->u.param.key, b->u.param.key);
     case OP_STATE: return a->u.state.kind == b->u.state.kind && !strcmp(a->u.state.key, b->u.state.key);
     case OP_RNG: return a->u.rng.site == b->u.rng.site && type_equal(&a->type, &b->type);
+    case OP_ARG: return a->u.arg.index == b->u.arg.index;
     default: return false;
     }
 }
@@ -65,7 +66,7 @@ Node *graph_try(Graph *g, const Node *proto, const char **why) {
     Type type;
     *why = shape_infer(g, proto, &type);
     if (*why) return NULL;
-    if (proto->op <= OP_RNG) {
+    if (proto->op <= OP_ARG) {
         Node *old = find_leaf(g, proto, why);
         if (*why) return NULL;
         if (old) return old;
@@ -208,6 +209,42 @@ Node *graph_map2(Graph *g, ScalarOp op, Node *a, Node *b) {
     }
     const Expr *e = expr_op2(g->arena, op, read_spread(g, a, 0), read_spread(g, b, 1));
     return map(g, shape, e, 2, (Node *[]){a, b});
+}
+
+/* ---- scans ---------------------------------------------------------------------------------------- */
+
+Node *graph_scan(Graph *g, const Scan *s, int narg, Node *const *args) {
+    return must(g, &(Node){.op = OP_SCAN, .narg = narg, .arg = (Node **)args, .u.scan = *s});
+}
+
+Node *graph_result(Graph *g, Node *scan, int index) {
+    return must(g, &(Node){.op = OP_RESULT, .narg = 1, .arg = &scan, .u.result.index = index});
+}
+
+int scan_results(const Node *scan) { return scan->u.scan.body->outs.n; }
+
+Graph *graph_clone(Arena *a, const Graph *g) {
+    Graph *c = graph_new(a, g->name);
+    Arena *scratch = arena_new();
+    Node **copy = ARENA_ARRAY(scratch, Node *, g->nodes.n);
+    c->args = g->args;
+    for (int i = 1; i < g->bounds.n; i++) vec_push(a, &c->bounds, g->bounds.at[i]);
+    for (int i = 0; i < g->nodes.n; i++) {
+        Node *n = arena_copy(a, g->nodes.at[i], sizeof *n);
+        n->arg = ARENA_ARRAY(a, Node *, n->narg);
+        for (int k = 0; k < n->narg; k++) n->arg[k] = copy[g->nodes.at[i]->arg[k]->id];
+        if (n->op == OP_SCAN) n->u.scan.body = graph_clone(a, n->u.scan.body);
+        vec_push(a, &c->nodes, n);
+        copy[i] = n;
+    }
+    for (int i = 0; i < g->outs.n; i++) {
+        Output o = g->outs.at[i];
+        o.value = copy[o.value->id];
+        if (o.target) o.target = copy[o.target->id];
+        vec_push(a, &c->outs, o);
+    }
+    arena_free(scratch);
+    return c;
 }
 
 /* ---- outputs, users, order ------------------------------------------------------------------------- */

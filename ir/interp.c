@@ -11,6 +11,9 @@ typedef struct {
     Arena           *arena;                 /* dies with the run */
     int64_t          bound[MAX_BOUNDS + 1];
     double         **value;                 /* of every node, by id; 0 beyond a bound */
+    double        ***results;               /* of every scan, by id */
+    const double   **args;                  /* a body: the numbers of its arguments */
+    double           step;                  /* and of its step */
 } Run;
 
 /* ---- points of a shape -------------------------------------------------------------------------------- */
@@ -326,25 +329,81 @@ static void copy(Run *r, const Node *n, double *y) {
 static void interp_RESHAPE(Run *r, const Node *n, double *y) { copy(r, n, y); }
 static void interp_STOP(Run *r, const Node *n, double *y) { copy(r, n, y); }
 
+static void interp_ARG(Run *r, const Node *n, double *y) {
+    int k = n->u.arg.index;
+    fill(r, n, y, k == ARG_STEP ? &r->step : r->args[k], 0);
+}
+
+static void interp_RESULT(Run *r, const Node *n, double *y) {
+    memcpy(y, r->results[n->arg[0]->id][n->u.result.index], sizeof *y * (size_t)type_count(&n->type));
+}
+
+static void run_nodes(Run *r);
+
+/* One step: the arguments are set; gives what the body's outputs are. */
+static void run_step(Run *r, const Node *n, double **result, int64_t t) {
+    const Scan *s = &n->u.scan;
+    Run         b = {.g = s->body, .env = r->env, .arena = arena_new(), .args = r->args, .step = (double)t};
+    memcpy(b.bound, r->bound, sizeof b.bound);
+    run_nodes(&b);
+    for (int i = 0; i < s->body->outs.n; i++) {
+        const Node *v = s->body->outs.at[i].value;
+        int64_t     count = type_count(&v->type);
+        memcpy(result[i] + (i < s->ncarry ? 0 : t * count), b.value[v->id], sizeof(double) * (size_t)count);
+    }
+    arena_free(b.arena);
+}
+
+static void interp_SCAN(Run *r, const Node *n, double *y) {
+    const Scan    *s = &n->u.scan;
+    const double **outside = r->args, **args = ARENA_ARRAY(r->arena, const double *, n->narg);
+    double       **result = ARENA_ARRAY(r->arena, double *, scan_results(n));
+    int64_t        steps = limit_of(r, s->trip);
+    (void)y;
+    for (int i = 0; i < scan_results(n); i++) {
+        Type t = scan_result_type(n, i);
+        result[i] = ARENA_ARRAY(r->arena, double, type_count(&t));
+        if (i < s->ncarry) memcpy(result[i], r->value[n->arg[i]->id], sizeof(double) * (size_t)type_count(&t));
+    }
+    r->args = args;
+    for (int64_t k = 0; k < steps; k++) {
+        int64_t t = s->reverse ? steps - 1 - k : k;
+        for (int i = 0; i < n->narg; i++) {
+            bool over = i >= s->ncarry && i < s->ncarry + s->nover;
+            args[i] = i < s->ncarry ? result[i] : r->value[n->arg[i]->id];
+            if (over) args[i] += t * (type_count(&n->arg[i]->type) / s->trip.size);
+        }
+        run_step(r, n, result, t);
+    }
+    r->args = outside;
+    r->results[n->id] = result;
+}
+
 static void (*const INTERP[OP_COUNT])(Run *, const Node *, double *) = {
 #define OP(id, text, args, math) [OP_##id] = interp_##id,
 #include "ir/ops.def"
 #undef OP
 };
 
+static void run_nodes(Run *r) {
+    const Graph *g = r->g;
+    r->value = ARENA_ARRAY(r->arena, double *, g->nodes.n);
+    r->results = ARENA_ARRAY(r->arena, double **, g->nodes.n);
+    for (int i = 0; i < g->nodes.n; i++) {
+        const Node *n = g->nodes.at[i];
+        r->value[n->id] = ARENA_ARRAY(r->arena, double, type_count(&n->type));
+        INTERP[n->op](r, n, r->value[n->id]);
+    }
+}
+
 double **interp_run(Arena *a, const Graph *g, const InterpEnv *env) {
     Run r = {.g = g, .env = env, .arena = arena_new()};
-    r.value = ARENA_ARRAY(r.arena, double *, g->nodes.n);
     for (int i = 1; i < g->bounds.n; i++) {
         int64_t n = env->bound[i], size = g->bounds.at[i].size;
         if (n < 0 || n > size) ICE("bound %s is %lld, over %lld", g->bounds.at[i].name, (long long)n, (long long)size);
         r.bound[i] = n ? n : size;
     }
-    for (int i = 0; i < g->nodes.n; i++) {
-        const Node *n = g->nodes.at[i];
-        r.value[n->id] = ARENA_ARRAY(r.arena, double, type_count(&n->type));
-        INTERP[n->op](&r, n, r.value[n->id]);
-    }
+    run_nodes(&r);
     double **out = ARENA_ARRAY(a, double *, g->outs.n);
     for (int i = 0; i < g->outs.n; i++) {
         const Node *n = g->outs.at[i].value;

@@ -185,6 +185,22 @@ typedef enum {
 typedef struct Node  Node;
 typedef struct Graph Graph;
 
+/* A recurrence. The operands of the node, in this order: first values of the carries, sequences (cut along
+ * their first axis, one slice a step), captured values. The body reads them through its ARG nodes, by
+ * operand number, and its outputs are the next carries and then the values to stack. Results, in the order
+ * of the outputs: the last carries; the stacks, with the trip as a new first axis. Element t of a sequence
+ * and of a stack belongs to step t, also when the steps run from the last to the first. */
+typedef struct {
+    Graph      *body;           /* over the same bounds; its leaves are arguments and constants */
+    int         ncarry, nover, nuse;
+    Extent      trip;           /* number of steps; a bound cuts it */
+    bool        reverse;
+    int         checkpoint;     /* when differentiated: keep the carries of every so many steps; 0: all */
+    const char *var;            /* the step's name, for printing */
+} Scan;
+
+enum { ARG_STEP = -1 };         /* the argument that is the number of the step, i32[] */
+
 struct Node {
     OpId        op;
     int         id;             /* number within the graph, in creation order */
@@ -199,7 +215,10 @@ struct Node {
         struct { const char *key; } param;                     /* OP_PARAM: "Net.c1.w" */
         struct { StateKind kind; const char *key; double init; } state;   /* OP_STATE */
         struct { uint32_t site; } rng;                         /* OP_RNG: hash of the call path */
+        struct { int index; } arg;                             /* OP_ARG: operand of the scan, or ARG_STEP */
         Comp        comp;                                      /* OP_COMP */
+        Scan        scan;                                      /* OP_SCAN; its own type is f32[], and nothing reads it */
+        struct { int index; } result;                          /* OP_RESULT */
     } u;
     void       *mark;           /* scratch of the running pass; NULL between passes */
 };
@@ -228,6 +247,7 @@ struct Graph {
     VEC(Node *)  nodes;         /* every node, operands before users */
     VEC(Output)  outs;
     VEC(Bound)   bounds;        /* [0] unused */
+    int         args;           /* graph_arg: numbers given */
     const char *at_name;        /* graph_at: what the next nodes are called and where they come from */
     Loc         at_loc;
 };
@@ -251,6 +271,11 @@ Node  *graph_gather(Graph *g, Node *table, Node *index);
 Node  *graph_scatter(Graph *g, Node *grad, Node *index, int64_t rows);
 Node  *graph_reshape(Graph *g, Node *a, int rank, const Extent *dims);
 Node  *graph_stop(Graph *g, Node *a);
+Node  *graph_scan(Graph *g, const Scan *s, int narg, Node *const *args);   /* the body becomes the node's own */
+Node  *graph_result(Graph *g, Node *scan, int index);
+int    scan_results(const Node *scan);                    /* how many it has */
+Type   scan_result_type(const Node *scan, int index);
+Graph *graph_clone(Arena *a, const Graph *g);             /* bodies included */
 void   graph_output(Graph *g, OutKind kind, const char *name, Node *value, Node *target);
 Output *graph_find_output(Graph *g, const char *name);    /* NULL if there is none */
 /* y = op of equal-shaped operands, element by element (rank-0 operands spread). */
@@ -267,6 +292,47 @@ NodeList *graph_users(Graph *g, Arena *a);
 void   graph_replace(Graph *g, Node *old, Node *new);
 /* Sorts g->nodes so that operands come before users (after a pass changed operands in place). */
 void   graph_sort(Graph *g);
+
+/* loop.c: making a scan. The body is built like anything else, as nodes of a graph: loop_arg makes an
+ * argument, on it the nodes of one step are built, loop_close cuts out what the results need, as a body.
+ *
+ * In `from` every node may stand for a value of the outside (Bind.inner): the cut ends there. What depends
+ * on no bound node and is no constant is captured by itself, which needs from == g. Sequences and captured
+ * values that the results do not need are left out. The nodes of the step
+ * stay in `from`; arguments are no part of a finished graph, so the next graph_sweep must find them unused. */
+typedef struct {
+    Node *inner;                /* in `from` */
+    Node *outer;                /* in `g`: first value, sequence, or captured value */
+} Bind;
+
+typedef struct {
+    Extent      trip;
+    bool        reverse;
+    int         checkpoint;
+    const char *var;
+    Node       *step;           /* the argument that is the step's number; NULL: not used */
+    VEC(Bind)   carry, over, use;
+    VEC(Node *) next, stack;    /* in `from`: one next value per carry; values to stack */
+} ScanMake;
+
+Node *loop_arg(Graph *g, Type t);
+Type  loop_slice(const Type *t);                          /* of one step of a sequence */
+Node *loop_close(Graph *g, const Graph *from, const ScanMake *l);
+
+/* lift.c: nodes of a body outside their loop. A node of the body is known outside as `node`, with the step as
+ * a new first axis if `steps`; node NULL: not known. */
+typedef struct {
+    Node *node;
+    bool  steps;
+} Lifted;
+
+/* Node n of a body as a node of g, from what its operands are outside (known[id]); false if it cannot be. */
+bool  lift_node(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known, Lifted *out);
+/* The sum over all steps of comp n (a map or a sum), without an array of its values; NULL if it cannot be. */
+Node *lift_sum(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known);
+/* Fission: what does not depend on the carries is computed before the scan, what they do not need after it.
+ * result[i] (of scan_results) becomes the node that replaces result i. False: nothing moved. */
+bool  scan_fission(Graph *g, Node *scan, Node **result);
 
 /* print.c, parse.c: the text form; parse(print(g)) is g. docs/ir.md describes it. Node ids must be current
  * (they are, unless a pass moved nodes by hand). The source text ends with a NUL byte at text[size]; the

@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "ir/ir_impl.h"
 
-enum { DEPTH = 200, NODES = 100000, CONSTS = 1 << 24, NUMBER = 1 << 30 };
+enum { DEPTH = 200, SCANS = 16, NODES = 100000, CONSTS = 1 << 24, NUMBER = 1 << 30 };
 
 typedef struct {
     const char *name;
@@ -23,7 +23,7 @@ typedef struct {
     const Source *src;
     const char   *at, *end;
     Graph        *g;
-    int           depth;
+    int           depth, scans;     /* expressions, bodies around */
     int64_t       consts;           /* numbers in tables so far */
     bool          failed;
     Named        *table;            /* names of nodes, open addressing */
@@ -532,9 +532,91 @@ static bool operands(Parse *p, Node *n) {
     return true;
 }
 
+static bool node(Parse *p);
+
+/* carry(%a, %b): adds to p->args; *n counts them. */
+static bool operand_list(Parse *p, const char *what, int *n) {
+    if (!keyword(p, what)) return true;
+    if (!expect(p, "(")) return false;
+    do {
+        Node *a = node_ref(p);
+        if (!a) return false;
+        vec_push(p->arena, &p->args, a);
+        ++*n;
+    } while (accept(p, ","));
+    return expect(p, ")");
+}
+
+/* A line `carry %next` or `stack %value`. */
+static bool body_output(Parse *p, bool stack) {
+    Node *value = node_ref(p);
+    if (!value) return false;
+    int k = p->g->outs.n;
+    if (k >= NODES) return fail(p, "more than 100000 results");
+    if (!stack && k && !strcmp(p->g->outs.at[k - 1].name, "stack")) return fail(p, "a carry after a stack");
+    graph_output(p->g, OUT_VALUE, stack ? "stack" : "carry", value, NULL);
+    return true;
+}
+
+/* { nodes, carry and stack lines }: a graph of its own, with its own names. */
+static bool body(Parse *p, Scan *s) {
+    Parse outer = *p;
+    p->g = graph_new(p->arena, "body");
+    for (int i = 1; i < outer.g->bounds.n; i++) vec_push(p->arena, &p->g->bounds, outer.g->bounds.at[i]);
+    p->table = NULL;
+    p->named = p->slots = 0;
+    p->args.at = NULL;
+    p->args.n = p->args.cap = 0;
+    bool ok = expect(p, "{");
+    while (ok && !accept(p, "}"))
+        ok = peek(p) == '%' ? node(p)
+           : keyword(p, "carry") ? body_output(p, false)
+           : keyword(p, "stack") ? body_output(p, true) : fail(p, "expected '%', 'carry', 'stack' or '}'");
+    int carries = 0;
+    for (int i = 0; i < p->g->outs.n; i++) {
+        carries += !strcmp(p->g->outs.at[i].name, "carry");
+        p->g->outs.at[i].name = arena_printf(p->arena, "%d", i);
+    }
+    s->body = p->g;
+    if (ok && carries != s->ncarry) ok = fail(p, "the body does not have one 'carry' per carry");
+    p->g = outer.g;
+    p->table = outer.table;
+    p->named = outer.named;
+    p->slots = outer.slots;
+    p->args.at = outer.args.at;
+    p->args.n = outer.args.n;
+    p->args.cap = outer.args.cap;
+    return ok;
+}
+
+/* t<25 reverse carry(..) over(..) use(..) checkpoint 5 { .. } */
+static bool scan(Parse *p, Node *n) {
+    Scan   *s = &n->u.scan;
+    int64_t k = 0;
+    if (p->scans == SCANS) return fail(p, "scans nested too deep");
+    const char *w = (skip(p), word(p, false));
+    if (!w || isdigit((unsigned char)w[0])) return fail(p, "expected the name of the step");
+    s->var = w;
+    if (!expect(p, "<") || !extent(p, &s->trip)) return false;
+    s->reverse = keyword(p, "reverse");
+    p->args.at = NULL;
+    p->args.n = p->args.cap = 0;
+    if (!operand_list(p, "carry", &s->ncarry) || !operand_list(p, "over", &s->nover) || !operand_list(p, "use", &s->nuse))
+        return false;
+    if (keyword(p, "checkpoint") && !whole(p, NUMBER, &k)) return false;
+    s->checkpoint = (int)k;
+    n->narg = p->args.n;
+    n->arg = p->args.at;
+    p->scans++;
+    bool ok = body(p, s);
+    p->scans--;
+    return ok;
+}
+
 /* What stands between the operation and ':', except for const. */
 static bool attributes(Parse *p, Node *n) {
-    int k = 0;
+    int     k = 0;
+    int64_t count;
     switch (n->op) {
     case OP_COMP: return comp(p, n);
     case OP_RNG: return site(p, &n->u.rng.site);
@@ -547,6 +629,16 @@ static bool attributes(Parse *p, Node *n) {
         k = one_of(p, STATE_TEXT, 3);
         n->u.state.kind = (StateKind)k;
         return k >= 0 && (n->u.state.key = string(p)) && number(p, &n->u.state.init);
+    case OP_ARG:
+        if (keyword(p, "step")) return n->u.arg.index = ARG_STEP, true;
+        if (!whole(p, NODES, &count)) return false;
+        n->u.arg.index = (int)count;
+        return true;
+    case OP_RESULT:
+        if (!operands(p, n) || !expect(p, ",") || !whole(p, NODES, &count)) return false;
+        n->u.result.index = (int)count;
+        return true;
+    case OP_SCAN: return scan(p, n);
     default: return operands(p, n);
     }
 }
@@ -623,7 +715,7 @@ static bool node(Parse *p) {
     if (op < 0) return false;
     Node n = {.op = (OpId)op};
     if (!(n.op == OP_CONST ? table(p, &value, &count) : attributes(p, &n))) return false;
-    if (!expect(p, ":") || !type(p, &n.type)) return false;
+    if (n.op != OP_SCAN && (!expect(p, ":") || !type(p, &n.type))) return false;
     if (n.op == OP_CONST && !fill_table(p, &n, value, count)) return false;
     origin(p);
     Node *made = make(p, &n, start);

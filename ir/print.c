@@ -13,6 +13,7 @@ typedef struct {
     const char **name;          /* of every node, by id: "%12", "%Net.c1.w" */
     const Node  *n;             /* the comp being printed */
     char       **var;           /* its variables' names */
+    int          margin;        /* of its lines */
 } Print;
 
 /* ---- names --------------------------------------------------------------------------------------- */
@@ -210,6 +211,10 @@ static void put_attributes(Print *p, const Node *n) {
     case OP_INPUT: buf_printf(&p->out, "%s ", INPUT_TEXT[n->u.input.kind]); break;
     case OP_STATE: buf_printf(&p->out, "%s ", STATE_TEXT[n->u.state.kind]); break;
     case OP_RNG: buf_printf(&p->out, "0x%08x", n->u.rng.site); break;
+    case OP_ARG:
+        if (n->u.arg.index == ARG_STEP) buf_puts(&p->out, "step");
+        else buf_printf(&p->out, "%d", n->u.arg.index);
+        break;
     default: break;
     }
     if (leaf_key(n)) buf_json(&p->out, leaf_key(n));
@@ -218,6 +223,43 @@ static void put_attributes(Print *p, const Node *n) {
         buf_number(&p->out, n->u.state.init);
     }
     for (int i = 0; i < n->narg; i++) buf_printf(&p->out, "%s%s", i ? ", " : "", name_of(p, n->arg[i]));
+    if (n->op == OP_RESULT) buf_printf(&p->out, ", %d", n->u.result.index);
+}
+
+/* ---- scans --------------------------------------------------------------------------------------------- */
+
+static void put_operands(Print *p, const Node *n, const char *word, int from, int count) {
+    if (!count) return;
+    buf_printf(&p->out, " %s(", word);
+    for (int i = 0; i < count; i++) buf_printf(&p->out, "%s%s", i ? ", " : "", name_of(p, n->arg[from + i]));
+    buf_putc(&p->out, ')');
+}
+
+static Print start(Arena *a, const Graph *g);
+static void  put_node(Print *p, const Node *n);
+
+/* scan t<25 reverse carry(%h0) over(%x) use(%w) { nodes; carry %next; stack %value } */
+static void put_scan(Print *p, const Node *n) {
+    const Scan *s = &n->u.scan;
+    const char *margin = arena_printf(p->arena, "%*s", p->margin + 2, "");
+    buf_printf(&p->out, "scan %s<", s->var && text_is_name(s->var) && !isdigit((unsigned char)s->var[0]) ? s->var : "t");
+    put_extent(&p->out, p->g, s->trip);
+    if (s->reverse) buf_puts(&p->out, " reverse");
+    put_operands(p, n, "carry", 0, s->ncarry);
+    put_operands(p, n, "over", s->ncarry, s->nover);
+    put_operands(p, n, "use", s->ncarry + s->nover, s->nuse);
+    if (s->checkpoint) buf_printf(&p->out, " checkpoint %d", s->checkpoint);
+    buf_puts(&p->out, " {\n");
+    Print b = start(p->arena, s->body);
+    b.margin = p->margin + 2;
+    for (int i = 0; i < s->body->nodes.n; i++) {
+        buf_puts(&b.out, margin);
+        put_node(&b, s->body->nodes.at[i]);
+        buf_putc(&b.out, '\n');
+    }
+    for (int i = 0; i < s->body->outs.n; i++)
+        buf_printf(&b.out, "%s%s %s\n", margin, i < s->ncarry ? "carry" : "stack", name_of(&b, s->body->outs.at[i].value));
+    buf_printf(&p->out, "%s%.*s}", b.out.s, p->margin, margin);
 }
 
 /* "# Net.c1 mnist.net:12" */
@@ -235,9 +277,11 @@ static void put_node(Print *p, const Node *n) {
     buf_printf(&p->out, "%s = ", name_of(p, n));
     if (n->op == OP_COMP)
         put_comp(p, n);
+    else if (n->op == OP_SCAN)
+        put_scan(p, n);
     else
         put_attributes(p, n);
-    buf_printf(&p->out, " : %s", type_text(p->g, &n->type, p->arena));
+    if (n->op != OP_SCAN) buf_printf(&p->out, " : %s", type_text(p->g, &n->type, p->arena));
     put_origin(p, n);
 }
 
@@ -259,7 +303,7 @@ static void put_output(Print *p, const Output *o) {
 }
 
 static Print start(Arena *a, const Graph *g) {
-    Print p = {.g = g, .arena = a, .out = buf_new(a)};
+    Print p = {.g = g, .arena = a, .out = buf_new(a), .margin = 2};
     p.name = ARENA_ARRAY(a, const char *, g->nodes.n + 1);
     for (int i = 0; i < g->nodes.n; i++) p.name[i] = node_name(&p, g->nodes.at[i]);
     return p;

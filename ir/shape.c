@@ -252,6 +252,85 @@ static const char *shape_STOP(Graph *g, const Node *n, Type *t) {
     return NULL;
 }
 
+static const char *shape_ARG(Graph *g, const Node *n, Type *t) {
+    if (n->u.arg.index < ARG_STEP) return say(g, "an argument of number %d", n->u.arg.index);
+    if (n->u.arg.index == ARG_STEP && (n->type.rank || n->type.dtype != DT_I32)) return say(g, "the step is i32[]");
+    return shape_leaf(n, t);
+}
+
+/* ---- scans: V9 ------------------------------------------------------------------------------------------ */
+
+Type loop_slice(const Type *t) { return type_of(t->dtype, t->rank - 1, t->dim + 1); }
+
+/* What the body sees of an operand. */
+static const char *check_argument(Graph *g, const Node *n, const Node *arg) {
+    const Scan *s = &n->u.scan;
+    int         k = arg->u.arg.index;
+    if (k == ARG_STEP) return NULL;
+    if (k >= n->narg) return say(g, "the body reads argument %d of %d", k, n->narg);
+    Type want = n->arg[k]->type;
+    if (k >= s->ncarry && k < s->ncarry + s->nover) want = loop_slice(&want);
+    return type_equal(&want, &arg->type) ? NULL : say(g, "argument %d of the body has another type than its operand", k);
+}
+
+static const char *check_operands(Graph *g, const Node *n) {
+    const Scan *s = &n->u.scan;
+    if (s->ncarry < 0 || s->nover < 0 || s->nuse < 0 || s->ncarry + s->nover + s->nuse != n->narg)
+        return say(g, "%d operands of a scan with %d, %d and %d", n->narg, s->ncarry, s->nover, s->nuse);
+    for (int i = s->ncarry; i < s->ncarry + s->nover; i++) {
+        const Type *t = &n->arg[i]->type;
+        if (!t->rank || !extent_equal(t->dim[0], s->trip)) return say(g, "the first axis of sequence %d is not the trip", i);
+    }
+    return NULL;
+}
+
+static const char *check_results(Graph *g, const Node *n) {
+    const Graph *b = n->u.scan.body;
+    if (b->outs.n < n->u.scan.ncarry) return say(g, "a carry has no next value");
+    for (int i = 0; i < b->outs.n; i++) {
+        const Type *t = &b->outs.at[i].value->type;
+        if (b->outs.at[i].kind != OUT_VALUE) return say(g, "an update in a body");
+        if (i < n->u.scan.ncarry && !type_equal(t, &n->arg[i]->type)) return say(g, "carry %d changes its type", i);
+        if (i >= n->u.scan.ncarry && t->rank == MAX_RANK) return say(g, "a stack of rank %d", t->rank + 1);
+    }
+    return NULL;
+}
+
+static const char *shape_SCAN(Graph *g, const Node *n, Type *t) {
+    const Scan *s = &n->u.scan;
+    const char *why;
+    if (!s->body) return say(g, "a scan without a body");
+    if (s->checkpoint < 0) return say(g, "a checkpoint every %d steps", s->checkpoint);
+    if ((why = check_extent(g, s->trip)) || (why = check_operands(g, n))) return why;
+    if (s->body->bounds.n > g->bounds.n) return say(g, "the body has a bound of its own");
+    for (int i = 1; i < s->body->bounds.n; i++)
+        if (s->body->bounds.at[i].size != g->bounds.at[i].size) return say(g, "bound %d differs in the body", i);
+    for (int i = 0; i < s->body->nodes.n; i++) {
+        const Node *a = s->body->nodes.at[i];
+        if (a->op == OP_ARG && (why = check_argument(g, n, a))) return why;
+        if (a->op < OP_ARG && a->op != OP_CONST) return say(g, "a body has no %s", OPS[a->op].text);
+    }
+    *t = type_of(DT_F32, 0, NULL);
+    return check_results(g, n);
+}
+
+Type scan_result_type(const Node *scan, int index) {
+    const Scan *s = &scan->u.scan;
+    const Type *t = &s->body->outs.at[index].value->type;
+    if (index < s->ncarry) return *t;
+    Type r = type_of(t->dtype, 1, &s->trip);
+    for (int i = 0; i < t->rank; i++) r.dim[r.rank++] = t->dim[i];
+    return r;
+}
+
+static const char *shape_RESULT(Graph *g, const Node *n, Type *t) {
+    if (n->arg[0]->op != OP_SCAN) return say(g, "a result of %s", OPS[n->arg[0]->op].text);
+    if (n->u.result.index < 0 || n->u.result.index >= scan_results(n->arg[0]))
+        return say(g, "result %d of a scan with %d", n->u.result.index, scan_results(n->arg[0]));
+    *t = scan_result_type(n->arg[0], n->u.result.index);
+    return NULL;
+}
+
 static const char *(*const SHAPE[OP_COUNT])(Graph *, const Node *, Type *) = {
 #define OP(id, text, args, math) [OP_##id] = shape_##id,
 #include "ir/ops.def"
@@ -264,6 +343,8 @@ const char *shape_infer(Graph *g, const Node *n, Type *t) {
     int         args = OPS[n->op].args;
     if (args >= 0 && n->narg != args) return say(g, "%d operands instead of %d", n->narg, args);
     if (n->op != OP_COMP && (why = check_type(g, &n->type))) return why;
+    for (int i = 0; i < n->narg && n->op != OP_RESULT; i++)
+        if (n->arg[i]->op == OP_SCAN) return say(g, "a scan is read by its results alone");
     if ((why = SHAPE[n->op](g, n, t))) return why;
     return check_type(g, t);
 }

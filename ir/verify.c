@@ -17,6 +17,7 @@ typedef struct {
     Graph      *g;
     const Node *n;              /* the node being checked; NULL: none, or an output */
     bool        sound;          /* its type is right: it may be printed in full */
+    bool        body;           /* g is the body of a scan */
     const char *why;
 } Verify;
 
@@ -71,6 +72,7 @@ static bool check_type(Verify *v) {
     v->sound = false;
     if (why) return broken(v, "V2: %s", why);
     if (!type_equal(&t, &v->n->type)) return broken(v, "V2: the type is not the one that the operation gives");
+    if (v->n->op == OP_ARG && !v->body) return broken(v, "V9: an argument outside a body");
     return v->sound = true;
 }
 
@@ -106,8 +108,10 @@ static bool check_vars(Verify *v, const Comp *c) {
 
 /* ---- V4, V5: reads stay inside -------------------------------------------------------------------------------- */
 
-/* Below a bound for certain: one variable that runs to this bound, plus something that is never positive. */
+/* Below a bound for certain: 0 (a bound is at least 1), or one variable that runs to this bound, plus
+ * something that is never positive. */
 static bool below_bound(const Comp *c, const Affine *f, int bound) {
+    if (affine_is_const(f) && f->c == 0) return true;
     for (int i = 0; i < f->n; i++) {
         int var = f->term[i].var;
         if (f->term[i].coef != 1 || c->var[var].ext.bound != bound) continue;
@@ -124,7 +128,7 @@ static bool check_sub(Verify *v, const Expr *e, int axis) {
     if (!check_form(v, &s->aff)) return false;
     Range r = range_of(c, &s->aff);
     if (r.lo < INT64_MIN / 2 || r.hi > INT64_MAX / 2) return broken(v, "V3: a subscript overflows 64 bits");
-    if (s->ind) return !ext.bound || broken(v, "V5: an indirect subscript on a bounded axis (%d)", axis);
+    if (s->ind) return ext.bound != 1 || broken(v, "V5: an indirect subscript on the axis of the rows (%d)", axis);
     if (e->guarded) return true;
     if (r.lo < 0 || r.hi >= ext.size)
         return broken(v, "V4: subscript %d of operand %d runs from %lld to %lld on an axis of %lld", axis, e->operand,
@@ -218,20 +222,34 @@ static bool check_outputs(Verify *v) {
     return true;
 }
 
+static bool check_graph(Verify *v);
+
+/* A body keeps the same rules; what it may hold and how it fits its operands is part of its scan's type. */
+static bool check_body(Verify *v) {
+    Verify b = {.g = v->n->u.scan.body, .body = true};
+    if (check_graph(&b)) return true;
+    return broken(v, "V9: in the body: %s", b.why);
+}
+
 static bool check_node(Verify *v) {
     if (!check_type(v) || !check_leaf(v)) return false;
+    if (v->n->op == OP_SCAN) return check_body(v);
     if (v->n->op != OP_COMP) return true;
     return check_vars(v, &v->n->u.comp) && check_expr(v, v->n->u.comp.expr) && check_operands(v);
 }
 
+static bool check_graph(Verify *v) {
+    bool ok = check_order(v);
+    for (int i = 0; ok && i < v->g->nodes.n; i++) {
+        v->n = v->g->nodes.at[i];
+        ok = check_node(v);
+    }
+    return ok && check_outputs(v);
+}
+
 bool graph_verify(Graph *g, const char **why) {
     Verify v = {.g = g};
-    bool   ok = check_order(&v);
-    for (int i = 0; ok && i < g->nodes.n; i++) {
-        v.n = g->nodes.at[i];
-        ok = check_node(&v);
-    }
-    ok = ok && check_outputs(&v);
+    bool   ok = check_graph(&v);
     *why = v.why;
     return ok;
 }

@@ -59,12 +59,13 @@ static bool same_comp(const Comp *a, const Comp *b) {
     return expr_equal(a->expr, b->expr);
 }
 
-/* Leaves of one key are one node from the start. */
-static bool same_node(const Node *a, const Node *b) {
+bool node_same(const Node *a, const Node *b) {
     if (a->op != b->op || a->narg != b->narg || !type_equal(&a->type, &b->type)) return false;
     for (int i = 0; i < a->narg; i++)
         if (a->arg[i] != b->arg[i]) return false;
     if (a->op == OP_COMP) return same_comp(&a->u.comp, &b->u.comp);
+    if (a->op == OP_RESULT) return a->u.result.index == b->u.result.index;
+    if (a->op == OP_SCAN) return false;
     return a->narg > 0;
 }
 
@@ -78,7 +79,7 @@ typedef struct {
 /* The first node equal to `n`, which is `n` itself if there was none. */
 static Node *intern(Table *t, Node *n) {
     size_t i = (size_t)hash_node(n) & t->mask;
-    while (t->slot[i] && !same_node(t->slot[i], n)) i = (i + 1) & t->mask;
+    while (t->slot[i] && !node_same(t->slot[i], n)) i = (i + 1) & t->mask;
     if (!t->slot[i]) t->slot[i] = n;
     return t->slot[i];
 }

@@ -6,6 +6,10 @@
 #include "passes/pass.h"
 
 void grad_add(Backward *b, Node *n, Node *g) {
+    if (b->apart && b->apart[n->id]) {
+        vec_push(b->scratch, &b->parts[n->id], g);
+        return;
+    }
     Node **sum = &b->adjoint[n->id];
     *sum = *sum ? graph_map2(b->g, SC_ADD, *sum, g) : g;
 }
@@ -21,6 +25,8 @@ typedef void Rule(Backward *b, Node *n, Node *dy);
 #define grad_STATE NULL
 #define grad_RNG   NULL
 #define grad_STOP  NULL
+#define grad_ARG   NULL
+
 
 static void grad_GATHER(Backward *b, Node *n, Node *dy) {
     Node *table = n->arg[0];
@@ -74,36 +80,46 @@ static void name_gradients(Graph *g, const Node *n) {
     graph_at(g, !n->name ? NULL : again ? n->name : arena_printf(g->arena, "%s%s", PREFIX, n->name), n->loc);
 }
 
-static Node *zeros(Graph *g, const Node *like) {
+Node *grad_zeros(Graph *g, const Type *t) {
     Var var[MAX_RANK] = {0};
-    for (int i = 0; i < like->type.rank; i++) var[i] = (Var){.name = "i", .ext = like->type.dim[i]};
-    return graph_comp(g, KIND_MAP, like->type.rank, 0, 0, var, expr_const(g->arena, 0), 0, NULL);
+    for (int i = 0; i < t->rank; i++) var[i] = (Var){.name = "i", .ext = t->dim[i]};
+    return graph_comp(g, KIND_MAP, t->rank, 0, 0, var, expr_const(g->arena, 0), 0, NULL);
 }
 
 /* ---- the walk --------------------------------------------------------------------------------------- */
+
+Backward backward_new(Graph *g, Arena *scratch, int n, Node *const *wrt) {
+    int      count = g->nodes.n;
+    Backward b = {.g = g, .scratch = scratch, .count = count, .adjoint = ARENA_ARRAY(scratch, Node *, count),
+                  .needed = ARENA_ARRAY(scratch, bool, count), .risky = ARENA_ARRAY(scratch, bool, count)};
+    mark_needed(&b, n, wrt);
+    mark_risky(&b);
+    return b;
+}
+
+void backward_run(Backward *b, int last) {
+    for (int i = last; i >= 0; i--) {
+        Node *x = b->g->nodes.at[i];
+        if (!b->adjoint[i] || !b->needed[i] || !GRAD[x->op]) continue;
+        name_gradients(b->g, x);
+        GRAD[x->op](b, x, b->adjoint[i]);
+    }
+}
 
 void grad_build(Graph *g, Node *loss, int n, Node *const *wrt, Node **grad) {
     const char *name = g->at_name;
     Loc         loc = g->at_loc;
     if (loss->type.rank) ICE("the loss has rank %d", loss->type.rank);
     graph_sort(g);
-    int      count = g->nodes.n;
+    segment_scans(g);
     Arena   *scratch = arena_new();
-    Backward b = {.g = g, .scratch = scratch, .adjoint = ARENA_ARRAY(scratch, Node *, count),
-                  .needed = ARENA_ARRAY(scratch, bool, count), .risky = ARENA_ARRAY(scratch, bool, count)};
-    mark_needed(&b, n, wrt);
-    mark_risky(&b);
+    Backward b = backward_new(g, scratch, n, wrt);
     graph_at(g, "grad.loss", loss->loc);
     b.adjoint[loss->id] = graph_scalar(g, 1);
-    for (int i = loss->id; i >= 0; i--) {
-        Node *x = g->nodes.at[i];
-        if (!b.adjoint[i] || !b.needed[i] || !GRAD[x->op]) continue;
-        name_gradients(g, x);
-        GRAD[x->op](&b, x, b.adjoint[i]);
-    }
+    backward_run(&b, loss->id);
     for (int i = 0; i < n; i++) {
         name_gradients(g, wrt[i]);
-        grad[i] = b.adjoint[wrt[i]->id] ? b.adjoint[wrt[i]->id] : zeros(g, wrt[i]);
+        grad[i] = b.adjoint[wrt[i]->id] ? b.adjoint[wrt[i]->id] : grad_zeros(g, &wrt[i]->type);
     }
     graph_at(g, name, loc);
     arena_free(scratch);

@@ -8,13 +8,30 @@
 typedef struct {
     Graph *g;
     Arena *scratch;
+    int    count;               /* nodes when it began */
     Node **adjoint;             /* d loss / d node so far; NULL = zero */
     bool  *needed;              /* depends on what is differentiated for */
     bool  *risky;               /* element-wise, and may divide by zero or overflow on its way */
+    bool  *apart;               /* contributions are not added up but collected in `parts`; NULL: none */
+    NodeList *parts;
 } Backward;
 
+/* A walk over the nodes that g has now; needed[] depends on the n nodes of `wrt`. */
+Backward backward_new(Graph *g, Arena *scratch, int n, Node *const *wrt);
+/* From node `last` back to the first: adjoints that are there are handed on. */
+void backward_run(Backward *b, int last);
 /* Adds `g` to the adjoint of `n`. */
 void grad_add(Backward *b, Node *n, Node *g);
+/* A map that is 0, of this type. */
+Node *grad_zeros(Graph *g, const Type *t);
+
+/* grad_scan.c: contributions of a scan, from the adjoints of its results. */
+void grad_SCAN(Backward *b, Node *n, Node *dy);
+void grad_RESULT(Backward *b, Node *n, Node *dy);
+
+/* grad_segment.c: scans with checkpoints become scans over segments of that many steps, of which each is
+ * a scan; the outer one has checkpoint 1. Leaves topological order. */
+void segment_scans(Graph *g);
 
 /* grad_comp.c: contributions of comp `n` with adjoint `dy` to its operands. */
 void grad_COMP(Backward *b, Node *n, Node *dy);

@@ -88,7 +88,9 @@ static const Expr *(*const GRAD[SC_COUNT])(const Chain *) = {
 #undef SCALAR
 };
 
+/* Where a choice is made, the result is what the arm gives. */
 bool scalar_uses_y(const Expr *e) {
+    if (e->op == SC_SEL) return scalar_uses_y(e->arg[1]) || scalar_uses_y(e->arg[2]);
     return e->op == SC_EXP || e->op == SC_TANH || e->op == SC_SQRT || e->op == SC_DIV || e->op == SC_POW ||
            (e->op == SC_MAX && e->arg[1]->op == SC_CONST);
 }
@@ -109,7 +111,8 @@ static const Expr *derive(Arena *a, const Expr *e, const Expr *read, const Expr 
     const Expr **d[3] = {&x.da, &x.db, &x.dc};
     bool         any = false;
     for (int i = 0; i < SCALARS[e->op].args; i++) {
-        *d[i] = derive(a, e->arg[i], read, e->arg[i]);
+        bool arm = e->op == SC_SEL && i > 0 && y != e;
+        *d[i] = derive(a, e->arg[i], read, arm ? y : e->arg[i]);
         any |= *d[i] != NULL;
     }
     return any ? GRAD[e->op](&x) : NULL;

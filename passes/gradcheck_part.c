@@ -141,6 +141,14 @@ static bool changes(const Part *p, const Node *n) {
     return false;
 }
 
+static Node *change_scan(Part *p, const Node *n) {
+    Scan   s = n->u.scan;
+    Node **args = ARENA_ARRAY(p->arena, Node *, n->narg);
+    s.body = graph_clone(p->arena, s.body);
+    for (int k = 0; k < n->narg; k++) args[k] = now_of(p, n->arg[k]);
+    return graph_scan(p->part, &s, n->narg, args);
+}
+
 static void change_node(Part *p, const Node *n) {
     Seen *s = &p->seen[n->id];
     Node *arg[2] = {NULL, NULL};
@@ -150,6 +158,8 @@ static void change_node(Part *p, const Node *n) {
     case OP_COMP: change_comp(p, n); break;
     case OP_GATHER: s->now = graph_gather(p->part, arg[0], arg[1]); break;
     case OP_SCATTER: s->now = graph_scatter(p->part, arg[0], arg[1], n->type.dim[0].size); break;
+    case OP_SCAN: s->now = change_scan(p, n); break;
+    case OP_RESULT: s->now = graph_result(p->part, arg[0], n->u.result.index); break;
     case OP_RESHAPE: s->now = graph_reshape(p->part, arg[0], n->type.rank, n->type.dim); break;
     default: ICE("%s has no operands", OPS[n->op].text);
     }

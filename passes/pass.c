@@ -55,12 +55,20 @@ static void check(Graph *g, const char *when) {
     if (!graph_verify(g, &why)) ICE("graph %s %s: %s", g->name, when, why);
 }
 
+/* On the bodies of scans first. */
+static bool run_all(Graph *g, const Pass *p, PassCx *cx) {
+    bool changed = false;
+    for (int i = 0; i < g->nodes.n; i++)
+        if (g->nodes.at[i]->op == OP_SCAN) changed |= run_all(g->nodes.at[i]->u.scan.body, p, cx);
+    return p->run(g, cx) || changed;
+}
+
 static void run(Graph *g, const Pass *p, const PassOptions *o) {
     FILE  *out = o->out ? o->out : stdout;
     PassCx cx = {.scratch = arena_new()};
     int    before = g->nodes.n;
     double start = seconds();
-    p->run(g, &cx);
+    run_all(g, p, &cx);
     double took = seconds() - start;
     arena_free(cx.scratch);
     if (o->verify_each) check(g, arena_printf(g->arena, "after %s", p->name));

@@ -3,7 +3,8 @@
  *     bool pass_NAME(Graph *g, PassCx *cx);      true if it changed the graph
  *
  * and one row in passes.def; row order is the pipeline. The runner alone makes the scratch arena,
- * verifies, prints and times, so a pass holds no such code.
+ * verifies, prints and times, so a pass holds no such code; and it alone goes into the bodies of scans, from the
+ * inside out: to a pass a body is a graph, and a scan is a node with operands.
  *
  * Adding a pass: write passes/NAME.c (its head comment says what it does, what it needs, what it leaves
  * true), add a row to passes.def, put IR files under tests/golden/NAME/. Nothing else changes.
@@ -29,6 +30,10 @@ typedef struct {
 #define PASS(name, level, help) bool pass_##name(Graph *g, PassCx *cx);
 #include "passes/passes.def"
 #undef PASS
+
+/* cse.c: the same operation with the same attributes on the same operands. Leaves of one key are one node
+ * from the start, and no two scans are the same. */
+bool node_same(const Node *a, const Node *b);
 
 void passes_run(Graph *g, const PassOptions *o);          /* ICE if verification fails */
 /* For a graph that will be differentiated, before that: those passes from which a gradient gains. Only the

@@ -25,7 +25,7 @@ static void entries_agree(void **state) {
         for (int k = 0; k < m->nentry; k++, entries++) {
             Graph *g = program_entry(r.program, k, r.rows + PADDING, r.arena);
             assert_non_null(g);
-            graph_find_output(g, "0")->name = m->entry[k].name;
+            g->outs.at[0].name = m->entry[k].name;
             assert_int_equal(reference_compare(&r, g, "entry", ""), 1);
         }
         arena_free(r.arena);
