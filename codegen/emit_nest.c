@@ -211,11 +211,14 @@ static void start_emit(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const N
     e->rows = abi_load(cg, ABI_COUNT);
 }
 
-static Val emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
-    Val               caller = cg->fn;
-    LLVMBasicBlockRef back = l_here(cg);
-    Ty                type = LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false);
-    Val               fn = codegen_helper(cg, arena_printf(a, "%s_%s", k->name, n->name), type);
+static Ty nest_type(Codegen *cg) { return LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false); }
+
+static const char *nest_symbol(Arena *a, const Kernels *k, const Nest *n) {
+    return arena_printf(a, "%s_%s", k->name, n->name);
+}
+
+static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
+    Val fn = codegen_shared(cg, nest_symbol(a, k, n), nest_type(cg));
     l_attribute(cg, fn, LLVMAttributeFunctionIndex, "noinline", 0);
     cg->fn = fn;
     l_at(cg, l_block(cg, "entry"));
@@ -225,17 +228,14 @@ static Val emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
     Val lo = LLVMGetParam(fn, 1), hi = LLVMGetParam(fn, 2);
     if (n->kind == NEST_SCATTER) emit_scatter(e, lo, hi);
     else all_trips(e, lo, hi);
-    LLVMBuildRetVoid(cg->b);
-    cg->fn = caller;
-    l_at(cg, back);
-    return fn;
+    codegen_end(cg);
 }
 
 /* ---- the function -------------------------------------------------------------------------------------- */
 
 static void call_nest(Emit *e, Val fn) {
     Codegen *cg = e->cg;
-    Ty       type = LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false);
+    Ty       type = nest_type(cg);
     Val      tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
     if (e->n->barrier) abi_barrier(cg);
     if (!e->n->npar) {
@@ -252,12 +252,15 @@ static void call_nest(Emit *e, Val fn) {
 
 void codegen_function(Codegen *cg, const Kernels *k) {
     Arena *a = arena_new();
+    for (int i = 0; i < k->nnest; i++) {
+        emit_nest(cg, a, k, k->nest[i]);
+        codegen_cut(cg);
+    }
     codegen_begin(cg, k->name);
     for (int i = 0; i < k->nnest; i++) {
-        Val   fn = emit_nest(cg, a, k, k->nest[i]);
         Emit *e = ARENA_NEW(a, Emit);
         start_emit(e, cg, a, k, k->nest[i]);
-        call_nest(e, fn);
+        call_nest(e, codegen_callee(cg, nest_symbol(a, k, k->nest[i]), nest_type(cg)));
     }
     codegen_end(cg);
     arena_free(a);
