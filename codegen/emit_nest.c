@@ -166,9 +166,11 @@ static Val table_of(Emit *e, const Node *n) {
         float   f = (float)v;
         int32_t k = (int32_t)v;
         uint8_t u = (uint8_t)v;
-        memcpy(bytes + i * size, t.dtype == DT_F32 ? (void *)&f : t.dtype == DT_I32 ? (void *)&k : (void *)&u, (size_t)size);
+        const void *from = t.dtype == DT_F32 ? (void *)&f : t.dtype == DT_I32 ? (void *)&k : (void *)&u;
+        memcpy(bytes + i * size, from, (size_t)size);
     }
-    return codegen_table(e->cg, arena_printf(e->a, "%s_const%d", e->k->name, n->id), bytes, (size_t)(count * size + 64));
+    char *name = arena_printf(e->a, "%s_const%d", e->k->name, n->id);
+    return codegen_table(e->cg, name, bytes, (size_t)(count * size + 64));
 }
 
 /* The address of a stored node's first element; NULL for what has no address. */
@@ -236,7 +238,8 @@ static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
 static void call_nest(Emit *e, Val fn) {
     Codegen *cg = e->cg;
     Ty       type = nest_type(cg);
-    Val      tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
+    Val      tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, "");
+    Val      n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
     if (e->n->barrier) abi_barrier(cg);
     if (!e->n->npar) {
         If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));

@@ -121,7 +121,9 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
         *to = combine(cg, w->s->kind, old, widen(e, emit_eval(e, x, p), w->width));
     }
     if (mask && !is_arg(w->s->kind)) *to = l_select(cg, mask, *to, old);
-    if (w->seen) w->seen[acc] = mask ? LLVMBuildOr(cg->b, w->seen[acc], mask, "") : l_const_splat(l_i1(cg, true), w->width);
+    if (!w->seen) return;
+    Val every = l_const_splat(l_i1(cg, true), w->width);
+    w->seen[acc] = mask ? LLVMBuildOr(cg->b, w->seen[acc], mask, "") : every;
 }
 
 static void body(Loops *l) {
@@ -231,9 +233,9 @@ static void reduce_level(Loops *l, int level) {
 static void combine_chains(Emit *e, Work *w) {
     int chains = w->s->chains, n = w->nacc / chains;
     for (int i = 0; i < n; i++) {
+        Val *part = &w->acc[i * chains];
         for (int span = 1; span < chains; span *= 2)
-            for (int c = 0; c + span < chains; c += 2 * span)
-                w->acc[i * chains + c] = combine(e->cg, w->s->kind, w->acc[i * chains + c], w->acc[i * chains + c + span]);
+            for (int c = 0; c + span < chains; c += 2 * span) part[c] = combine(e->cg, w->s->kind, part[c], part[c + span]);
         w->acc[i] = w->acc[i * chains];
         if (w->index) w->index[i] = w->index[i * chains];
         if (w->seen) w->seen[i] = w->seen[i * chains];

@@ -121,7 +121,8 @@ static Choice scalar_choice(const Search *s, int width) {
     Choice c = {.width = width, .chains = 1, .cost = -1};
     for (int v = 0; v < s->w->n->nvar; v++) c.step[v] = 1;
     if (s->given) memcpy(c.step, s->given->step, sizeof c.step);
-    for (int i = 0; s->w->count && i < s->w->n->stage[s->w->first].nred; i++) c.step[s->w->n->stage[s->w->first].red[i]] = 1;
+    const Stage *stage = &s->w->n->stage[s->w->first];
+    for (int i = 0; s->w->count && i < stage->nred; i++) c.step[stage->red[i]] = 1;
     return c;
 }
 

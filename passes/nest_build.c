@@ -125,7 +125,8 @@ static void guard_terms(NestBuild *b, Access *acc, const Affine *f, int64_t stri
     for (int k = 0; k < f->n; k++) {
         int    v = f->term[k].var;
         Extent range = b->m->u.comp.var[v].ext;
-        push_guard(b, &acc->guard, &acc->nguard, (Guard){b->map[v], range.size, range.bound, llabs(f->term[k].coef * stride)});
+        push_guard(b, &acc->guard, &acc->nguard, (Guard){b->map[v], range.size, range.bound,
+                                                            llabs(f->term[k].coef * stride)});
     }
 }
 
