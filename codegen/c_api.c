@@ -288,9 +288,9 @@ static void restore_mode(Codegen *cg, Val old) {
 /* ---- wrappers ------------------------------------------------------------------------------------ */
 
 static Val find_function(Codegen *cg, const char *name) {
-    for (int i = 0; i < cg->functions.n; i++)
-        if (!strcmp(cg->functions.at[i].name, name)) return cg->functions.at[i].fn;
-    ICE("no function '%s' was emitted", name);
+    Val fn = codegen_model_function(cg, name);
+    if (!fn) ICE("no function '%s' was emitted", name);
+    return fn;
 }
 
 static void run(Wrap *w) {

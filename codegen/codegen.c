@@ -36,8 +36,7 @@ static void start_backend(Arch arch) {
 
 /* Level 2 of LLVM's code generation, 1 under -O0: the order of instructions is netc's, LLVM selects them and
  * allocates registers. Position-independent, so that objects go into shared libraries. */
-static LLVMTargetMachineRef make_machine(const Target *t, int level) {
-    start_backend(t->arch);
+LLVMTargetMachineRef codegen_machine(const Target *t, int level) {
     LLVMTargetRef target;
     char         *error = NULL;
     if (LLVMGetTargetFromTriple(t->triple, &target, &error)) ICE("LLVM: %s", error);
@@ -68,41 +67,87 @@ static void make_types(Codegen *cg) {
     LLVMStructSetBody(cg->args, fields, sizeof fields / sizeof *fields, false);
 }
 
+static void open_piece(Codegen *cg) {
+    Piece *p = ARENA_NEW(cg->arena, Piece);
+    p->cx = cg->cx = LLVMContextCreate();
+    p->module = cg->module = LLVMModuleCreateWithNameInContext(cg->name, cg->cx);
+    cg->b = LLVMCreateBuilderInContext(cg->cx);
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(cg->machine);
+    LLVMSetModuleDataLayout(cg->module, layout);
+    LLVMDisposeTargetData(layout);
+    LLVMSetTarget(cg->module, cg->target.triple);
+    make_types(cg);
+    vec_push(cg->arena, &cg->pieces, p);
+}
+
 Codegen *codegen_new(Arena *a, const Target *t, int level, const char *module_name) {
     Codegen *cg = ARENA_NEW(a, Codegen);
     cg->arena = a;
     cg->target = *t;
     cg->level = level;
     cg->name = module_name;
-    cg->machine = make_machine(t, level);
-    cg->cx = LLVMContextCreate();
-    cg->module = LLVMModuleCreateWithNameInContext(module_name, cg->cx);
-    cg->b = LLVMCreateBuilderInContext(cg->cx);
-    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(cg->machine);
-    LLVMSetModuleDataLayout(cg->module, layout);
-    LLVMDisposeTargetData(layout);
-    LLVMSetTarget(cg->module, t->triple);
-    make_types(cg);
+    start_backend(t->arch);
+    cg->machine = codegen_machine(t, level);
+    open_piece(cg);
     return cg;
+}
+
+void codegen_for_memory(Codegen *cg, int threads) {
+    cg->crew = crew_new(cg->arena, &cg->target, cg->level, threads - 1);
 }
 
 void codegen_free(Codegen *cg) {
     if (cg->jit) l_check(LLVMOrcDisposeLLJIT(cg->jit));
-    if (cg->object) LLVMDisposeMemoryBuffer(cg->object);
+    if (cg->crew) crew_end(cg->crew, cg->machine, true);
     LLVMDisposeBuilder(cg->b);
-    LLVMDisposeModule(cg->module);
+    for (int i = 0; i < cg->pieces.n; i++) piece_free(cg->pieces.at[i]);
     LLVMDisposeTargetMachine(cg->machine);
-    LLVMContextDispose(cg->cx);
     cg->jit = NULL;
-    cg->object = NULL;
+    cg->pieces.n = 0;
     cg->module = NULL;
 }
 
 const char *codegen_llvm_version(void) { return LLVM_VERSION_STRING; }
 
-CodegenTimes codegen_times(const Codegen *cg) { return cg->times; }
+CodegenTimes codegen_times(const Codegen *cg) {
+    CodegenTimes sum = {.link = cg->link};
+    for (int i = 0; i < cg->pieces.n; i++) {
+        const CodegenTimes *t = &cg->pieces.at[i]->times;
+        sum.verify += t->verify;
+        sum.passes += t->passes;
+        sum.object += t->object;
+    }
+    return sum;
+}
 
-size_t codegen_object_size(const Codegen *cg) { return cg->object ? LLVMGetBufferSize(cg->object) : 0; }
+size_t codegen_object_size(const Codegen *cg) {
+    size_t size = 0;
+    for (int i = 0; i < cg->pieces.n && cg->finished; i++) size += LLVMGetBufferSize(cg->pieces.at[i]->object);
+    return size;
+}
+
+int codegen_modules(const Codegen *cg) { return cg->pieces.n; }
+
+/* ---- pieces -------------------------------------------------------------------------------------- */
+
+/* A piece costs about as much as this many instructions do. */
+enum { PIECE_INSTRUCTIONS = 1000 };
+
+static int instructions_of(LLVMModuleRef m) {
+    int n = 0;
+    for (LLVMValueRef f = LLVMGetFirstFunction(m); f; f = LLVMGetNextFunction(f))
+        for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b))
+            for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
+    return n;
+}
+
+void codegen_cut(Codegen *cg) {
+    if (!cg->crew || instructions_of(cg->module) < PIECE_INSTRUCTIONS) return;
+    LLVMDisposeBuilder(cg->b);
+    crew_add(cg->crew, cg->pieces.at[cg->pieces.n - 1]);
+    for (int i = 0; i < cg->functions.n; i++) cg->functions.at[i].fn = NULL;
+    open_piece(cg);
+}
 
 /* ---- functions ----------------------------------------------------------------------------------- */
 
@@ -125,14 +170,47 @@ LLVMValueRef codegen_helper(Codegen *cg, const char *name, LLVMTypeRef type) {
     return fn;
 }
 
-void codegen_begin(Codegen *cg, const char *name) {
+/* Hidden: for the other pieces, not for the process. */
+static void share(LLVMValueRef fn) {
+    LLVMSetLinkage(fn, LLVMExternalLinkage);
+    LLVMSetVisibility(fn, LLVMHiddenVisibility);
+}
+
+LLVMValueRef codegen_shared(Codegen *cg, const char *name, LLVMTypeRef type) {
+    LLVMValueRef fn = codegen_helper(cg, name, type);
+    if (cg->crew) share(fn);
+    return fn;
+}
+
+LLVMValueRef codegen_callee(Codegen *cg, const char *name, LLVMTypeRef type) {
+    LLVMValueRef fn = LLVMGetNamedFunction(cg->module, name);
+    if (fn) return fn;
+    share(fn = LLVMAddFunction(cg->module, name, type));
+    return fn;
+}
+
+static LLVMTypeRef function_type(Codegen *cg) {
     LLVMTypeRef params[3] = {cg->ptr, cg->i32, cg->i32};
+    return LLVMFunctionType(cg->none, params, 3, false);
+}
+
+LLVMValueRef codegen_model_function(Codegen *cg, const char *name) {
+    for (int i = 0; i < cg->functions.n; i++) {
+        Emitted *f = &cg->functions.at[i];
+        if (strcmp(f->name, name)) continue;
+        if (!f->fn) f->fn = codegen_callee(cg, f->symbol, function_type(cg));
+        return f->fn;
+    }
+    return NULL;
+}
+
+void codegen_begin(Codegen *cg, const char *name) {
     const char *symbol = arena_printf(cg->arena, "%s.%s", cg->name, name);      /* a dot: never a symbol of C */
-    cg->fn = codegen_helper(cg, symbol, LLVMFunctionType(cg->none, params, 3, false));
+    cg->fn = codegen_shared(cg, symbol, function_type(cg));
     l_attribute(cg, cg->fn, 1, "noalias", 0);
     l_attribute(cg, cg->fn, 1, "readonly", 0);
     l_at(cg, l_block(cg, "entry"));
-    vec_push(cg->arena, &cg->functions, ((Emitted){name, cg->fn}));
+    vec_push(cg->arena, &cg->functions, ((Emitted){name, symbol, cg->fn}));
 }
 
 void codegen_end(Codegen *cg) {
@@ -210,7 +288,7 @@ void codegen_function_table(Codegen *cg, const char *symbol) {
         const Emitted *f = &cg->functions.at[i];
         LLVMValueRef   name = byte_array(cg, "name", f->name, strlen(f->name) + 1, 1);
         LLVMSetLinkage(name, LLVMPrivateLinkage);
-        LLVMValueRef value[2] = {name, f->fn};
+        LLVMValueRef value[2] = {name, codegen_model_function(cg, f->name)};
         rows[i] = LLVMConstStructInContext(cg->cx, value, 2, false);
     }
     rows[n] = LLVMConstNull(row);

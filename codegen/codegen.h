@@ -2,7 +2,7 @@
  *
  *   Codegen *cg = codegen_new(diag_arena, &target, level, "mnist");
  *   codegen_function(cg, kernels)            one per function of the model (train, eval, entries, init)
- *   codegen_jit(cg) / codegen_object(cg)     the same module either way: the same bits
+ *   codegen_jit(cg) / codegen_object(cg)     the same code of every function either way: the same bits
  *
  * What a function does is settled before: kernels (fused, scheduled nests with their memory plan) come
  * from passes/; this folder only emits them.
@@ -14,7 +14,7 @@
 
 typedef struct Codegen Codegen;
 
-/* Seconds spent in LLVM so far. */
+/* Seconds of work in LLVM so far, summed over threads. */
 typedef struct {
     double verify, passes, object, link;
 } CodegenTimes;
@@ -22,6 +22,10 @@ typedef struct {
 /* `module_name`: an identifier, the prefix of symbols. ICE if LLVM cannot make code for the target. */
 Codegen *codegen_new(Arena *a, const Target *t, int level, const char *module_name);
 void     codegen_free(Codegen *cg);                                    /* ends what codegen_jit loaded, too */
+/* Before the first function, for code that codegen_jit alone will use: the model becomes several modules, which
+ * `threads` threads (the caller's is one) turn into object code, beginning while the caller still emits. How the model
+ * is cut depends on its functions only, and each function's code does not depend on how it is cut. */
+void     codegen_for_memory(Codegen *cg, int threads);
 /* Emits `void MODULE.NAME(const netc_args *, uint32_t tid, uint32_t nthreads)` (runtime/netc_rt.h), a local symbol. */
 void     codegen_function(Codegen *cg, const Kernels *k);
 /* A constant byte array with external visibility, for the model's description. */
@@ -33,7 +37,8 @@ struct CModel;
 void     codegen_c_interface(Codegen *cg, const struct CModel *m);
 
 /* Outputs. false + message in *why (arena) on failure. The first call ends emission: the module is verified (builds
- * with NETC_CHECKS) and its object code made once, which memory and file share. Files are written whole or not. */
+ * with NETC_CHECKS) and its object code made once, which memory and file share. Files are written whole or not; after
+ * codegen_for_memory there are none. */
 bool     codegen_jit(Codegen *cg, const char **why);
 /* After codegen_jit: a function under its description name ("train"), an exported symbol; NULL if there is none. */
 void    *codegen_function_address(Codegen *cg, const char *name);
@@ -43,6 +48,7 @@ bool     codegen_asm(Codegen *cg, const char *path, const char **why);
 char    *codegen_llvm_text(Codegen *cg, Arena *a);                      /* the module's IR, after its passes */
 CodegenTimes codegen_times(const Codegen *cg);
 size_t   codegen_object_size(const Codegen *cg);                        /* bytes; 0 before the first output */
+int      codegen_modules(const Codegen *cg);                            /* how many the model became */
 
 const char *codegen_llvm_version(void);                                 /* "19.1.7" */
 

@@ -5,7 +5,8 @@
  *   emit_scalar.c  one emit_ID per row of scalars.def
  *   emit_math.c    exp, log, tanh, sin, cos, pow
  *   emit_rng.c     Philox
- *   codegen.c      module, functions, tables     jit.c, object.c  the module's object code, its uses
+ *   codegen.c      modules, functions, tables    jit.c, object.c  the object code's uses
+ *   pieces.c       from modules to object code, on several threads
  *   c_api.c        the C interface (c_header.c its header)
  *
  * Numbers in registers: f32 float, i32 i32, u8 i8, pred i1; one of them or a vector <n x ...>, n = any
@@ -24,9 +25,24 @@
 
 /* A function of the model: `name` as the description says ("train", "entry.classify"). */
 typedef struct {
-    const char  *name;
-    LLVMValueRef fn;
+    const char  *name, *symbol;
+    LLVMValueRef fn;                    /* in the open module; NULL: not declared there yet (codegen_callee) */
 } Emitted;
+
+/* A module of LLVM in a context of its own, so that one thread can turn it into object code while another thread
+ * emits the next. Code for files is one piece; code for memory is cut between nests (codegen_cut). */
+typedef struct Piece Piece;
+struct Piece {
+    Piece              *next;
+    LLVMContextRef      cx;
+    LLVMModuleRef       module;
+    bool                sealed;         /* verified, passes run: nothing can be emitted any more */
+    LLVMMemoryBufferRef object;         /* its object code; NULL before */
+    char               *error;          /* LLVM's message if there is none (LLVMDisposeMessage) */
+    CodegenTimes        times;
+};
+
+typedef struct Crew Crew;               /* pieces.c: the threads, and the pieces that wait for them */
 
 struct Codegen {
     Arena *arena;
@@ -34,7 +50,9 @@ struct Codegen {
     int    level;                       /* -O */
     const char *name;                   /* of the module: prefix of symbols */
 
-    LLVMContextRef       cx;
+    VEC(Piece *)         pieces;        /* the last one is open */
+    Crew                *crew;          /* NULL: code for files */
+    LLVMContextRef       cx;            /* of the open piece */
     LLVMModuleRef        module;
     LLVMBuilderRef       b;             /* where the next instruction goes */
     LLVMTargetMachineRef machine;
@@ -44,10 +62,9 @@ struct Codegen {
 
     VEC(Emitted)        functions;
     const char         *table;          /* symbol of the function table; NULL: none */
-    bool                sealed;         /* verified, passes run: nothing can be emitted any more */
-    LLVMMemoryBufferRef object;         /* the finished module's object code; NULL before */
+    bool                finished;       /* every piece has its object code */
     LLVMOrcLLJITRef     jit;            /* NULL before codegen_jit */
-    CodegenTimes        times;
+    double              link;           /* seconds */
 };
 
 /* ---- codegen.c ------------------------------------------------------------------------------- */
@@ -66,6 +83,15 @@ void codegen_begin(Codegen *cg, const char *name);
 void codegen_end(Codegen *cg);
 /* A helper function of the module, internal linkage, same attributes; the builder does not move. */
 LLVMValueRef codegen_helper(Codegen *cg, const char *name, LLVMTypeRef type);
+/* The same for one that other pieces call, too: by its name, which no other function of the model may have. */
+LLVMValueRef codegen_shared(Codegen *cg, const char *name, LLVMTypeRef type);
+/* A function made by codegen_shared, whichever piece it is in, as the open module knows it. */
+LLVMValueRef codegen_callee(Codegen *cg, const char *name, LLVMTypeRef type);
+/* A function of the model by its description name, or NULL. */
+LLVMValueRef codegen_model_function(Codegen *cg, const char *name);
+/* Between two functions: a piece that is large enough goes to the threads, and a new one is opened. No value of
+ * LLVM outlives it. */
+void codegen_cut(Codegen *cg);
 /* The attributes of every function: target features, nounwind, no-builtins, vector width. */
 void codegen_attributes(Codegen *cg, LLVMValueRef fn);
 
@@ -113,9 +139,18 @@ LLVMValueRef rng_at(Codegen *cg, RngKey k, LLVMValueRef index);
  * rng_at's work. */
 void rng_block(Codegen *cg, RngKey k, LLVMValueRef base, int w, LLVMValueRef out[4]);
 
-/* ---- object.c -------------------------------------------------------------------------------- */
+/* ---- codegen.c, pieces.c --------------------------------------------------------------------- */
 
-/* Verifies, runs the level's IR passes, makes cg->object. Nothing can be emitted afterwards. */
-bool codegen_finish(Codegen *cg, const char **why);
+LLVMTargetMachineRef codegen_machine(const Target *t, int level);
+/* Verifies a module and runs the level's IR passes, once. */
+void  piece_seal(Piece *p, LLVMTargetMachineRef m, int level);
+void  piece_free(Piece *p);
+/* The threads that make object code beside the caller, `n` of them; crew_add starts them. */
+Crew *crew_new(Arena *a, const Target *t, int level, int n);
+void  crew_add(Crew *c, Piece *p);
+/* Works on what is left beside the threads, then ends them. `cancel`: drops what is left. */
+void  crew_end(Crew *c, LLVMTargetMachineRef m, bool cancel);
+/* Makes the object code of all pieces. Nothing can be emitted afterwards. */
+bool  codegen_finish(Codegen *cg, const char **why);
 
 #endif

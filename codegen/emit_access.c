@@ -107,7 +107,8 @@ static Val load_plain(Emit *e, const Lanes *l, int64_t off, int width) {
 /* Does the target load (or store) scattered numbers by one instruction? That is short code, but hardly faster than
  * number by number: wanted at the end of a tile only. */
 static bool has_scattered(const Emit *e, DType d, int width, bool store) {
-    return e->n->nstage > 0 && width >= 8 && dtype_size(d) == 4 && strstr(e->cg->target.features, store ? "+avx512f" : "+avx2");
+    const char *needs = store ? "+avx512f" : "+avx2";
+    return e->n->nstage > 0 && width >= 8 && dtype_size(d) == 4 && strstr(e->cg->target.features, needs);
 }
 
 static Val offsets_vector(Emit *e, const int64_t *off, int width) {
@@ -211,7 +212,8 @@ static Val load_masked(Emit *e, const Lanes *l) {
         Ty  t = l_vec(l->element, l->width);
         Val mask = widen(e, l->mask, l->width);
         if (l->valid < l->width) mask = LLVMBuildAnd(cg->b, mask, l_mask_const(cg, 0, l->valid, l->width), "");
-        return l_masked_load(cg, t, l_gep_const(cg, l->element, l->ptr, l->off[0]), dtype_size(l->dtype), mask, l_zero(t));
+        Val at = l_gep_const(cg, l->element, l->ptr, l->off[0]);
+        return l_masked_load(cg, t, at, dtype_size(l->dtype), mask, l_zero(t));
     }
     Val v = load_lanes(e, l);
     return l_select(cg, widen(e, l->mask, l->width), v, l_zero(LLVMTypeOf(v)));
@@ -282,7 +284,7 @@ static Val load_number(Emit *e, Lanes *l) {
 /* Adds to `index` stride * the value of an indirect subscript or irregular variable. */
 static Val add_index(Emit *e, Val index, Val x, int64_t stride) {
     Codegen *cg = e->cg;
-    if (LLVMTypeOf(x) != cg->i32 && l_element(x) != cg->i32) x = LLVMBuildZExt(cg->b, x, l_vec(cg->i32, l_lanes(x)), "");
+    if (l_element(x) != cg->i32) x = LLVMBuildZExt(cg->b, x, l_vec(cg->i32, l_lanes(x)), "");
     if (stride != 1) x = l_mul(cg, x, l_int_like(x, stride));
     if (!index) return x;
     int w = l_lanes(x) > l_lanes(index) ? l_lanes(x) : l_lanes(index);
@@ -298,7 +300,10 @@ static Val element_base(Emit *e, const Access *a) {
     for (int v = 0; v < e->n->nvar; v++) {
         if (!a->off.k[v] || !e->base[v]) continue;
         Val x = memo_find(e, MEMO_RANDOM, e->base[v], NULL, NULL, a->off.k[v], 0);
-        if (!x) x = memo_add(e, MEMO_RANDOM, e->base[v], NULL, NULL, a->off.k[v], 0, LLVMBuildNSWMul(cg->b, e->base[v], l_i64(cg, a->off.k[v]), ""));
+        if (!x) {
+            x = LLVMBuildNSWMul(cg->b, e->base[v], l_i64(cg, a->off.k[v]), "");
+            memo_add(e, MEMO_RANDOM, e->base[v], NULL, NULL, a->off.k[v], 0, x);
+        }
         if (!sum) {
             sum = x;
             continue;
@@ -335,8 +340,9 @@ static Val load_random(Emit *e, int access, const Lanes *l) {
     Codegen      *cg = e->cg;
     const Access *a = &e->n->access[access];
     Val           base = element_base(e, a), lane[POINT_LANES];
-    bool          row = l->width >= 4 && l->valid == l->width && consecutive(l->off, l->width) && l->off[0] % l->width == 0;
-    if (row && !l->index && base_multiple(e, a, 4 * l->width)) return random_block(e, access, base, l->off[0], l->width);
+    bool          row = l->width >= 4 && l->valid == l->width && consecutive(l->off, l->width) && !l->index;
+    if (row && l->off[0] % l->width == 0 && base_multiple(e, a, 4 * l->width))
+        return random_block(e, access, base, l->off[0], l->width);
     for (int i = 0; i < l->width; i++) lane[i] = l_i64(cg, l->off[i]);
     Val at = l->width == 1 ? lane[0] : LLVMConstVector(lane, (unsigned)l->width);
     if (base) at = l_add(cg, l_splat(cg, base, l->width), at);
@@ -362,7 +368,8 @@ Val access_load(Emit *e, int access, const Point *p) {
         l.index = add_index(e, l.index, emit_index(e, &only, p), a->off.k[v]);
         known.k[v] = 0;
     }
-    for (int i = 0; i < a->nind; i++) l.index = add_index(e, l.index, emit_eval(e, a->ind[i].expr, p), a->ind[i].stride);
+    for (int i = 0; i < a->nind; i++)
+        l.index = add_index(e, l.index, emit_eval(e, a->ind[i].expr, p), a->ind[i].stride);
     lin_offsets(e, &known, p, l.off);
     l.mask = guards_mask(e, a->nguard, a->guard, p);
     if (a->node->op == OP_RNG) {

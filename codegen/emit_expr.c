@@ -8,7 +8,7 @@ enum { MEMO_EXPR, MEMO_SCALAR = 16, MEMO_WIDEN = 128, MEMO_INDEX, MEMO_IRREGULAR
 
 static unsigned hash(int kind, const void *p, const void *q, const void *r, int64_t x, int64_t y) {
     uint64_t h = (uint64_t)kind * 0x9E3779B97F4A7C15u;
-    uint64_t part[5] = {(uint64_t)(uintptr_t)p, (uint64_t)(uintptr_t)q, (uint64_t)(uintptr_t)r, (uint64_t)x, (uint64_t)y};
+    uint64_t part[5] = {(uintptr_t)p, (uintptr_t)q, (uintptr_t)r, (uint64_t)x, (uint64_t)y};
     for (int i = 0; i < 5; i++) h = (h ^ part[i] ^ part[i] >> 29) * 0xBF58476D1CE4E5B9u;
     return (unsigned)(h >> 40) % MEMO_HEADS;
 }
@@ -66,7 +66,10 @@ Val emit_index(Emit *e, const Lin *a, const Point *p) {
             x = irregular(e, v, p);
         } else if (e->base[v]) {
             x = memo_find(e, MEMO_INDEX, e->base[v], NULL, NULL, 0, 0);
-            if (!x) x = memo_add(e, MEMO_INDEX, e->base[v], NULL, NULL, 0, 0, LLVMBuildTrunc(cg->b, e->base[v], cg->i32, ""));
+            if (!x) {
+                x = LLVMBuildTrunc(cg->b, e->base[v], cg->i32, "");
+                memo_add(e, MEMO_INDEX, e->base[v], NULL, NULL, 0, 0, x);
+            }
         }
         if (!x) continue;
         if (a->k[v] != 1) x = l_mul(cg, x, l_int_like(x, a->k[v]));
@@ -93,7 +96,8 @@ static Val constant(Emit *e, const Expr *x) {
 
 static Val bound(Emit *e) {
     Val old = memo_find(e, MEMO_EXPR, NULL, NULL, NULL, 0, 0);
-    return old ? old : memo_add(e, MEMO_EXPR, NULL, NULL, NULL, 0, 0, LLVMBuildSIToFP(e->cg->b, e->rows, e->cg->f32, ""));
+    if (old) return old;
+    return memo_add(e, MEMO_EXPR, NULL, NULL, NULL, 0, 0, LLVMBuildSIToFP(e->cg->b, e->rows, e->cg->f32, ""));
 }
 
 /* Row and lane of every point of p in the registers of a stage: one shuffle per register that is met. */
@@ -121,7 +125,8 @@ static Val stage_value(Emit *e, int stage, const Point *p) {
         int index[POINT_LANES], both[POINT_LANES];
         for (int j = 0; j < p->width; j++) index[j] = vec[j] == vec[i] ? lane[j] : -1;
         for (int j = 0; j < p->width; j++) both[j] = vec[j] == vec[i] ? p->width + j : j;
-        Val x = s->pack == 1 ? l_splat(e->cg, s->v[vec[i]], p->width) : l_shuffle(e->cg, s->v[vec[i]], NULL, index, p->width);
+        Val from = s->v[vec[i]];
+        Val x = s->pack == 1 ? l_splat(e->cg, from, p->width) : l_shuffle(e->cg, from, NULL, index, p->width);
         r = r ? l_shuffle(e->cg, r, x, both, p->width) : x;
     }
     return r;
@@ -137,7 +142,9 @@ static Val eval_op(Emit *e, const Expr *x, const Point *p) {
     for (int i = 0; i < n; i++) arg[i] = widen(e, arg[i], width);
     int kind = MEMO_SCALAR + (int)x->op;
     Val old = memo_find(e, kind, arg[0], arg[1], arg[2], x->dtype, 0);
-    return old ? old : memo_add(e, kind, arg[0], arg[1], arg[2], x->dtype, 0, emit_scalar(e->cg, x->op, x->dtype, arg[0], arg[1], arg[2]));
+    if (old) return old;
+    Val v = emit_scalar(e->cg, x->op, x->dtype, arg[0], arg[1], arg[2]);
+    return memo_add(e, kind, arg[0], arg[1], arg[2], x->dtype, 0, v);
 }
 
 Val emit_eval(Emit *e, const Expr *x, const Point *p) {

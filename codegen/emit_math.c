@@ -98,8 +98,8 @@ Val math_tanh(Codegen *cg, Val x) {
     Val small = l_fma(cg, l_fmul(cg, poly(cg, z, P, 5), z), x, x);
     Val e = math_exp(cg, l_fadd(cg, a, a));
     Val part = LLVMBuildFDiv(cg->b, l_real_like(x, 2), l_fadd(cg, e, one), "");
-    Val large = with_sign(cg, l_fsub(cg, one, part), x);
-    return l_select(cg, test(cg, LLVMRealOLT, a, 0.625), small, large);
+    Val y = l_select(cg, test(cg, LLVMRealOLT, a, 0.625), small, l_fsub(cg, one, part));
+    return with_sign(cg, y, x);                                  /* of -0 too */
 }
 
 /* ---- sin, cos ------------------------------------------------------------------------------------ */

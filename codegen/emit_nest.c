@@ -166,9 +166,11 @@ static Val table_of(Emit *e, const Node *n) {
         float   f = (float)v;
         int32_t k = (int32_t)v;
         uint8_t u = (uint8_t)v;
-        memcpy(bytes + i * size, t.dtype == DT_F32 ? (void *)&f : t.dtype == DT_I32 ? (void *)&k : (void *)&u, (size_t)size);
+        const void *from = t.dtype == DT_F32 ? (void *)&f : t.dtype == DT_I32 ? (void *)&k : (void *)&u;
+        memcpy(bytes + i * size, from, (size_t)size);
     }
-    return codegen_table(e->cg, arena_printf(e->a, "%s_const%d", e->k->name, n->id), bytes, (size_t)(count * size + 64));
+    char *name = arena_printf(e->a, "%s_const%d", e->k->name, n->id);
+    return codegen_table(e->cg, name, bytes, (size_t)(count * size + 64));
 }
 
 /* The address of a stored node's first element; NULL for what has no address. */
@@ -211,11 +213,14 @@ static void start_emit(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const N
     e->rows = abi_load(cg, ABI_COUNT);
 }
 
-static Val emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
-    Val               caller = cg->fn;
-    LLVMBasicBlockRef back = l_here(cg);
-    Ty                type = LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false);
-    Val               fn = codegen_helper(cg, arena_printf(a, "%s_%s", k->name, n->name), type);
+static Ty nest_type(Codegen *cg) { return LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false); }
+
+static const char *nest_symbol(Arena *a, const Kernels *k, const Nest *n) {
+    return arena_printf(a, "%s_%s", k->name, n->name);
+}
+
+static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
+    Val fn = codegen_shared(cg, nest_symbol(a, k, n), nest_type(cg));
     l_attribute(cg, fn, LLVMAttributeFunctionIndex, "noinline", 0);
     cg->fn = fn;
     l_at(cg, l_block(cg, "entry"));
@@ -225,18 +230,16 @@ static Val emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
     Val lo = LLVMGetParam(fn, 1), hi = LLVMGetParam(fn, 2);
     if (n->kind == NEST_SCATTER) emit_scatter(e, lo, hi);
     else all_trips(e, lo, hi);
-    LLVMBuildRetVoid(cg->b);
-    cg->fn = caller;
-    l_at(cg, back);
-    return fn;
+    codegen_end(cg);
 }
 
 /* ---- the function -------------------------------------------------------------------------------------- */
 
 static void call_nest(Emit *e, Val fn) {
     Codegen *cg = e->cg;
-    Ty       type = LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false);
-    Val      tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
+    Ty       type = nest_type(cg);
+    Val      tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, "");
+    Val      n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
     if (e->n->barrier) abi_barrier(cg);
     if (!e->n->npar) {
         If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));
@@ -252,12 +255,15 @@ static void call_nest(Emit *e, Val fn) {
 
 void codegen_function(Codegen *cg, const Kernels *k) {
     Arena *a = arena_new();
+    for (int i = 0; i < k->nnest; i++) {
+        emit_nest(cg, a, k, k->nest[i]);
+        codegen_cut(cg);
+    }
     codegen_begin(cg, k->name);
     for (int i = 0; i < k->nnest; i++) {
-        Val   fn = emit_nest(cg, a, k, k->nest[i]);
         Emit *e = ARENA_NEW(a, Emit);
         start_emit(e, cg, a, k, k->nest[i]);
-        call_nest(e, fn);
+        call_nest(e, codegen_callee(cg, nest_symbol(a, k, k->nest[i]), nest_type(cg)));
     }
     codegen_end(cg);
     arena_free(a);

@@ -43,7 +43,8 @@ static void over_rows(Scatter *s, int level) {
 void emit_scatter(Emit *e, Val lo, Val hi) {
     Codegen    *cg = e->cg;
     const Node *n = e->n->store[0].node;
-    Scatter     s = {.e = e, .grad = e->ptr[0], .index = e->ptr[1], .to = e->ptr[e->n->naccess], .lo = lo, .hi = hi, .row = 1};
+    Scatter     s = {.e = e, .grad = e->ptr[0], .index = e->ptr[1], .lo = lo, .hi = hi, .row = 1};
+    s.to = e->ptr[e->n->naccess];
     for (int i = 0; i < e->n->nout; i++) s.row *= e->n->var[i].size;
     Val  rows = l_i64(cg, n->type.dim[0].size);
     Loop l = l_loop(cg, l_i64(cg, 0), rows, 1, 0, NULL);

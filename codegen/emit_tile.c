@@ -13,6 +13,7 @@ typedef struct {
     Layout       out;           /* points */
     Layout       red;           /* reductions of one pass: lanes, and rows that are unrolled */
     bool         across;        /* lanes along reductions */
+    bool         in_order;      /* an accumulator meets points in C order: the first of equal extremes comes first */
     int          width;         /* of the accumulators */
     int          nacc;          /* accumulators: out.rows * out.nvec * chains */
     Val         *acc, *index, *seen;      /* per accumulator; index: argmax; seen: kinds that need a first point */
@@ -71,6 +72,11 @@ static void combine_arg(Codegen *cg, Kind k, Val *x, Val *ix, Val y, Val iy) {
     *ix = l_select(cg, take, iy, *ix);
 }
 
+static Val first_of_equals(Codegen *cg, Val x, Val y, Val ix, Val iy) {
+    Val tie = l_element(x) == cg->f32 ? l_fcmp(cg, LLVMRealOEQ, x, y) : l_icmp(cg, LLVMIntEQ, x, y);
+    return LLVMBuildAnd(cg->b, tie, l_icmp(cg, LLVMIntSLT, ix, iy), "");
+}
+
 /* ---- the body of the reduction loops ------------------------------------------------------------------ */
 
 /* A point of the tile and a point of the pass. */
@@ -102,10 +108,12 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
     if (mask) mask = widen(e, mask, w->width);
     if (is_arg(w->s->kind)) {
         Val v = widen(e, emit_eval(e, x, p), w->width), more = better(cg, w->s->kind, v, old);
+        Val index = widen(e, emit_index(e, &w->s->flat, p), w->width);
+        if (!w->in_order) more = LLVMBuildOr(cg->b, more, first_of_equals(cg, v, old, index, w->index[acc]), "");
         if (w->seen) more = LLVMBuildOr(cg->b, more, LLVMBuildNot(cg->b, w->seen[acc], ""), "");
         if (mask) more = LLVMBuildAnd(cg->b, more, mask, "");
         *to = l_select(cg, more, v, old);
-        w->index[acc] = l_select(cg, more, widen(e, emit_index(e, &w->s->flat, p), w->width), w->index[acc]);
+        w->index[acc] = l_select(cg, more, index, w->index[acc]);
     } else if (w->s->kind == KIND_SUM && x->op == SC_MUL && x->dtype == DT_F32) {
         Val a = emit_eval(e, x->arg[0], p), b = emit_eval(e, x->arg[1], p);
         *to = l_fma(cg, widen(e, a, w->width), widen(e, b, w->width), old);
@@ -113,7 +121,9 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
         *to = combine(cg, w->s->kind, old, widen(e, emit_eval(e, x, p), w->width));
     }
     if (mask && !is_arg(w->s->kind)) *to = l_select(cg, mask, *to, old);
-    if (w->seen) w->seen[acc] = mask ? LLVMBuildOr(cg->b, w->seen[acc], mask, "") : l_const_splat(l_i1(cg, true), w->width);
+    if (!w->seen) return;
+    Val every = l_const_splat(l_i1(cg, true), w->width);
+    w->seen[acc] = mask ? LLVMBuildOr(cg->b, w->seen[acc], mask, "") : every;
 }
 
 static void body(Loops *l) {
@@ -223,9 +233,9 @@ static void reduce_level(Loops *l, int level) {
 static void combine_chains(Emit *e, Work *w) {
     int chains = w->s->chains, n = w->nacc / chains;
     for (int i = 0; i < n; i++) {
+        Val *part = &w->acc[i * chains];
         for (int span = 1; span < chains; span *= 2)
-            for (int c = 0; c + span < chains; c += 2 * span)
-                w->acc[i * chains + c] = combine(e->cg, w->s->kind, w->acc[i * chains + c], w->acc[i * chains + c + span]);
+            for (int c = 0; c + span < chains; c += 2 * span) part[c] = combine(e->cg, w->s->kind, part[c], part[c + span]);
         w->acc[i] = w->acc[i * chains];
         if (w->index) w->index[i] = w->index[i * chains];
         if (w->seen) w->seen[i] = w->seen[i * chains];
@@ -322,11 +332,33 @@ static bool in_list(const int *list, int n, int v) {
     return false;
 }
 
+static int place_in(const int *list, int n, int v) {
+    int i = 0;
+    while (i < n && list[i] != v) i++;
+    return i;
+}
+
+/* All points of reduction v that one pass takes, or one lane of it, follow each other; so v may stand outside u only
+ * if its loop does and no pass takes several v before the next u. */
+static bool in_order(const Nest *n, const Stage *s) {
+    for (int i = 0; i < s->nred; i++)
+        for (int k = i + 1; k < s->nred; k++) {
+            int v = s->red[i], u = s->red[k];
+            if (n->var[v].size == 1 || n->var[u].size == 1) continue;
+            if (s->flat.k[v] < s->flat.k[u]) return false;
+            if (place_in(s->loop, s->nloop, v) > place_in(s->loop, s->nloop, u)) return false;
+            if (s->step[v] > 1 && s->step[u] < n->var[u].size) return false;
+            if (in_list(s->lane, s->nlane, v) && !in_list(s->lane, s->nlane, u)) return false;
+        }
+    return true;
+}
+
 static void start(Emit *e, Work *w, int stage) {
     Codegen     *cg = e->cg;
     const Stage *s = &e->n->stage[stage];
     for (int i = 0; i < s->nwin; i++) e->count[s->win[i]] = e->n->var[s->win[i]].size;
     *w = (Work){.s = s, .stage = stage, .across = s->nlane && in_list(s->red, s->nred, s->lane[0])};
+    w->in_order = in_order(e->n, s);
     w->out = layout_of(e, s->npoint, s->point, w->across ? 0 : s->nlane, s->lane, s->width);
     w->width = w->across ? s->width : w->out.width;
     w->nacc = w->out.rows * w->out.nvec * s->chains;

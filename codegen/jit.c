@@ -17,17 +17,22 @@ static bool no_error(Codegen *cg, LLVMErrorRef e, const char **why) {
     return false;
 }
 
-/* LLJIT takes the buffer over; ours stays for codegen_object. The code calls nothing outside itself, so no
+/* LLJIT takes buffers over; ours stay for codegen_object. The code calls nothing outside itself, so no
  * symbols of this process are offered to it. */
 static bool load(Codegen *cg, const char **why) {
     if (!no_error(cg, LLVMOrcCreateLLJIT(&cg->jit, NULL), why)) {
         cg->jit = NULL;
         return false;
     }
-    LLVMMemoryBufferRef copy = LLVMCreateMemoryBufferWithMemoryRangeCopy(LLVMGetBufferStart(cg->object),
-                                                                         LLVMGetBufferSize(cg->object), cg->name);
     LLVMOrcJITDylibRef library = LLVMOrcLLJITGetMainJITDylib(cg->jit);
-    return no_error(cg, LLVMOrcLLJITAddObjectFile(cg->jit, library, copy), why);
+    bool               ok = true;
+    for (int i = 0; i < cg->pieces.n && ok; i++) {
+        LLVMMemoryBufferRef object = cg->pieces.at[i]->object;
+        LLVMMemoryBufferRef copy = LLVMCreateMemoryBufferWithMemoryRangeCopy(LLVMGetBufferStart(object),
+                                                                             LLVMGetBufferSize(object), cg->name);
+        ok = no_error(cg, LLVMOrcLLJITAddObjectFile(cg->jit, library, copy), why);
+    }
+    return ok;
 }
 
 /* Functions of a module are internal symbols; their table is what can be looked up. */
@@ -37,13 +42,13 @@ bool codegen_jit(Codegen *cg, const char **why) {
         *why = arena_printf(cg->arena, "this machine does not run code for %s", cg->target.name);
         return false;
     }
-    if (!cg->table && !cg->sealed) codegen_function_table(cg, "netc_model_functions");
+    if (!cg->table && !cg->finished) codegen_function_table(cg, "netc_model_functions");
     if (!codegen_finish(cg, why)) return false;
     struct timespec t0, t1;
     clock_gettime(CLOCK_MONOTONIC, &t0);
     bool ok = load(cg, why) && (!cg->table || codegen_symbol(cg, cg->table));
     clock_gettime(CLOCK_MONOTONIC, &t1);
-    cg->times.link += (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
+    cg->link += (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
     return ok;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/pool.h"
 #include "runtime/vocab.h"
 
 static double now(void) {
@@ -136,6 +137,7 @@ int build_start(Build *b) {
         b->weights.size += (type_count(&p->type) * 4 + 63) / 64 * 64;
     }
     b->cg = codegen_new(b->arena, &b->target, b->level, b->stem);
+    if (o->command != CMD_compile) codegen_for_memory(b->cg, netc_default_threads());
     lay_out_states(b);
     return 0;
 }

@@ -32,13 +32,18 @@ static int needs_entry(const Build *b, const char *name) {
     return NETC_EXIT_USAGE;
 }
 
+/* Training calls an entry only where its answers are put to the vote. */
+static bool needs_entries(const Build *b) {
+    return b->options->command != CMD_train || program_train(b->program)->ensemble > 1;
+}
+
 int prepare(Build *b, const char *const *names, netc_model **m) {
     int code = 0;
     for (; *names && !code; names++) {
         if (!strcmp(*names, "expands")) {
             code = build_expands(b);
         } else if (!strcmp(*names, "entries")) {
-            for (int i = 0; i < b->model->nentry && !code; i++)
+            for (int i = 0; i < b->model->nentry && !code && needs_entries(b); i++)
                 code = build_function(b, arena_printf(b->arena, "entry.%s", b->model->entry[i].name));
         } else {
             if (!strcmp(*names, "train")) code = needs_optimizer(b);

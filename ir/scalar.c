@@ -82,7 +82,7 @@ INTERP(SQRT)  { return x <= 0 ? 0 : sqrt(x); }
 INTERP(SIN)   { return sin(x); }
 INTERP(COS)   { return cos(x); }
 INTERP(FLOOR) { return floor(x); }
-INTERP(POW)   { return x < 0 ? NAN : pow(x, y); }
+INTERP(POW)   { return x < 0 ? NAN : pow(fabs(x), y); }             /* -0 counts as 0 */
 INTERP(LT)    { return x < y; }
 INTERP(EQ)    { return x == y; }
 INTERP(SEL)   { return x != 0 ? y : z; }

@@ -5,10 +5,10 @@
 
 #include "passes/schedule_impl.h"
 
-enum { MAX_VECTORS = 6 };
+enum { MAX_VECTORS = 6, SECOND = 7 };    /* SECOND: steps tried for a second row variable */
 
 typedef struct {
-    const Task   *w;
+    Task         *w;
     const Choice *given;        /* steps of outs that must be kept, or NULL */
     int           nrow, row[MAX_VARS];    /* variables that may be rows of a tile */
     Choice        best;
@@ -17,34 +17,39 @@ typedef struct {
 static const int64_t STEPS[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 20, 24};
 enum { NSTEPS = sizeof STEPS / sizeof *STEPS };
 
-static void consider(Search *s, Choice c) {
-    if (choice_cost(s->w, &c) && (s->best.cost < 0 || c.cost < s->best.cost)) s->best = c;
+/* False if the choice needs more than there is: so would more of it. */
+static bool consider(Search *s, const Choice *c) {
+    double cost = choice_cost(s->w, c);
+    if (cost < 0) return false;
+    if (s->best.cost < 0 || cost < s->best.cost) {
+        s->best = *c;
+        s->best.cost = cost;
+    }
+    return true;
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
 
 /* Tiles of one or two row variables. */
-static void try_rows(Search *s, Choice c) {
+static void try_rows(Search *s, Choice *c) {
     const Nest *n = s->w->n;
     consider(s, c);
     if (s->given || !s->w->count) return;
     for (int i = 0; i < s->nrow; i++) {
         int u = s->row[i];
         for (int a = 0; a < NSTEPS && STEPS[a] <= n->var[u].size; a++) {
-            Choice x = c;
-            x.step[u] = STEPS[a];
-            if (!choice_cost(s->w, &x)) break;
-            consider(s, x);
+            c->step[u] = STEPS[a];
+            if (!consider(s, c)) break;
             for (int j = 0; j < s->nrow; j++) {
                 int v = s->row[j];
-                for (int b = 0; j != i && b < 7 && STEPS[b] <= n->var[v].size; b++) {
-                    Choice y = x;
-                    y.step[v] = STEPS[b];
-                    if (!choice_cost(s->w, &y)) break;
-                    consider(s, y);
+                for (int b = 0; j != i && b < SECOND && STEPS[b] <= n->var[v].size; b++) {
+                    c->step[v] = STEPS[b];
+                    if (!consider(s, c)) break;
                 }
+                if (j != i) c->step[v] = 1;
             }
         }
+        c->step[u] = 1;
     }
 }
 
@@ -75,12 +80,6 @@ static int chain_of(const Nest *n, const Lin *a, int count, const int *var, int 
     return len < MAX_LANE_VARS ? len : MAX_LANE_VARS;
 }
 
-static bool is_window(const Task *w, int v) {
-    for (int i = 0; w->count && i < w->n->stage[w->first].nwin; i++)
-        if (w->n->stage[w->first].win[i] == v) return true;
-    return false;
-}
-
 /* The last lane variable takes as many values as fill 1, 2, ... vectors. */
 static void try_last_lane(Search *s, Choice c, int64_t inner) {
     const Nest *n = s->w->n;
@@ -88,14 +87,14 @@ static void try_last_lane(Search *s, Choice c, int64_t inner) {
     int64_t     before = 0, size = n->var[v].size;
     for (int q = 1; q <= MAX_VECTORS; q++) {
         int64_t step = (q * c.width) / inner;
-        if (step > size || is_window(s->w, v)) step = size;
+        if (step > size || task_window(s->w, v)) step = size;
         if (s->given && !c.across) step = s->given->step[v];
         if (step < 1 || step == before || inner * step > MAX_VECTORS * c.width) continue;
         before = step;
         c.step[v] = step;
         c.chains = 1;
-        try_rows(s, c);
-        for (c.chains = 2; c.across && c.chains <= q; c.chains *= 2) try_rows(s, c);
+        try_rows(s, &c);
+        for (c.chains = 2; c.across && c.chains <= q; c.chains *= 2) try_rows(s, &c);
     }
 }
 
@@ -122,7 +121,8 @@ static Choice scalar_choice(const Search *s, int width) {
     Choice c = {.width = width, .chains = 1, .cost = -1};
     for (int v = 0; v < s->w->n->nvar; v++) c.step[v] = 1;
     if (s->given) memcpy(c.step, s->given->step, sizeof c.step);
-    for (int i = 0; s->w->count && i < s->w->n->stage[s->w->first].nred; i++) c.step[s->w->n->stage[s->w->first].red[i]] = 1;
+    const Stage *stage = &s->w->n->stage[s->w->first];
+    for (int i = 0; s->w->count && i < stage->nred; i++) c.step[stage->red[i]] = 1;
     return c;
 }
 
@@ -136,8 +136,8 @@ static bool can_go_across(const Task *w) {
 }
 
 static void try_form(Search *s, const Lin *a, int width) {
-    const Task *w = s->w;
-    int         outs[2 * MAX_VARS], n = 0, chain[MAX_VARS];
+    Task *w = s->w;
+    int   outs[2 * MAX_VARS], n = 0, chain[MAX_VARS];
     for (int v = 0; v < w->n->nout; v++) outs[n++] = v;
     for (int i = 0; w->count && i < w->n->stage[w->first].nwin; i++) outs[n++] = w->n->stage[w->first].win[i];
     Choice c = scalar_choice(s, width);
@@ -172,19 +172,19 @@ static void try_unrolling(Search *s) {
             Choice c = base;
             if (u != var->size && (u & (u - 1))) continue;
             c.step[v] = u;
-            consider(s, c);
-            for (c.chains = 2; !base.across && c.chains <= u; c.chains *= 2) consider(s, c);
+            consider(s, &c);
+            for (c.chains = 2; !base.across && c.chains <= u; c.chains *= 2) consider(s, &c);
         }
         if (s->best.step[v] != var->size) return;
     }
 }
 
-Choice choose(const Task *w, const Choice *given) {
+Choice choose(Task *w, const Choice *given) {
     Search s = {.w = w, .given = given};
     s.best.cost = -1;
     find_rows(&s, &(Choice){0});
     s.best = scalar_choice(&s, 1);
-    if (!choice_cost(w, &s.best)) s.best.cost = 1e30;
+    s.best.cost = choice_cost(w, &s.best);
     for (int width = w->t->width; width >= 4 && width >= w->t->width / 2; width /= 2) {
         for (int i = 0; i < w->nread; i++) try_form(&s, &w->n->access[w->read[i]].off, width);
         for (int i = 0; i < w->n->nstore; i++) try_form(&s, &w->n->store[i].off, width);

@@ -137,12 +137,6 @@ static bool index_moves(const Nest *n, const Access *a, int v) {
 
 /* ---- lanes --------------------------------------------------------------------------------------------- */
 
-/* Loads and shuffles to fill a vector with a form's offsets, the lanes of the first vector of a tile. */
-typedef struct {
-    double loads, shuffles;
-    bool   uniform;
-} Pattern;
-
 static void lane_offsets(const Choice *c, const Lin *a, int n, int64_t *off) {
     for (int i = 0; i < n; i++) {
         int64_t at = i;
@@ -157,6 +151,7 @@ static void lane_offsets(const Choice *c, const Lin *a, int n, int64_t *off) {
 /* A load of n floats at any address: the longer, the more often it lies in two lines of the cache. */
 static double load_weight(int n) { return 1 + 0.75 * n / 16; }
 
+/* Of the first vector of a tile. */
 static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
     int64_t off[MAX_LANES], low = 0, high = 0;
     int     runs = 1;
@@ -185,7 +180,7 @@ static int64_t lanes_of(const Choice *c) {
     return lanes;
 }
 
-static bool is_window(const Task *w, int v) {
+bool task_window(const Task *w, int v) {
     for (int i = 0; w->count && i < w->n->stage[w->first].nwin; i++)
         if (w->n->stage[w->first].win[i] == v) return true;
     return false;
@@ -241,7 +236,7 @@ static double distinct(const Task *w, const Choice *c, const Access *a, const Sh
     double      d = uniform ? 1 : s->vecs;
     *indices = a->nind ? 1 : 0;
     for (int v = 0; v < n->nvar; v++) {
-        bool   window = is_window(w, v);
+        bool   window = task_window(w, v);
         double count = window ? (double)n->var[v].size : (double)c->step[v];
         if (count < 2 || in_lanes(c, v) || (v >= n->nout && !window && !is_reduction(w, v))) continue;
         bool moves = a->nind && index_moves(n, a, v);
@@ -249,6 +244,25 @@ static double distinct(const Task *w, const Choice *c, const Access *a, const Sh
         if (moves || a->off.k[v]) d *= count;
     }
     return d;
+}
+
+/* Patterns depend on the lanes only: they are kept while those stay the same. */
+static void look_at_lanes(Task *w, const Choice *c, int width) {
+    const Choice *old = &w->lanes;
+    bool          same = old->width == width && old->nlane == c->nlane && old->across == c->across;
+    for (int i = 0; i < c->nlane && same; i++)
+        same = old->lane[i] == c->lane[i] && old->step[c->lane[i]] == c->step[c->lane[i]];
+    if (same && c->nlane) return;
+    w->lanes = *c;
+    w->lanes.width = width;
+    for (int i = 0; i < w->nread; i++) {
+        const Access *a = &w->n->access[w->read[i]];
+        w->pattern[i] = pattern_of(c, &a->off, width);
+        for (int k = 0; k < c->nlane && a->nind; k++)
+            if (index_moves(w->n, a, c->lane[k])) w->pattern[i] = (Pattern){2 * width, width, false};
+    }
+    for (int i = 0; i < w->n->nstore; i++)
+        w->store[i] = c->across ? (Pattern){4, 0, false} : pattern_of(c, &w->n->store[i].off, width);
 }
 
 static double slowest(double a, double b) { return a > b ? a : b; }
@@ -260,15 +274,13 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
     *live = w->nread > 1 ? 64 : 1;
     for (int i = 0; i < w->nread; i++) {
         const Access *a = &w->n->access[w->read[i]];
-        Pattern       p = pattern_of(c, &a->off, s->width);
+        Pattern       p = w->pattern[i];
         double        indices, d = distinct(w, c, a, s, p.uniform, &indices);
         if (a->node->op == OP_RNG) {
             bool blocks = c->nlane && a->off.k[c->lane[0]] == 1 && c->step[c->lane[0]] % (4 * s->width) == 0;
             work += d * (blocks ? RANDOM / 4 : RANDOM);
             continue;
         }
-        for (int k = 0; k < c->nlane && a->nind; k++)
-            if (index_moves(w->n, a, c->lane[k])) p = (Pattern){2 * s->width, s->width, false};
         work += INDEX * indices;
         loads += d * p.loads;
         shuffles += d * p.shuffles;
@@ -288,8 +300,7 @@ static double tile_cycles(const Task *w, const Choice *c, const Shape *s) {
     if (w->count && c->across) cycles += s->acc * (s->acc > 4 ? 4 : 8);
     if (w->count && !c->across) cycles += s->acc;
     for (int i = 0; i < w->n->nstore; i++) {
-        Choice  out = *c;
-        Pattern p = c->across ? (Pattern){4, 0, false} : pattern_of(&out, &w->n->store[i].off, s->width);
+        Pattern p = w->store[i];
         double  vectors = c->across ? s->rows / 4 + 1 : s->rows * s->vecs;
         cycles += vectors * (p.uniform ? 1 : 2 * (p.loads + p.shuffles));
     }
@@ -302,12 +313,14 @@ static double body_limit(const Task *w) {
     return passes_wanted > MAX_BODY ? MAX_BODY : passes_wanted < MIN_BODY ? MIN_BODY : passes_wanted;
 }
 
-bool choice_cost(const Task *w, Choice *c) {
+double choice_cost(Task *w, const Choice *c) {
     const Nest *n = w->n;
     Shape       s = shape_of(w, c);
-    double      live, total = 1, pass = pass_cycles(w, c, &s, &live);
-    if (s.acc > 1 && s.acc + live + 1 > w->t->registers) return false;
-    if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled > body_limit(w)) return false;
+    double      live, total = 1;
+    if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled > body_limit(w)) return -1;
+    look_at_lanes(w, c, s.width);
+    double pass = pass_cycles(w, c, &s, &live);
+    if (s.acc > 1 && s.acc + live + 1 > w->t->registers) return -1;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
         int v = n->stage[w->first].red[i];
         total *= passes(&n->var[v], c->step[v]);
@@ -317,6 +330,5 @@ bool choice_cost(const Task *w, Choice *c) {
         total *= passes(&n->var[v], c->step[v]);
         if (n->var[v].size % c->step[v]) total *= REST;
     }
-    c->cost = total;
-    return true;
+    return total;
 }

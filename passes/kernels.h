@@ -1,10 +1,13 @@
-/* From a graph to kernels: fuse -> build nests -> schedule -> plan memory.
+/* From a graph to kernels, in this order:
  *
  *   lower_ops.c    what is not a comp becomes one (gather), outputs get values of their own
- *   fuse.c         which nodes are computed together: groups
- *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses
- *   schedule.c     lanes, tiles, order, threads: a table of the target and a cost model (cost.c)
- *   plan.c         places: liveness, offsets in the arena, barriers
+ *   pack.c         guarded and masked operands of contractions become tensors that load well
+ *   unpool.c       gradients through max-pooling become lookups
+ *   fuse.c         which nodes are computed together; group.c: their dependence and order
+ *   update.c       new values of parameters and states go over the old ones, or wait
+ *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
+ *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c (the model)
+ *   plan.c         places in the arena, barriers
  */
 #ifndef NETC_PASSES_KERNELS_H
 #define NETC_PASSES_KERNELS_H

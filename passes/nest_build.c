@@ -6,6 +6,7 @@
  * derived variables are replaced by their forms, with a guard (residue.c turns the forms that are left
  * over from strides and pooling into dense ones first).
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "passes/nest_impl.h"
@@ -118,6 +119,17 @@ static const Expr *uniform_const(NestBuild *b, const Node *n) {
     return n->type.dtype == DT_F32 ? expr_const(b->f->a, v[0]) : NULL;
 }
 
+/* An indirect subscript lies inside its axis at the points that count, but a derived variable runs outside its range
+ * at the others, which are computed and thrown away. */
+static void guard_terms(NestBuild *b, Access *acc, const Affine *f, int64_t stride) {
+    for (int k = 0; k < f->n; k++) {
+        int    v = f->term[k].var;
+        Extent range = b->m->u.comp.var[v].ext;
+        push_guard(b, &acc->guard, &acc->nguard, (Guard){b->map[v], range.size, range.bound,
+                                                            llabs(f->term[k].coef * stride)});
+    }
+}
+
 static const Expr *rewrite(NestBuild *b, const Expr *e);
 
 static const Expr *rewrite_read(NestBuild *b, const Expr *e) {
@@ -134,8 +146,12 @@ static const Expr *rewrite_read(NestBuild *b, const Expr *e) {
         Lin    at = lin_of(&e->sub[i].aff, b->map);
         Extent dim = arg->type.dim[i];
         lin_add(&acc.off, &at, stride[i]);
-        if (e->sub[i].ind) acc.ind[acc.nind++] = (Indirect){rewrite(b, e->sub[i].ind), stride[i]};
-        else push_guard(b, &acc.guard, &acc.nguard, (Guard){at, dim.size, dim.bound, stride[i]});
+        if (e->sub[i].ind) {
+            guard_terms(b, &acc, &e->sub[i].aff, stride[i]);
+            acc.ind[acc.nind++] = (Indirect){rewrite(b, e->sub[i].ind), stride[i]};
+        } else {
+            push_guard(b, &acc.guard, &acc.nguard, (Guard){at, dim.size, dim.bound, stride[i]});
+        }
     }
     const Expr *same = store->op == OP_CONST && !acc.nguard ? uniform_const(b, store) : NULL;
     return same ? same : access_expr(b, &acc);

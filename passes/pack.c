@@ -141,7 +141,8 @@ static const Expr *move_to_axes(Pack *p, const Expr *e) {
 static const Expr *within(Graph *g, Affine form, int64_t size, const Expr *e) {
     Arena      *a = g->arena;
     const Expr *zero = expr_const(a, 0), *at = expr_idx(a, form);
-    return expr_sel(a, expr_op2(a, SC_LT, expr_int(a, -1), at), expr_sel(a, expr_op2(a, SC_LT, at, expr_int(a, size)), e, zero), zero);
+    e = expr_sel(a, expr_op2(a, SC_LT, at, expr_int(a, size)), e, zero);
+    return expr_sel(a, expr_op2(a, SC_LT, expr_int(a, -1), at), e, zero);
 }
 
 /* Does the factor, a read, give 0 by itself where derived variable v is out of range? */
@@ -156,7 +157,8 @@ static bool zero_outside(const Pack *p, const Expr *e, int v) {
 
 static bool same_map(const Node *a, const Node *b) {
     const Comp *x = &a->u.comp, *y = &b->u.comp;
-    if (!type_equal(&a->type, &b->type) || a->narg != b->narg || memcmp(a->arg, b->arg, sizeof *a->arg * (size_t)a->narg)) return false;
+    if (!type_equal(&a->type, &b->type) || a->narg != b->narg) return false;
+    if (memcmp(a->arg, b->arg, sizeof *a->arg * (size_t)a->narg)) return false;
     return y->kind == KIND_MAP && x->nout == y->nout && expr_equal(x->expr, y->expr);
 }
 

@@ -2,7 +2,8 @@
  *
  * A tensor lives from the nest that makes it to the last that reads it. Tensors are placed from the largest to the
  * smallest, each at the lowest offset where it meets no other that lives at the same time: 64-byte aligned,
- * with a vector of slack before and behind it (loads may run over the ends). All is static and depends on nothing but the nests.
+ * with slack before and behind it (loads may run over the ends). All is static and depends on nothing but the
+ * nests.
  *
  * A barrier stands before a nest that touches memory which a nest since the last barrier has written, or writes what
  * one has read; nests that thread 0 alone runs do not need one between them.
@@ -40,8 +41,10 @@ static Life *find_lives(const Kernels *k, Arena *a, int *count) {
             lives[(*count)++] = (Life){node, room_of(node), k->place[node->id].offset, i, i};
             life[node->id] = *count;
         }
-        for (int r = 0; r < nest->naccess; r++)
-            if (nest->access[r].node && life[nest->access[r].node->id]) lives[life[nest->access[r].node->id] - 1].last = i;
+        for (int r = 0; r < nest->naccess; r++) {
+            const Node *node = nest->access[r].node;
+            if (node && life[node->id]) lives[life[node->id] - 1].last = i;
+        }
     }
     return lives;
 }
@@ -96,8 +99,8 @@ typedef struct {
 
 static Range range_of(const Kernels *k, const Node *n) {
     Place   p = k->place[n->id];
-    int64_t size = p.space == SPACE_OUT || p.space == SPACE_IN || p.space == SPACE_SCALAR ? 1 : room_of(n) - ARENA_SLACK;
-    return (Range){p.space, p.offset, p.offset + size};
+    bool    numbered = p.space == SPACE_OUT || p.space == SPACE_IN || p.space == SPACE_SCALAR;
+    return (Range){p.space, p.offset, p.offset + (numbered ? 1 : room_of(n) - ARENA_SLACK)};
 }
 
 static bool ranges_meet(Range a, Range b) { return a.space == b.space && a.lo < b.hi && b.lo < a.hi; }
@@ -141,8 +144,8 @@ bool kernels_check_plan(const Kernels *k, Arena *a, const char **why) {
     for (int i = 0; i < n; i++) {
         const Life *x = &lives[i];
         if (x->offset < ARENA_SLACK || x->offset % ALIGN || x->offset + x->size > k->arena_size) {
-            *why = arena_printf(a, "%%%d lies at %lld, size %lld, in an arena of %lld", x->node->id, (long long)x->offset,
-                                (long long)x->size, (long long)k->arena_size);
+            *why = arena_printf(a, "%%%d lies at %lld, size %lld, in an arena of %lld", x->node->id,
+                                (long long)x->offset, (long long)x->size, (long long)k->arena_size);
             return false;
         }
         for (int j = 0; j < i; j++) {

@@ -35,8 +35,10 @@ bool residue_find(const Comp *c, int derived, Residue *r) {
     const Var *v = &c->var[c->nout + c->nred + derived];
     for (int p = 0; p < c->nout; p++) {
         if (c->var[p].ext.bound || !affine_coef(&v->num, p)) continue;
-        for (int q = c->nout; q < c->nout + c->nred; q++)
-            if ((find_forward(c, v, p, q, r) || find_inverse(c, v, p, q, r)) && c->var[p].ext.size % r->div == 0) return true;
+        for (int q = c->nout; q < c->nout + c->nred; q++) {
+            bool found = find_forward(c, v, p, q, r) || find_inverse(c, v, p, q, r);
+            if (found && c->var[p].ext.size % r->div == 0) return true;
+        }
     }
     return false;
 }

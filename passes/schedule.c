@@ -1,5 +1,5 @@
-/* The schedule of a nest: merges variables, chooses lanes and tiles (choose.c) for the stage with the most work, fits the other
- * stages and the stores to its tile, orders the loops, decides what is shared out among the threads.
+/* The schedule of a nest: merges variables, chooses lanes and tiles (choose.c) for the stage with the most work, fits
+ * the other stages and the stores to its tile, orders the loops, decides what is shared out among the threads.
  *
  * Order of loops over outs: outermost the variable that cuts most memory into pieces, since what does not
  * depend on it is read again in every turn; then the same question for what is left of every tensor. */

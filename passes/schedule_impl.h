@@ -15,6 +15,12 @@ typedef struct {
     double  cost;               /* cycles of one core for the whole nest */
 } Choice;
 
+/* Loads and shuffles to fill a vector of an access. */
+typedef struct {
+    double loads, shuffles;
+    bool   uniform;             /* one number for all lanes */
+} Pattern;
+
 /* The work that a choice is made for. */
 typedef struct {
     const Target *t;
@@ -23,6 +29,9 @@ typedef struct {
     int           nread, read[MAX_READS];       /* memory accesses of their expressions */
     double        ops;          /* vector operations per point */
     double        points;       /* of outs, window and reductions */
+    /* of the lanes that were looked at last */
+    Choice        lanes;
+    Pattern       pattern[MAX_READS], store[MAX_STORES];
 } Task;
 
 /* merge.c */
@@ -30,13 +39,14 @@ void   merge_vars(Nest *n);
 
 /* cost.c */
 Task   task_of(const Target *t, const Nest *n, int first, int count);
-/* Fills c->cost; false if the choice needs more registers than there are. */
-bool   choice_cost(const Task *w, Choice *c);
+bool   task_window(const Task *w, int v);       /* is v a variable of the window? */
+/* Cycles; -1 if the choice needs more registers than there are, or too much code. */
+double choice_cost(Task *w, const Choice *c);
 
 /* The largest stride with which v moves through a tensor, in bytes. */
 int64_t var_stride(const Nest *n, int v);
 
 /* choose.c: the cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
-Choice choose(const Task *w, const Choice *given);
+Choice choose(Task *w, const Choice *given);
 
 #endif

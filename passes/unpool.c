@@ -23,7 +23,8 @@ typedef struct {
     Node       *g, *arg;
     const Expr *value;          /* d: over g's variables, every read at the window's point */
     const Expr *flat;           /* the read of arg */
-    int64_t     div[MAX_RANK], scale[MAX_RANK];    /* stride of windows; what one step of the window's variable adds to flat */
+    int64_t     div[MAX_RANK];  /* stride of the windows */
+    int64_t     scale[MAX_RANK];          /* what one step of the window's variable adds to flat */
     Extent      ext[MAX_RANK];  /* of arg and d */
     int64_t     span[MAX_RANK]; /* of the window */
 } Unpool;
@@ -70,12 +71,14 @@ static bool find_axis(Unpool *p, const Comp *c, int k, const Affine *at, const A
 static bool find_unpool(Node *n, Unpool *p) {
     const Comp *c = &n->u.comp;
     *p = (Unpool){.g = n};
-    if (n->op != OP_COMP || c->kind != KIND_SUM || !c->nder || c->nder != c->nred || c->expr->op != SC_SEL) return false;
+    if (n->op != OP_COMP || c->kind != KIND_SUM || !c->nder || c->nder != c->nred) return false;
+    if (c->expr->op != SC_SEL) return false;
     const Expr *eq = c->expr->arg[0];
     if (eq->op != SC_EQ || !expr_is_const(c->expr->arg[2], 0)) return false;
     const Expr *idx = eq->arg[0], *read = eq->arg[1];
     if (idx->op == SC_READ) idx = eq->arg[1], read = eq->arg[0];
-    if (idx->op != SC_IDX || read->op != SC_READ || read->nsub != n->type.rank || idx->aff.c || idx->aff.n != c->nred) return false;
+    if (idx->op != SC_IDX || idx->aff.c || idx->aff.n != c->nred) return false;
+    if (read->op != SC_READ || read->nsub != n->type.rank) return false;
     SamePoint s = {n, read->sub, true};
     expr_walk(c->expr->arg[1], look_at_read, &s);
     for (int k = 0; k < n->type.rank && s.same; k++)
@@ -205,7 +208,8 @@ static const Expr *move_read(Sum *s, const Expr *e) {
         moved |= sub[i].ind != e->sub[i].ind;
     }
     if (moved && e->guarded) s->fails = true;
-    if (!moved || !lanes_last(s, arg, sub, order)) return expr_read(a, e->dtype, operand_of(s, arg), e->nsub, sub, e->guarded);
+    if (!moved || !lanes_last(s, arg, sub, order))
+        return expr_read(a, e->dtype, operand_of(s, arg), e->nsub, sub, e->guarded);
     for (int i = 0; i < e->nsub; i++) turned[i] = sub[order[i]];
     return expr_read(a, e->dtype, operand_of(s, turn(s->w, arg, order)), e->nsub, turned, false);
 }
@@ -231,8 +235,9 @@ static void count_reads(const Expr *e, void *cx) {
         int v;
         s->point[k] = e->sub[k];
         if (!s->p->div[k]) continue;
-        if (!affine_is_var(&e->sub[k].aff, &v) || v < c->nout || v >= c->nout + c->nred || s->axis[v] >= 0) s->fails = true;
-        else s->axis[v] = k;
+        bool red = affine_is_var(&e->sub[k].aff, &v) && v >= c->nout && v < c->nout + c->nred;
+        if (red && s->axis[v] < 0) s->axis[v] = k;
+        else s->fails = true;
     }
 }
 

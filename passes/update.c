@@ -67,7 +67,7 @@ static void settle_update(Fuse *f, Output *o) {
     if (!readers_before(f, o->target, f->group[value->id])) {
         value = copy_at_end(f, o->value);
         o->value = value;
-        if (!readers_before(f, o->target, f->group[value->id])) ICE("the update of output %s cannot be ordered", o->name);
+        if (!readers_before(f, o->target, f->group[value->id])) ICE("the update %s cannot be ordered", o->name);
     }
     int64_t stride[MAX_RANK], next = 1;
     for (int i = value->type.rank - 1; i >= 0; next *= value->type.dim[i].size, i--) stride[i] = next;
