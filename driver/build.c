@@ -102,7 +102,7 @@ static int64_t slot_offset(Build *b, Block *block, const Node *leaf) {
 
 /* Places for the states of the objective, so that every function, entries too, agrees on them. */
 static void lay_out_states(Build *b) {
-    if (!b->model->objective.name || b->model->objective.recurrent) return;
+    if (!b->model->objective.name) return;
     Arena *a = arena_new();
     Graph *g = program_objective(b->program, true, b->batch, a);
     for (int i = 0; g && i < g->nodes.n; i++)
@@ -217,11 +217,16 @@ int build_kernels(Build *b, const char *name) {
         int code = build_messages(b);
         return code ? code : NETC_EXIT_MODEL;
     }
+    const FuncInfo *info = function_info(b, name, &entry);
+    if (info && info->recurrent) {
+        diag_error(b->diag, info->sequence, E_SEQUENCE, "sequences are checked, but this version does not compile them yet");
+        return build_messages(b);
+    }
     if (!strcmp(name, "train")) b->hash = build_hash(g);
     PassOptions po = build_pass_options(b);
     passes_run(g, &po);
     KernelOptions ko = {.level = b->level, .off = po.off, .place = leaf_place, .cx = b};
-    Function f = {.name = g->name, .info = function_info(b, name, &entry), .graph = g};
+    Function f = {.name = g->name, .info = info, .graph = g};
     f.kernels = kernels_build(b->arena, g, &b->target, &ko);
     if (b->options->value[OPT_SCHEDULE]) kernels_print(f.kernels, stdout);
     vec_push(b->arena, &b->functions, f);

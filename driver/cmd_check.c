@@ -171,7 +171,7 @@ int cmd_check(Arena *a, const Options *o) {
     bool recurrent = m->objective.recurrent;
     for (int i = 0; i < m->nentry; i++) recurrent |= m->entry[i].recurrent;
     printf("%s: model %s\n\n", b.path, m->name);
-    Graph *g = !m->objective.name || recurrent ? NULL : program_objective(b.program, false, b.batch, arena_new());
+    Graph *g = !m->objective.name ? NULL : program_objective(b.program, false, b.batch, arena_new());
     print_layers(&b, g);
     if (m->objective.name) print_signature(&m->objective, "objective");
     for (int i = 0; i < m->nentry; i++) print_signature(&m->entry[i], "entry ");

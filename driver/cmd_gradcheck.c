@@ -23,13 +23,29 @@ static double normal(uint64_t seed, uint32_t site, int64_t i) {
     return sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v);
 }
 
-/* Numbers of a data input: normal ones, or elements of its dim. */
+/* Lengths of a ragged dim, from 1 to its size; NULL if `key` is none. */
+static double *lengths(Leaves *l, const Node *leaf) {
+    int            ndim;
+    const DimInfo *dim = program_dims(l->b->program, &ndim);
+    for (int i = 0; i < ndim; i++) {
+        if (!dim[i].ragged || strcmp(dim[i].name, leaf->u.input.key)) continue;
+        double *v = ARENA_ARRAY(l->b->arena, double, type_count(&leaf->type));
+        for (int64_t k = 0; k < type_count(&leaf->type); k++)
+            v[k] = 1 + floor(rng_uniform(l->seed, SITE_INPUT + 1000 + (uint32_t)i, 1, k) * (double)dim[i].size);
+        return v;
+    }
+    return NULL;
+}
+
+/* Numbers of a data input: normal ones, elements of its dim, or lengths. */
 static const double *input(Leaves *l, const Node *leaf) {
     int64_t         n = type_count(&leaf->type);
     double         *v = ARENA_ARRAY(l->b->arena, double, n);
     const FuncInfo *f = &l->b->model->objective;
     const PortInfo *port = NULL;
     int             k = 0;
+    for (int i = 0; i < f->nlength; i++)
+        if (!strcmp(f->length[i], leaf->u.input.key)) return lengths(l, leaf);
     for (int i = 0; i < f->nin; i++)
         if (!strcmp(f->in[i].name, leaf->u.input.key)) port = &f->in[k = i];
     for (int64_t i = 0; i < n; i++) {

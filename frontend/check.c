@@ -34,10 +34,26 @@ static void written_metrics(Program *p, const Ast *item, FuncInfo *info) {
         if (item->items.at[i]->kind == AST_METRIC) info->metric[info->nmetric++] = item->items.at[i]->name;
 }
 
+static void note_lengths(Program *p, FuncInfo *info) {
+    const Cx *cx = &p->cx;
+    info->length = ARENA_ARRAY(p->arena, const char *, cx->known.n);
+    info->found = ARENA_ARRAY(p->arena, const char *, cx->until.n);
+    info->nlength = info->nfound = 0;
+    for (int i = 0; i < cx->until.n; i++) info->found[info->nfound++] = cx->until.at[i]->name;
+    for (int i = 0; i < cx->known.n; i++) {
+        bool there = false;
+        for (int k = 0; k < info->nlength; k++) there |= !strcmp(info->length[k], cx->known.at[i]->name);
+        for (int k = 0; k < info->nfound; k++) there |= !strcmp(info->found[k], cx->known.at[i]->name);
+        if (!there) info->length[info->nlength++] = cx->known.at[i]->name;
+    }
+}
+
 static void note_function(Program *p, Function *f, const Ast *item, const Walk *w) {
     *f = (Function){.item = item, .sequence = p->cx.sequence};
     f->info.name = item->kind == AST_OBJECTIVE ? "objective" : item->name;
     f->info.recurrent = p->cx.sequence.src != NULL;
+    f->info.sequence = p->cx.sequence;
+    note_lengths(p, &f->info);
     if (w->ok) walk_ports(p, item, w, &f->info);
     else written_metrics(p, item, &f->info);
 }

@@ -93,7 +93,12 @@ typedef struct {
     int         nin, nout;
     const char **metric;           /* objective */
     int         nmetric;
-    bool        recurrent;         /* uses a scan or a ragged dim */
+    bool        recurrent;         /* uses a scan or a ragged dim .. */
+    Loc         sequence;          /* .. first here */
+    const char **length;           /* ragged dims: the graph has for each an input of its name, i32 [n], the .. */
+    int         nlength;           /* .. lengths, and a bound of its name, the longest of them */
+    const char **found;            /* ragged dims whose lengths are results of their name ('until') */
+    int         nfound;
 } FuncInfo;
 
 typedef struct {

@@ -108,10 +108,10 @@ static bool check_vars(Verify *v, const Comp *c) {
 
 /* ---- V4, V5: reads stay inside -------------------------------------------------------------------------------- */
 
-/* Below a bound for certain: 0 (a bound is at least 1), or one variable that runs to this bound, plus
+/* Below a bound for certain: 0 (a length is at least 1), or one variable that runs to this bound, plus
  * something that is never positive. */
 static bool below_bound(const Comp *c, const Affine *f, int bound) {
-    if (affine_is_const(f) && f->c == 0) return true;
+    if (bound > 1 && affine_is_const(f) && f->c == 0) return true;
     for (int i = 0; i < f->n; i++) {
         int var = f->term[i].var;
         if (f->term[i].coef != 1 || c->var[var].ext.bound != bound) continue;
@@ -128,7 +128,7 @@ static bool check_sub(Verify *v, const Expr *e, int axis) {
     if (!check_form(v, &s->aff)) return false;
     Range r = range_of(c, &s->aff);
     if (r.lo < INT64_MIN / 2 || r.hi > INT64_MAX / 2) return broken(v, "V3: a subscript overflows 64 bits");
-    if (s->ind) return ext.bound != 1 || broken(v, "V5: an indirect subscript on the axis of the rows (%d)", axis);
+    if (s->ind) return ext.bound != 1 || broken(v, "V5: an indirect subscript on a bounded axis (%d)", axis);
     if (e->guarded) return true;
     if (r.lo < 0 || r.hi >= ext.size)
         return broken(v, "V4: subscript %d of operand %d runs from %lld to %lld on an axis of %lld", axis, e->operand,

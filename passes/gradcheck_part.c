@@ -141,12 +141,42 @@ static bool changes(const Part *p, const Node *n) {
     return false;
 }
 
-static Node *change_scan(Part *p, const Node *n) {
+/* The values at the base point of what the stops of a body take: a scan of its own that stacks them. */
+static Node *base_stops(Part *p, const Node *n) {
     Scan   s = n->u.scan;
     Node **args = ARENA_ARRAY(p->arena, Node *, n->narg);
     s.body = graph_clone(p->arena, s.body);
-    for (int k = 0; k < n->narg; k++) args[k] = now_of(p, n->arg[k]);
+    for (int i = 0; i < s.body->nodes.n; i++)
+        if (s.body->nodes.at[i]->op == OP_STOP)
+            graph_output(s.body, OUT_VALUE, arena_printf(p->arena, "%d", s.body->outs.n), s.body->nodes.at[i]->arg[0], NULL);
+    for (int k = 0; k < n->narg; k++) args[k] = base_of(p, n->arg[k]);
     return graph_scan(p->part, &s, n->narg, args);
+}
+
+/* In a body, too, what a stop gives does not change: it becomes a sequence. */
+static Node *change_scan(Part *p, const Node *n) {
+    Scan s = n->u.scan;
+    int  use = s.ncarry + s.nover, stops = 0, count = s.body->nodes.n;
+    VEC(Node *) args = {0};
+    Node *base = NULL;
+    s.body = graph_clone(p->arena, s.body);
+    for (int i = 0; i < count; i++) stops += s.body->nodes.at[i]->op == OP_STOP;
+    if (stops) base = base_stops(p, n);
+    for (int i = 0; i < count; i++) {
+        Node *a = s.body->nodes.at[i];
+        if (a->op == OP_ARG && a->u.arg.index >= use) a->u.arg.index += stops;
+    }
+    for (int k = 0; k < use; k++) vec_push(p->arena, &args, now_of(p, n->arg[k]));
+    for (int i = 0; i < count; i++) {
+        Node *stop = s.body->nodes.at[i];
+        if (stop->op != OP_STOP) continue;
+        vec_push(p->arena, &args, graph_result(p->part, base, scan_results(n) + s.nover - n->u.scan.nover));
+        stop->op = OP_ARG;
+        stop->narg = 0;
+        stop->u.arg.index = s.ncarry + s.nover++;
+    }
+    for (int k = use; k < n->narg; k++) vec_push(p->arena, &args, now_of(p, n->arg[k]));
+    return graph_scan(p->part, &s, args.n, args.at);
 }
 
 static void change_node(Part *p, const Node *n) {

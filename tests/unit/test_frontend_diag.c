@@ -43,6 +43,7 @@ static void check_file(const char *dir, const char *name) {
     Arena *a = arena_new();
     Diag *d = diag_new(a);
     size_t size;
+    if (!strncmp(name, "E0506", 5)) return arena_free(a);          /* said where code is made: check_errors.sh */
     const char *path = arena_printf(a, "%s/%s", dir, name);
     char *text = file_read(a, path, 1 << 20, &size);
     assert_non_null(text);

@@ -191,14 +191,18 @@ static void first_values(void **state) {
     arena_free(l.arena);
 }
 
-/* A scan checks, is marked, and is refused by the lowering with one message. */
-static void sequences_are_refused(void **state) {
+/* A function with a sequence is marked, and says whose lengths it needs. */
+static void sequences_are_marked(void **state) {
     (void)state;
     Loaded l = load("dim T <= 5\nmodel M { c = Rnn(3)\n  objective(x: [T,2]) {\n"
                     "    scan t in T { h[t] = c(x[t], h[t-1]) from zeros }\n    loss sum(last(h)) } }");
-    assert_true(program_model(l.program)->objective.recurrent);
-    assert_null(program_objective(l.program, true, 4, l.arena));
-    assert_int_equal(l.diag->errors, 1);
+    const FuncInfo *f = &program_model(l.program)->objective;
+    assert_true(f->recurrent);
+    assert_int_equal(f->sequence.line, 3);
+    assert_int_equal(f->nlength, 1);
+    assert_string_equal(f->length[0], "T");
+    assert_int_equal(f->nfound, 0);
+    assert_non_null(program_objective(l.program, true, 4, l.arena));
     arena_free(l.arena);
 }
 
@@ -206,7 +210,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions_are_one_comp), cmocka_unit_test(maps_are_axes), cmocka_unit_test(rows_are_gathered),
         cmocka_unit_test(masks_belong_to_call_paths), cmocka_unit_test(states_are_shared_or_per_lane),
-        cmocka_unit_test(expansions_move_examples), cmocka_unit_test(first_values), cmocka_unit_test(sequences_are_refused),
+        cmocka_unit_test(expansions_move_examples), cmocka_unit_test(first_values), cmocka_unit_test(sequences_are_marked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
