@@ -400,6 +400,15 @@ static Value *guarded(Cx *cx, const Ast *e, Frame *f, const Value *base, const R
     return out;
 }
 
+/* A bound cuts an axis shorter than the text knows: only the axis's own index, and 0, are surely below. */
+static bool may_pass_bound(Cx *cx, const Value *base, const Read *r, int k) {
+    const Subscript *s = &r->sub[k];
+    const Dim *d = base->ty.dim[k];
+    if (s->ind || !has_bound(cx, d)) return false;
+    if (s->is_const && s->value == 0) return r->own[k] >= 0 && !dim_same(r->ty.dim[r->own[k]], d);
+    return r->own[k] >= 0 || !s->index || !dim_same(s->index->dim, d);
+}
+
 static Value *read(Cx *cx, Value *base, const Ast *e, int from, Frame *f, const Ast *otherwise) {
     const AstList *ix = &e->args;
     if (is_unknown(base)) {
@@ -428,12 +437,8 @@ static Value *read(Cx *cx, Value *base, const Ast *e, int from, Frame *f, const 
     Value *got = value_tensor(cx, r.ty);
     take_axes(cx, got, r.n + 1, parts);
     for (int k = 0; k < r.n; k++) got->batched |= r.own[k] >= 0 && base->ty.dim[k]->ragged;
-    bool stray = false;                              /* a bound cuts an axis shorter than the text knows */
-    for (int k = 0; cx->graph && k < r.n; k++) {
-        const Subscript *s = &r.sub[k];
-        bool lone = r.own[k] < 0 ? s->index && !s->ind : s->is_const && s->value == 0 && r.ty.dim[r.own[k]] == base->ty.dim[k];
-        stray |= has_bound(cx, base->ty.dim[k]) && !lone && !s->ind && !(r.own[k] < 0 && s->is_const && s->value == 0);
-    }
+    bool stray = false;
+    for (int k = 0; cx->graph && k < r.n; k++) stray |= may_pass_bound(cx, base, &r, k);
     if (cx->graph) got->expr = read_expr(cx, base, &r, guard || stray);
     return otherwise ? guarded(cx, e, f, base, &r, got, otherwise, guard, clamp) : got;
 }

@@ -40,25 +40,26 @@ static void set_leaves(Check *c, const InterpEnv *env, Arena *a) {
 }
 
 /* The numbers of every node of g at the base point. */
-static double **run_all(Check *c, Arena *a) {
-    Graph *g = c->g;
-    Graph  all = *g;
+static double **run_all(const Check *c, const Graph *g, Arena *a) {
+    Graph all = *g;
     memset(&all.outs, 0, sizeof all.outs);
     for (int i = 0; i < g->nodes.n; i++) vec_push(a, &all.outs, ((Output){OUT_VALUE, "", g->nodes.at[i], NULL}));
     return interp_run(a, &all, &c->env);
 }
 
+/* Differentiation may change scans (checkpoints), so it gets a graph of its own. */
 static void derive(Check *c, int nparam, Node **param, Node *loss, Arena *a) {
-    Graph *g = c->g;
-    Node **grad = ARENA_ARRAY(a, Node *, nparam);
-    grad_build(g, loss, nparam, param, grad);
-    double **value = run_all(c, a);
+    Graph *g = c->g, *with = graph_clone(a, g);
+    Node **grad = ARENA_ARRAY(a, Node *, nparam), **wrt = ARENA_ARRAY(a, Node *, nparam);
+    for (int p = 0; p < nparam; p++) wrt[p] = with->nodes.at[param[p]->id];
+    grad_build(with, with->nodes.at[loss->id], nparam, wrt, grad);
+    double **value = run_all(c, with, a), **base = run_all(c, g, a);
     c->derived = ARENA_ARRAY(a, double *, nparam);
     for (int p = 0; p < nparam; p++) {
         c->derived[p] = value[grad[p]->id];
         for (int64_t e = 0; e < type_count(&param[p]->type); e++) c->largest = fmax(c->largest, fabs(c->derived[p][e]));
     }
-    for (int i = 0; i < g->nodes.n; i++) g->nodes.at[i]->mark = value[i];
+    for (int i = 0; i < g->nodes.n; i++) g->nodes.at[i]->mark = base[i];
 }
 
 /* ---- quotients ------------------------------------------------------------------------------------------ */

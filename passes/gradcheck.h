@@ -21,7 +21,7 @@ typedef struct {
 #define GRADCHECK_GOAL 1e-6
 
 /* Compares the gradients of output "loss" of g with respect to all parameters of g. `g` is used up: it
- * loses its other outputs and gains the gradients. env gives the leaves' numbers (the parameters' before
+ * loses its other outputs. env gives the leaves' numbers (the parameters' before
  * the move). One row per parameter, in the order of the graph, in arena `a`. True if every error is
  * at most GRADCHECK_GOAL.
  *
