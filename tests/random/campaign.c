@@ -19,11 +19,12 @@ CampaignCount *campaign_count;
 
 /* What the child is doing, for the parent if the child dies. */
 static char *doing;
-enum { DOING = 512, SECONDS = 60 };
+enum { DOING = 512, SECONDS = 300 };
 
 void campaign_start(void) {
     if (campaign_count) return;
-    campaign_count = mmap(NULL, sizeof *campaign_count + DOING, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    size_t size = sizeof *campaign_count + DOING;
+    campaign_count = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     doing = (char *)(campaign_count + 1);
 }
 
@@ -38,18 +39,22 @@ static Graph *parse(Arena *a, const char *text) {
     return g;
 }
 
-Graph *campaign_graph(Arena *a, const Subject *s) {
+/* `prepare`: with the passes that run before gradients are taken. */
+static Graph *make_graph(Arena *a, const Subject *s, bool prepare) {
     if (s->source == FROM_TEXT) return parse(a, s->text);
     Graph *g = s->source == FROM_NET ? random_net(a, s->seed) : random_graph(a, s->seed, 3 + (int)(s->seed % 8));
+    if (prepare) passes_prepare(g, &(PassOptions){.level = 2, .verify_each = true, .out = stderr});
     if (s->train) random_training(g, s->seed);
     return g;
 }
+
+Graph *campaign_graph(Arena *a, const Subject *s) { return make_graph(a, s, false); }
 
 /* ---- one schedule ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
     CompileHow  how;
-    bool        passes;
+    bool        passes, prepare;
     const char *pass_off;       /* comma-separated */
 } Schedule;
 
@@ -62,14 +67,14 @@ typedef struct {
     Bounded      **want[4];
 } Check;
 
-static void fail(const Check *c, const char *fmt, ...) {
+/* Ends the child. */
+static void fail(const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     fprintf(stderr, "%s: ", doing);
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
     va_end(ap);
-    (void)c;
     fflush(stderr);
     _exit(1);
 }
@@ -77,8 +82,8 @@ static void fail(const Check *c, const char *fmt, ...) {
 static void say(const Schedule *h, const char *what) {
     Target t;
     target_row(&t, h->how.target);
-    snprintf(doing, DOING, "-O%d %s fusions off: %s; passes %s without %s; %s", h->how.level, t.name,
-             h->how.off ? h->how.off : "none", h->passes ? "on" : "off", h->pass_off ? h->pass_off : "none", what);
+    snprintf(doing, DOING, "-O%d %s fusions off: %s; passes %s%s without %s; %s", h->how.level, t.name,
+             h->how.off ? h->how.off : "none", h->prepare ? "before and " : "", h->passes ? "on" : "off", h->pass_off ? h->pass_off : "none", what);
 }
 
 static InterpEnv env_of(Check *c, int64_t rows) {
@@ -88,22 +93,21 @@ static InterpEnv env_of(Check *c, int64_t rows) {
 }
 
 /* Elements below the bound; the bounded axis of an output is its first. */
-static int64_t live(const Graph *g, const Type *t, int64_t rows) {
-    (void)g;
+static int64_t live(const Type *t, int64_t rows) {
     return rows && t->rank && t->dim[0].bound ? type_count(t) / t->dim[0].size * rows : type_count(t);
 }
 
 static void compare(Check *c, int at, char **got) {
     for (int i = 0; i < c->plain->outs.n; i++) {
         const Output *o = &c->plain->outs.at[i];
-        int64_t       n = live(c->plain, &o->value->type, c->rows[at]);
+        int64_t       n = live(&o->value->type, c->rows[at]);
         for (int64_t e = 0; e < n; e++) {
             Bounded b = c->want[at][i][e];
             double  y = compiled_number(o->value->type.dtype, got[i], e);
             campaign_count->numbers++;
             campaign_count->unbounded += b.error == INFINITY;
             if (!bound_allows(b, y))
-                fail(c, "%s[%lld] is %.9g, the interpreter's %.9g +- %.2g", o->name, (long long)e, y, b.value, b.error);
+                fail("%s[%lld] is %.9g, the interpreter's %.9g +- %.2g", o->name, (long long)e, y, b.value, b.error);
         }
     }
 }
@@ -111,8 +115,8 @@ static void compare(Check *c, int at, char **got) {
 static void same_bits(Check *c, int64_t rows, char **one, char **other, const char *what) {
     for (int i = 0; i < c->plain->outs.n; i++) {
         const Output *o = &c->plain->outs.at[i];
-        size_t        n = (size_t)(live(c->plain, &o->value->type, rows) * dtype_size(o->value->type.dtype));
-        if (memcmp(one[i], other[i], n)) fail(c, "%s: other bits %s", o->name, what);
+        size_t        n = (size_t)(live(&o->value->type, rows) * dtype_size(o->value->type.dtype));
+        if (memcmp(one[i], other[i], n)) fail("%s: other bits %s", o->name, what);
     }
 }
 
@@ -120,9 +124,10 @@ static char **run(Check *c, const Schedule *h, Compiled *m, int64_t rows, uint32
     InterpEnv   env = env_of(c, rows);
     RunHow      how = {&env, threads, paint, low};
     const char *why;
-    say(h, arena_printf(c->a, "%lld rows, %u threads, memory of 0x%08x%s", (long long)rows, threads, paint, low ? ", low" : ""));
+    say(h, arena_printf(c->a, "%lld rows, %u threads, memory of 0x%08x%s", (long long)rows, threads, paint,
+                        low ? ", low" : ""));
     char **got = compiled_run(m, &how, &why);
-    if (!got) fail(c, "%s", why);
+    if (!got) fail("%s", why);
     campaign_count->runs++;
     return got;
 }
@@ -130,11 +135,11 @@ static char **run(Check *c, const Schedule *h, Compiled *m, int64_t rows, uint32
 static Compiled *compile(Check *c, const Schedule *h) {
     const char *why = "";
     say(h, "compiling");
-    Graph      *g = campaign_graph(c->a, c->s);
+    Graph      *g = make_graph(c->a, c->s, h->prepare);
     PassOptions po = {.level = 2, .off = h->pass_off, .verify_each = true, .out = stderr};
     if (h->passes) passes_run(g, &po);
     Compiled *m = compiled_new(c->a, g, &h->how, &why);
-    if (!m) fail(c, "%s", why);
+    if (!m) fail("%s", why);
     campaign_count->compiled++;
     return m;
 }
@@ -147,7 +152,8 @@ static void check_deeply(Check *c, const Schedule *h) {
         char **one = run(c, h, m, c->rows[k], 1, QUIET_NAN, false);
         compare(c, k, one);
         for (uint32_t t = 2; t <= 5; t += t == 3 ? 2 : 1)
-            same_bits(c, c->rows[k], one, run(c, h, m, c->rows[k], t, t == 2 ? SIGNALLING : QUIET_NAN, t == 5), "with more threads");
+            same_bits(c, c->rows[k], one, run(c, h, m, c->rows[k], t, t == 2 ? SIGNALLING : QUIET_NAN, t == 5),
+                      "with more threads");
         same_bits(c, c->rows[k], one, run(c, h, m, c->rows[k], 1, 0, true), "over zeros");
         same_bits(c, c->rows[k], one, run(c, h, m, c->rows[k], 1, ONES, false), "over ones");
     }
@@ -155,7 +161,7 @@ static void check_deeply(Check *c, const Schedule *h) {
         const char *why = "";
         char      **one = run(c, h, m, 0, 1, QUIET_NAN, false);
         m->fn = compiled_from_object(m, c->s->folder, &why);
-        if (!m->fn) fail(c, "%s", why);
+        if (!m->fn) fail("%s", why);
         same_bits(c, 0, one, run(c, h, m, 0, 2, QUIET_NAN, false), "from the object file");
     }
     compiled_free(m);
@@ -201,7 +207,8 @@ static const char *any_of(Arena *a, uint64_t *s, const char *const *name, int n,
 }
 
 static Schedule any_schedule(Check *c, uint64_t *s) {
-    Schedule h = {.how = {any_target(s), (int)random_int(s, 0, 2), NULL}, .passes = random_int(s, 0, 3) > 0};
+    Schedule h = {.how = {any_target(s), (int)random_int(s, 0, 2), NULL}, .passes = random_int(s, 0, 3) > 0,
+                  .prepare = random_int(s, 0, 1)};
     h.how.off = any_of(c->a, s, FUSIONS, fusions(), random_int(s, 0, 1) ? 50 : 15);
     if (h.passes) h.pass_off = any_of(c->a, s, PASS_NAMES, NPASSES, 20);
     return h;
@@ -214,7 +221,7 @@ static void check_all(Check *c) {
             for (int off = -1; off < (level ? fusions() : 0); off++) {
                 target_row(&t, (TargetId)id);
                 if (!target_here(&t)) continue;
-                check_briefly(c, &(Schedule){{(TargetId)id, level, off < 0 ? NULL : FUSIONS[off]}, off % 2 != 0, NULL});
+                check_briefly(c, &(Schedule){{(TargetId)id, level, off < 0 ? NULL : FUSIONS[off]}, off % 2 != 0, false, NULL});
             }
 }
 
@@ -229,10 +236,11 @@ static void make_want(Check *c) {
         c->want[k] = bound_run(c->a, c->plain, &env);
         double **y = interp_run(c->a, c->plain, &env);
         for (int i = 0; i < c->plain->outs.n; i++)
-            for (int64_t e = 0; e < live(c->plain, &c->plain->outs.at[i].value->type, c->rows[k]); e++) {
+            for (int64_t e = 0; e < live(&c->plain->outs.at[i].value->type, c->rows[k]); e++) {
                 double x = c->want[k][i][e].value, off = fabs(x - y[i][e]);
                 if (!(off <= 1e-9 * (1 + fabs(x))) && !(isnan(x) && isnan(y[i][e])) && x != y[i][e])
-                    fail(c, "%s[%lld]: interpreters differ: %.17g and %.17g", c->plain->outs.at[i].name, (long long)e, x, y[i][e]);
+                    fail("%s[%lld]: interpreters differ: %.17g and %.17g", c->plain->outs.at[i].name, (long long)e, x,
+                         y[i][e]);
             }
     }
 }
@@ -246,11 +254,11 @@ static void check(const Subject *s) {
     c.leaves = (RandomLeaves){c.a, s->seed};
     c.plain = campaign_graph(c.a, s);
     const char *why = "";
-    if (!c.plain || !graph_verify(c.plain, &why)) fail(&c, "%s", why);
+    if (!c.plain || !graph_verify(c.plain, &why)) fail("%s", why);
     make_want(&c);
     campaign_count->graphs++;
-    check_deeply(&c, &(Schedule){{host.id, 2, NULL}, true, NULL});
-    check_briefly(&c, &(Schedule){{host.id, 0, NULL}, false, NULL});
+    check_deeply(&c, &(Schedule){{host.id, 2, NULL}, true, true, NULL});
+    check_briefly(&c, &(Schedule){{host.id, 0, NULL}, false, false, NULL});
     for (int i = 0; i < 2; i++) {
         Schedule h = any_schedule(&c, &state);
         check_briefly(&c, &h);

@@ -227,15 +227,15 @@ static Bounded multiplied(const Points *s, DType t) {
 /* max, min (sign -1), argmax, argmin: the first winner; any point that may be as good may win instead. */
 static Bounded winner(const Points *s, double sign, bool number_of) {
     int64_t best = 0;
-    double  floor_ = -INFINITY, lo = INFINITY, hi = -INFINITY, off = 0;
+    double  least = -INFINITY, lo = INFINITY, hi = -INFINITY, off = 0;
     for (int64_t i = 0; i < s->n; i++) {
         if (sign * s->term[i].value > sign * s->term[best].value) best = i;
-        floor_ = fmax(floor_, sign * s->term[i].value - s->term[i].error);
+        least = fmax(least, sign * s->term[i].value - s->term[i].error);
     }
     if (!s->n) return exact(0);
     bool sure = true;
     for (int64_t i = 0; i < s->n; i++) {
-        if (sign * s->term[i].value + s->term[i].error < floor_) continue;
+        if (sign * s->term[i].value + s->term[i].error < least) continue;
         sure &= s->term[i].error == 0;
         off = fmax(off, s->term[i].error);
         lo = fmin(lo, (double)s->where[i]);

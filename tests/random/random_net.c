@@ -86,14 +86,19 @@ typedef struct {
     int64_t size, stride, pad, dilation, out;
 } Window;
 
+/* The same on an axis of `in` elements; out is 0 where it does not fit. */
+static Window over(Window w, int64_t in) {
+    int64_t reach = w.dilation * (w.size - 1) + 1;
+    w.out = in + 2 * w.pad < reach ? 0 : (in + 2 * w.pad - reach) / w.stride + 1;
+    return w;
+}
+
 static Window any_window(Net *n, int64_t in, int64_t least, int64_t most, bool pool) {
     Window w = {any(n, least, most), 1, 0, 1, 0};
     if (chance(n, pool ? 80 : 30)) w.stride = pool && chance(n, 80) ? w.size : any(n, 1, 3);
     if (chance(n, pool ? 15 : 40)) w.pad = any(n, 0, w.size / 2);
     if (chance(n, 15)) w.dilation = 2;
-    int64_t reach = w.dilation * (w.size - 1) + 1;
-    w.out = in + 2 * w.pad < reach ? 0 : (in + 2 * w.pad - reach) / w.stride + 1;
-    return w;
+    return over(w, in);
 }
 
 static Affine under(const Window *w, int out, int at) {
@@ -112,9 +117,9 @@ static void add_bias(Net *n, int axis) {
 /* variables: b, o, i, j | r, s, c; groups: o takes channel o alone */
 static void add_conv(Net *n) {
     Type  *t = &n->x->type;
-    Window p = any_window(n, t->dim[2].size, 1, 5, false), q = chance(n, 70) ? p : any_window(n, t->dim[3].size, 1, 5, false);
-    if (q.size == p.size && q.stride == p.stride) q.out = (t->dim[3].size + 2 * q.pad - q.dilation * (q.size - 1) - 1) / q.stride + 1;
-    if (t->dim[3].size + 2 * q.pad < q.dilation * (q.size - 1) + 1 || p.out < 1 || q.out < 1) return;
+    Window p = any_window(n, t->dim[2].size, 1, 5, false);
+    Window q = chance(n, 70) ? over(p, t->dim[3].size) : any_window(n, t->dim[3].size, 1, 5, false);
+    if (p.out < 1 || q.out < 1) return;
     bool    groups = chance(n, 15), same = chance(n, 30);
     int64_t cost = n->rows.size * p.out * q.out * p.size * q.size * (groups ? 1 : t->dim[1].size);
     int64_t o = groups || same ? t->dim[1].size : any_width(n, MOST / cost);
@@ -132,9 +137,8 @@ static void add_conv(Net *n) {
 
 static void add_pool(Net *n) {
     Type  *t = &n->x->type;
-    Window p = any_window(n, t->dim[2].size, 1, 3, true), q = p;
-    q.out = (t->dim[3].size + 2 * q.pad - q.dilation * (q.size - 1) - 1) / q.stride + 1;
-    if (t->dim[3].size + 2 * q.pad < q.dilation * (q.size - 1) + 1 || p.out < 1 || q.out < 1) return;
+    Window p = any_window(n, t->dim[2].size, 1, 3, true), q = over(p, t->dim[3].size);
+    if (p.out < 1 || q.out < 1) return;
     Extent ext[] = {n->rows, t->dim[1], {p.out, 0}, {q.out, 0}, {p.size, 0}, {q.size, 0}};
     Affine at[] = {affine_var(0), affine_var(1), under(&p, 2, 4), under(&q, 3, 5)};
     start(n, 6, ext);

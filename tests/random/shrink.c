@@ -1,5 +1,5 @@
-/* Smaller graphs that fail as well: outputs go, values become leaves or operands, expressions become parts of themselves. Every
- * step that keeps the failure is kept, until none does. */
+/* Smaller graphs that fail as well: outputs go, values become leaves or operands, expressions become parts of
+ * themselves. Every step that keeps the failure is kept, until none does. */
 #include <string.h>
 #include <time.h>
 

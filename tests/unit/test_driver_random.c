@@ -90,7 +90,8 @@ static bool check_file(const char *path, bool all) {
     Arena  *a = arena_new();
     size_t  n;
     char   *text = file_read(a, path, 1 << 20, &n);
-    Subject s = {.source = FROM_TEXT, .seed = (uint64_t)setting("NETC_SEED", 1), .text = text, .all = all, .folder = folder};
+    Subject s = {.source = FROM_TEXT, .seed = (uint64_t)setting("NETC_SEED", 1), .text = text, .all = all,
+                 .folder = folder};
     bool    good = text && campaign_check(&s, false);
     if (!good) fprintf(stderr, "^ %s\n", path);
     arena_free(a);

@@ -45,7 +45,8 @@ static const float SPECIAL[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, -0.5f, 2.5f, -3.
                                 -INFINITY, NAN, 88.8f, -104.0f, 0x1p31f, -0x1p31f, 8388607.5f, 300.0f};
 enum { NSPECIAL = sizeof SPECIAL / sizeof *SPECIAL, MOST = 16 };
 
-/* x[i] = SPECIAL[i / N], y[i] = SPECIAL[i % N]; denormals are zeros of their sign in x if *cx has bit 1, in y if bit 2. */
+/* x[i] = SPECIAL[i / N], y[i] = SPECIAL[i % N]; denormals are zeros of their sign in x if *cx has bit 1, in y if it
+ * has bit 2. */
 static const double *special_leaf(void *cx, const Node *leaf) {
     static double v[NSPECIAL * NSPECIAL];
     bool x = !strcmp(leaf->u.input.key, "x"), flushed = *(int *)cx & (x ? 1 : 2);
@@ -58,8 +59,9 @@ static const double *special_leaf(void *cx, const Node *leaf) {
 
 /* MOST outputs from row `first` on. */
 static Graph *make_graph(Arena *a, int first) {
-    char *text = arena_printf(a, "graph special(n<=%d) { %%x = input data \"x\" : f32[n,%d]\n %%y = input data \"y\" : f32[n,%d]\n",
-                              NSPECIAL, NSPECIAL, NSPECIAL), *outs = "";
+    char *text = arena_printf(a, "graph special(n<=%d) {\n %%x = input data \"x\" : f32[n,%d]\n"
+                                 " %%y = input data \"y\" : f32[n,%d]\n", NSPECIAL, NSPECIAL, NSPECIAL);
+    char *outs = "";
     for (int i = first; i < NROWS && i < first + MOST; i++) {
         char *e = "";
         for (const char *p = ROWS[i].text; *p; p++) {

@@ -4,7 +4,7 @@
 #include "base/str.h"
 
 /* Around the widths of vectors and tiles. */
-static const int SIZES[] = {1, 3, 8, 15, 17, 33, 129};
+static const int SIZES[] = {1, 8, 15, 33};
 
 #define EACH_SIZE(n) for (int k_ = 0, n; k_ < (int)(sizeof SIZES / sizeof *SIZES) && (n = SIZES[k_], true); k_++)
 
