@@ -17,9 +17,9 @@ expect 0 'test loss' "$netc" train net.net --out one --fresh
 same one/weights.safetensors one.1/weights.safetensors
 
 # Stopped by a signal after some steps, then continued by the same command.
-"$netc" train net.net train.epochs=2000 --out cut --threads 2 >cut.txt 2>&1 &
+"$netc" train net.net train.epochs=1000000 --out cut --threads 2 >cut.txt 2>&1 &
 pid=$!
-sleep 2
+for i in $(seq 600); do ls cut/ckpt-*.safetensors >/dev/null 2>&1 && break; sleep 0.1; done
 kill -TERM $pid
 wait $pid
 code=$?
