@@ -58,7 +58,7 @@ static Val guard_mask(Emit *e, const Guard *g, const Point *p) {
     Codegen *cg = e->cg;
     if (always_holds(e, g, p)) return NULL;
     Val at = emit_index(e, &g->lin, p), limit = l_int_like(at, g->size);
-    if (g->bound) limit = widen(e, LLVMBuildTrunc(cg->b, e->rows, cg->i32, ""), l_lanes(at));
+    if (g->bound) limit = widen(e, LLVMBuildTrunc(cg->b, bound_value(e, g->bound), cg->i32, ""), l_lanes(at));
     Val ok = l_icmp(cg, LLVMIntULT, at, limit);
     for (int v = 0; v < e->n->nvar; v++) {
         const NestVar *var = &e->n->var[v];

@@ -5,10 +5,13 @@
 
 /* ---- iterations ---------------------------------------------------------------------------------------- */
 
+Val bound_value(Emit *e, int bound) { return e->bound[bound]; }
+
 Val var_limit(Emit *e, int v) {
     const NestVar *var = &e->n->var[v];
     if (!var->bound) return l_i64(e->cg, var->size);
-    return var->per == 1 ? e->rows : LLVMBuildNSWMul(e->cg->b, e->rows, l_i64(e->cg, var->per), "");
+    Val n = bound_value(e, var->bound);
+    return var->per == 1 ? n : LLVMBuildNSWMul(e->cg->b, n, l_i64(e->cg, var->per), "");
 }
 
 /* Tiles of out v, the last one perhaps smaller. */
@@ -219,7 +222,7 @@ static void find_addresses(Emit *e) {
 static void start_emit(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
     *e = (Emit){.cg = cg, .a = a, .k = k, .n = n};
     for (int v = 0; v < MAX_VARS; v++) e->count[v] = 1;
-    e->rows = abi_load(cg, ABI_COUNT);
+    for (int i = 1; i < k->graph->bounds.n; i++) e->bound[i] = abi_bound(cg, i);
 }
 
 static Ty nest_type(Codegen *cg) { return LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false); }

@@ -64,7 +64,7 @@ typedef struct {
     int64_t        count[MAX_VARS];       /* values of the variable in the current tile or pass */
     Val           *origin;      /* per access, then per store: the address of the node's first element */
     Val           *ptr;         /* the same, moved by the open loops */
-    Val            rows;        /* i64: rows of this call */
+    Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */
     Val            list_value, list_move, list_count;     /* arrays; i64 */
@@ -113,7 +113,8 @@ void   emit_zeros(Emit *e);
 
 /* emit_tile.c */
 void   emit_tile(Emit *e);
-/* emit_nest.c: iterations of v in this call. */
+/* emit_nest.c: a bound of this call (i64); iterations of v in this call. */
+Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);
 
 /* emit_scatter.c */
