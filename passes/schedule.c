@@ -27,12 +27,21 @@ static void plain_stage(const Nest *n, Stage *s) {
     }
 }
 
+/* 0: results of different v lie in runs of memory of their own; 1: v adds; 2: inside such a run. */
+static int order_of_adding(const Nest *n, int v) {
+    if (n->var[v].adds) return 1;
+    for (int u = 0; u < n->nout; u++)
+        if (n->var[u].adds && n->store[0].off.k[u] >= n->store[0].off.k[v]) return 2;
+    return 0;
+}
+
+/* What is added up is zeroed before the first loop that adds, a run of memory at a time (emit_list.c). */
 static void plain_nest(Nest *n) {
     n->width = 1;
-    for (int v = 0; v < n->nout; v++) {
-        n->step[v] = 1;
-        n->loop[n->nloop++] = v;
-    }
+    for (int part = 0; part < 3; part++)
+        for (int v = 0; v < n->nout; v++)
+            if (order_of_adding(n, v) == part) n->loop[n->nloop++] = v;
+    for (int v = 0; v < n->nout; v++) n->step[v] = 1;
     for (int i = 0; i < n->nstage; i++) plain_stage(n, &n->stage[i]);
 }
 
