@@ -4,6 +4,7 @@
  *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
  *   emit_expr.c    an expression at a vector of points
  *   emit_access.c  loads and stores of a vector of points, guards
+ *   nest_key.c     which nests have the same code
  *   layout.c       which point of a tile lies in which lane of which vector
  *
  * The value of a nest's variable v at a point is
@@ -70,6 +71,18 @@ typedef struct {
     int            head[MEMO_HEADS];
     int            serial;
 } Emit;
+
+/* The tensors and random nodes that a nest touches, each once: what its code gets as parameters. */
+typedef struct {
+    int          n;
+    const Node **node;
+    int         *of;            /* by access, then by store: its number, -1 = it has no address */
+} Slots;
+
+/* nest_key.c */
+Slots       slots_of(Arena *a, const Kernels *k, const Nest *n);
+/* The function that has the code of n already; NULL: none has, and `symbol` is noted as the one that will. */
+const char *shared_nest(Codegen *cg, const Kernels *k, const Nest *n, const Slots *s, const char *symbol);
 
 /* layout.c */
 Layout layout_of(const Emit *e, int nvar, const int *var, int nlane, const int *lane, int width);
