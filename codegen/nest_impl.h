@@ -70,6 +70,8 @@ typedef struct {
     VEC(Memo)      memo;
     int            head[MEMO_HEADS];
     int            serial;
+    int            loads;       /* made since forget_loads */
+    int64_t        epoch;       /* of the loads that the memo may give */
 } Emit;
 
 /* The tensors and random nodes that a nest touches, each once: what its code gets as parameters. */
@@ -108,6 +110,8 @@ Val    access_load(Emit *e, int access, const Point *p);
 void   store_at(Emit *e, int store, const Point *p, Val v);
 /* i1 or a vector of it; NULL: all guards hold everywhere. */
 Val    guards_mask(Emit *e, int n, const Guard *g, const Point *p);
+/* From here on memory is loaded again, by LLVM too, rather than kept in registers. */
+void   forget_loads(Emit *e);
 /* Moves all running pointers by the counter i of a loop over v. */
 void   move_pointers(Emit *e, int v, Val i);
 

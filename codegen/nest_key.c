@@ -11,7 +11,7 @@ typedef struct {
 
 /* A new field that the code depends on belongs into the key, too: else nests that differ in it alone would share
  * the code of one of them. */
-_Static_assert(sizeof(Nest) == 16616 && sizeof(Stage) == 872 && sizeof(Access) == 248 && sizeof(Guard) == 224 &&
+_Static_assert(sizeof(Nest) == 16680 && sizeof(Stage) == 880 && sizeof(Access) == 248 && sizeof(Guard) == 224 &&
                    sizeof(Indirect) == 16 && sizeof(Expr) == 216,
                "a struct of nests has changed: put the new field into its key below, then its size here");
 
@@ -115,6 +115,7 @@ static void put_stage(Key *key, const Nest *n, const Stage *s) {
     put(key, s->width);
     put_list(key, s->nlane, s->lane);
     put_list(key, s->npoint, s->point);
+    put(key, s->vectors_first);
     put_list(key, s->nloop, s->loop);
     for (int v = 0; v < n->nvar; v++) put(key, s->step[v]);
     put(key, s->chains);
