@@ -103,10 +103,19 @@ static Val from_memory(Emit *e, DType d, Val v) {
 
 static Val load_plain(Emit *e, const Lanes *l, int64_t off, int width) {
     Codegen *cg = e->cg;
-    Val      old = memo_find(e, MEMO_LOAD, l->ptr, NULL, NULL, off, width);
+    int64_t  form = width + (e->epoch << 8);
+    Val      old = memo_find(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form);
     if (old) return old;
+    e->loads++;
     Val v = l_load(cg, l_vec(l->element, width), l_gep_const(cg, l->element, l->ptr, off), dtype_size(l->dtype));
-    return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, width, v);
+    return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form, v);
+}
+
+/* A fence within the thread: no instruction, but LLVM takes no value of memory across it. */
+void forget_loads(Emit *e) {
+    LLVMBuildFence(e->cg->b, LLVMAtomicOrderingSequentiallyConsistent, true, "");
+    e->epoch++;
+    e->loads = 0;
 }
 
 /* Does the target load (or store) scattered numbers by one instruction? That is short code, but hardly faster than
