@@ -71,6 +71,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
+    if (o->level >= 2 && fusion_on(o, "reuse")) reuse_maps(g);
     int  room = g->nodes.n + g->outs.n;          /* update.c adds at most a copy for every output */
     Fuse f = {.a = a, .g = g, .t = t, .o = o, .k = k, .group = ARENA_ARRAY(a, Group *, room),
               .stored = ARENA_ARRAY(a, bool, room), .users = ARENA_ARRAY(a, NodeList, room)};

@@ -46,6 +46,8 @@ bool  reads_own_point(const Node *n, const Expr *read);
 
 /* lower_ops.c */
 void  lower_ops(Graph *g);
+/* reuse.c: sums of what a stored map computes read the map. */
+void  reuse_maps(Graph *g);
 /* pack.c */
 void  pack_contractions(Graph *g);
 /* unpool.c */
