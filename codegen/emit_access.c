@@ -359,6 +359,12 @@ Val access_load(Emit *e, int access, const Point *p) {
         Val old = memo_find(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0);
         return old ? old : memo_add(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0, abi_scalar(e->cg, (int)at.offset));
     }
+    if (at.space == SPACE_STEP) {
+        Val old = memo_find(e, MEMO_SCALARS, e, NULL, NULL, at.offset, 0);
+        if (old) return old;
+        Val step = LLVMBuildTrunc(e->cg->b, step_value(e, (int)at.offset), e->cg->i32, "");
+        return memo_add(e, MEMO_SCALARS, e, NULL, NULL, at.offset, 0, step);
+    }
     Lanes l = {.dtype = a->dtype, .element = codegen_memory_type(e->cg, a->dtype), .ptr = e->ptr[access],
                .origin = e->origin[access], .width = p->width, .valid = p->valid};
     Lin known = a->off;

@@ -1,6 +1,7 @@
 /* What the files that emit nests share.
  *
- *   emit_nest.c    functions, threads, loops over outs
+ *   emit_function.c  functions, threads, loops of scans
+ *   emit_nest.c    a nest's function, loops over outs
  *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
  *   emit_expr.c    an expression at a vector of points
  *   emit_access.c  loads and stores of a vector of points, guards
@@ -100,7 +101,15 @@ void   move_pointers(Emit *e, int v, Val i);
 
 /* emit_tile.c */
 void   emit_tile(Emit *e);
-/* emit_nest.c: a bound of this call (i64); iterations of v in this call. */
+/* emit_nest.c: the function of a nest, for emit_function.c */
+void   emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n);
+void   emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n);
+Ty     nest_type(Codegen *cg);
+const char *nest_symbol(Arena *a, const Kernels *k, const Nest *n);
+Val    trips_of(Emit *e);
+/* The number of the present step of a loop around (i64). */
+Val    step_value(Emit *e, int loop);
+/* A bound of this call (i64); iterations of v in this call. */
 Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);
 
