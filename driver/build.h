@@ -74,6 +74,8 @@ int build_function(Build *b, const char *name);
 /* Every expand of the data block. An exit code. */
 int build_expands(Build *b);
 uint64_t build_hash(const Graph *g);
+/* The ragged dim of a bound: a dim called n has the bound n_, since the rows are called n. */
+const char *build_bound_dim(const Graph *g, int bound);
 /* The description of everything built so far. */
 char *build_describe(Build *b, size_t *size);
 /* Machine code in memory; NULL after a message. */
