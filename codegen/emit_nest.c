@@ -46,6 +46,13 @@ static void restore(Emit *e, Saved s) {
 
 static void out_level(Emit *e, int level);
 
+/* The loops before the first one that adds. */
+static int front_loops(const Nest *n) {
+    int k = 0;
+    while (k < n->nloop && !n->var[n->loop[k]].adds) k++;
+    return k;
+}
+
 /* The loops inside `level` with v = base + konst, `count` values in a tile. */
 static void inside(Emit *e, int level, int v, Val base, int64_t base_max, int64_t konst, int64_t count) {
     Saved s = save(e);
@@ -69,6 +76,8 @@ static void out_loop(Emit *e, int level, int v, Val lo, Val hi, int64_t step, in
 
 /* A loop over v: whole tiles, then what is left: a smaller tile, or point by point under a bound. */
 static void out_level(Emit *e, int level) {
+    if (e->n->adds && level == front_loops(e->n)) emit_zeros(e);
+    if (e->n->list.on && level == e->n->list.level) emit_list(e);
     if (level == e->n->nloop) {
         emit_tile(e);
         return;

@@ -4,6 +4,7 @@
  *   emit_nest.c    a nest's function, loops over outs
  *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
  *   emit_expr.c    an expression at a vector of points
+ *   emit_list.c    lists of the points that count; results that are added up in memory
  *   emit_access.c  loads and stores of a vector of points, guards
  *   layout.c       which point of a tile lies in which lane of which vector
  *
@@ -67,6 +68,8 @@ typedef struct {
     Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */
+    Val            list_value, list_move, list_count;     /* arrays; i64 */
+    Val            listed;      /* the value at the point of the list */
     VEC(Memo)      memo;
     int            head[MEMO_HEADS];
     int            serial;
@@ -94,10 +97,20 @@ void   memo_restore(Emit *e, int mark);                               /* e->memo
 /* emit_access.c */
 Val    access_load(Emit *e, int access, const Point *p);
 void   store_at(Emit *e, int store, const Point *p, Val v);
+/* What lies where store_at would store. */
+Val    stored_at(Emit *e, int store, const Point *p);
 /* i1 or a vector of it; NULL: all guards hold everywhere. */
 Val    guards_mask(Emit *e, int n, const Guard *g, const Point *p);
 /* Moves all running pointers by the counter i of a loop over v. */
 void   move_pointers(Emit *e, int v, Val i);
+
+/* emit_list.c: makes the list of the nest, for the values of the outs whose loops are open. */
+void   emit_list(Emit *e);
+/* Value and move (i64) at the point i of the list. */
+Val    list_value_at(Emit *e, Val i);
+Val    list_move_at(Emit *e, Val i);
+/* Sets the results that the open loops lead to to 0. */
+void   emit_zeros(Emit *e);
 
 /* emit_tile.c */
 void   emit_tile(Emit *e);

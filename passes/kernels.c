@@ -64,6 +64,7 @@ static void lower_all(Graph *g, const KernelOptions *o, int ncarry) {
     lower_ops(g, ncarry);
     for (int i = 0; i < g->nodes.n; i++)
         if (g->nodes.at[i]->op == OP_SCAN) lower_all(g->nodes.at[i]->u.scan.body, o, g->nodes.at[i]->u.scan.ncarry);
+    if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
 }
