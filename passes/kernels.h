@@ -8,6 +8,7 @@
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
  *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c (the model), listed.c
+ *   scan_build.c   a scan as a loop over the nests of its body, which go through all of this as well
  *   plan.c         places in the arena, barriers
  */
 #ifndef NETC_PASSES_KERNELS_H
