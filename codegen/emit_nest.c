@@ -49,13 +49,6 @@ static void restore(Emit *e, Saved s) {
 
 static void out_level(Emit *e, int level);
 
-/* The loops before the first one that adds. */
-static int front_loops(const Nest *n) {
-    int k = 0;
-    while (k < n->nloop && !n->var[n->loop[k]].adds) k++;
-    return k;
-}
-
 /* The loops inside `level` with v = base + konst, `count` values in a tile. */
 static void inside(Emit *e, int level, int v, Val base, int64_t base_max, int64_t konst, int64_t count) {
     Saved s = save(e);
@@ -79,7 +72,8 @@ static void out_loop(Emit *e, int level, int v, Val lo, Val hi, int64_t step, in
 
 /* A loop over v: whole tiles, then what is left: a smaller tile, or point by point under a bound. */
 static void out_level(Emit *e, int level) {
-    if (e->n->adds && level == front_loops(e->n)) emit_zeros(e);
+    if (e->n->adds && level == nest_zero_level(e->n) && e->step != STEP_ADD) emit_zeros(e);
+    if (e->n->adds && level == nest_zero_level(e->n) && e->step == STEP_ZERO) return;
     if (e->n->list.on && level == e->n->list.level) emit_list(e);
     if (level == e->n->nloop) {
         emit_tile(e);
@@ -146,7 +140,7 @@ static void parallel_level(Emit *e, int level, const Val *tile) {
 }
 
 /* for trip in lo .. hi-1 */
-static void all_trips(Emit *e, Val lo, Val hi) {
+static void trips(Emit *e, Val lo, Val hi) {
     Codegen *cg = e->cg;
     Val      tile[MAX_VARS];
     if (!e->n->npar) {
@@ -234,6 +228,29 @@ void emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n)
     *e = (Emit){.cg = cg, .a = a, .k = k, .n = n};
     for (int v = 0; v < MAX_VARS; v++) e->count[v] = 1;
     for (int i = 1; i < k->graph->bounds.n; i++) e->bound[i] = abi_bound(cg, i);
+}
+
+/* The thread's share; in blocks: its results set to 0, then the share once for each block. */
+static void all_trips(Emit *e, Val lo, Val hi) {
+    Codegen    *cg = e->cg;
+    const List *list = &e->n->list;
+    if (!list->block) {
+        trips(e, lo, hi);
+        return;
+    }
+    Saved s = save(e);
+    Val   n = var_limit(e, list->block_var);
+    e->step = STEP_ZERO;
+    trips(e, lo, hi);
+    restore(e, s);
+    e->step = STEP_ADD;
+    Loop l = l_loop(cg, l_i64(cg, 0), n, list->block, 0, NULL);
+    Val  end = l_add(cg, l.i, l_i64(cg, list->block));
+    e->block_lo = l.i;
+    e->block_hi = l_select(cg, l_icmp(cg, LLVMIntSLT, end, n), end, n);
+    trips(e, lo, hi);
+    l_loop_end(cg, &l, NULL);
+    restore(e, s);
 }
 
 static Ty nest_type(Codegen *cg, Arena *a, const Slots *s) {

@@ -72,6 +72,8 @@ typedef struct {
     RngKey        *rng;         /* per access that reads random numbers */
     Val            list_value, list_move, list_count;     /* arrays; i64 */
     Val            listed;      /* the value at the point of the list */
+    Val            block_lo, block_hi;                    /* of the list's block_var */
+    enum { STEP_ALL, STEP_ZERO, STEP_ADD } step;          /* of a nest that adds: all at once, or in blocks */
     VEC(Memo)      memo;
     int            head[MEMO_HEADS];
     int            serial;

@@ -70,6 +70,9 @@ typedef struct {
 bool  spread_find(const Node *n, Spread *s);
 /* fuse.c: fills users, group, groups. */
 void   fuse_groups(Fuse *f);
+/* listed.c: a sum over the list of such reductions goes in blocks, so that what it reads over and over stays in the first
+ * cache: values of block variable *red (of the comp) at a time; 0: no blocks, or not such a sum. */
+int64_t list_block(const Target *t, const Node *n);
 /* group.c */
 Group *group_new(Fuse *f, Node *n);
 void   group_join(Fuse *f, Group *gr, Node *n);
