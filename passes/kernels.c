@@ -86,10 +86,11 @@ static void build_nests(Fuse *f) {
 }
 
 /* Bodies first: what a scan stacks decides where its results lie. */
-static void lower_all(Graph *g, const KernelOptions *o, int ncarry) {
+static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int ncarry) {
     lower_ops(g, ncarry);
     for (int i = 0; i < g->nodes.n; i++)
-        if (g->nodes.at[i]->op == OP_SCAN) lower_all(g->nodes.at[i]->u.scan.body, o, g->nodes.at[i]->u.scan.ncarry);
+        if (g->nodes.at[i]->op == OP_SCAN) lower_all(g->nodes.at[i]->u.scan.body, t, o, g->nodes.at[i]->u.scan.ncarry);
+    if (o->level >= 2 && fusion_on(o, "turn")) turn_weights(g, t);
     if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
@@ -139,7 +140,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     BufferList buffers = {0};
     Fuse       f = {.a = a, .g = g, .t = t, .o = o, .k = k, .buffers = &buffers};
     *k = (Kernels){.name = g->name, .graph = g, .target = *t, .level = o->level};
-    lower_all(g, o, 0);
+    lower_all(g, t, o, 0);
     build_level(&f);
     plan_memory(&f);
     return k;

@@ -2,6 +2,7 @@
  *
  *   lower_ops.c    what is not a comp becomes one (gather), outputs get values of their own
  *   spread.c       gradients of images behind max-pooling become sums over pooled cells
+ *   turn.c         weights of loops in the order in which they load well
  *   pack.c         guarded and masked operands of contractions become tensors that load well
  *   unpool.c       gradients through max-pooling become lookups
  *   fuse.c         which nodes are computed together; group.c: their dependence and order

@@ -55,6 +55,8 @@ bool  reads_own_point(const Node *n, const Expr *read);
 /* lower_ops.c. ncarry: of a body; its outputs from there on are stacks, which may be carries as well. 0: a function */
 void  lower_ops(Graph *g, int ncarry);
 Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
+/* turn.c: before the loops of g, not in their bodies */
+void  turn_weights(Graph *g, const Target *t);
 /* pack.c */
 void  pack_contractions(Graph *g);
 /* unpool.c */

@@ -42,7 +42,9 @@ static Graph *parse(Arena *a, const char *text) {
 /* `prepare`: with the passes that run before gradients are taken. */
 static Graph *make_graph(Arena *a, const Subject *s, bool prepare) {
     if (s->source == FROM_TEXT) return parse(a, s->text);
-    Graph *g = s->source == FROM_NET ? random_net(a, s->seed) : random_graph(a, s->seed, 3 + (int)(s->seed % 8));
+    Graph *g = s->source == FROM_NET     ? random_net(a, s->seed)
+               : s->source == FROM_SCANS ? random_scans(a, s->seed, 2 + (int)(s->seed % 4))
+                                         : random_graph(a, s->seed, 3 + (int)(s->seed % 8));
     if (prepare) passes_prepare(g, &(PassOptions){.level = 2, .verify_each = true, .out = stderr});
     if (s->train) random_training(g, s->seed);
     return g;
