@@ -160,6 +160,7 @@ Val emit_eval(Emit *e, const Expr *x, const Point *p) {
     if (v) return v;
     if (x->op != SC_READ) v = eval_op(e, x, p);
     else if (e->n->access[x->operand].node) v = access_load(e, x->operand, p);
+    else if (e->n->access[x->operand].stage == STAGE_LISTED) return e->listed;
     else v = stage_value(e, e->n->access[x->operand].stage, p);
     return memo_add(e, MEMO_EXPR, x, NULL, NULL, p->serial, 1, v);
 }

@@ -101,7 +101,7 @@ static const char *bound_dim(const Graph *g, int bound) {
 
 /* The ragged dim of axis i: the one whose bound it has, or one whose lengths the function finds; or NULL. */
 static const char *ragged_axis(const Function *f, const Type *t, const PortInfo *info, int i, int skip) {
-    if (t->dim[i].bound > 1) return bound_dim(f->graph, t->dim[i].bound);
+    if (t->dim[i].bound > 1) return bound_dim(f->kernels->graph, t->dim[i].bound);
     const char *name = info ? info->axis[i - skip] : NULL;
     return f->info && listed(name, f->info->found, f->info->nfound) ? name : NULL;
 }
@@ -147,7 +147,7 @@ static const PortInfo *find_port(const PortInfo *p, int n, const char *name) {
 static void function(Buf *j, const Function *f) {
     const FuncInfo *info = f->info;
     const Kernels  *k = f->kernels;
-    const Graph    *g = f->graph;
+    const Graph    *g = k->graph;
     buf_printf(j, "  {\"name\":\"%s\",\"arena\":%lld,\"flops\":%lld,\"bounds\":[", f->name, (long long)k->arena_size,
                (long long)kernels_flops(k));
     for (int i = 1; i < g->bounds.n; i++) {
