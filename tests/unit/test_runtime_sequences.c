@@ -233,6 +233,22 @@ static void tables_refused(void **state) {
     assert_refused(CHARS("x"), SOURCE("images", "x"), NETC_EXIT_DATA, "rows of different lengths");
 }
 
+/* A caption for each picture. */
+static void pictures_with_words(void **state) {
+    (void)state;
+    put_bytes("p.pgm", "P5 2 1 255\n\0\xff", 13);
+    put_text("d.tsv", "p.pgm\ttwo one\np.pgm\tone\n");
+    loaded l = load(F32("img", "[1,1,2]", "[null,null,null]") "," WORDS("w"), "\"train\":" SOURCE("tsv", "d.tsv"));
+    if (l.code) fail_msg("%s", netc_error_text());
+    float img[2];
+    int32_t w[4];
+    assert_int_equal(row_of(&l, 0, 1, "S", w), 3);
+    assert_true(w[0] == 1 && w[1] == 0 && w[2] == 4);
+    netc_batch_gather(&l.d.split[0], &(int64_t){1}, 1, 0, img);
+    assert_true(img[0] == 0 && img[1] == 1);
+    done(&l);
+}
+
 /* ---- padded arrays ------------------------------------------------------------------------------------------ */
 
 static float   frames[3 * 4 * 2];
@@ -310,6 +326,51 @@ static void padded_arrays_refused(void **state) {
     put_clips(3);
     assert_refused(F32("f", "[5,3]", "[\"T\",null]"), SAFE, NETC_EXIT_DATA, "rows of shape [4, 2], but f is [5, 3]");
     assert_refused(F32("f", "[4,2]", "[\"S\",null]"), SAFE, NETC_EXIT_DATA, "has no array named S");
+}
+
+/* ---- hostile files ------------------------------------------------------------------------------------------ */
+
+/* Whatever stands in a file: it is refused, or all its rows can be taken. */
+static void load_mutated(const char *name, const char *fields, const char *splits, uint32_t seed) {
+    char  *data;
+    size_t size;
+    assert_int_equal(netc_read_file(at(name), 1 << 20, &data, &size), 0);
+    for (int round = 0; round < 400; round++) {
+        char *copy = netc_alloc(size + 1);
+        memcpy(copy, data, size);
+        for (int k = 0; k <= round % 4; k++) {
+            seed = seed * 1664525u + 1013904223u;
+            copy[(seed >> 8) % size] = (char)(seed >> 24);
+        }
+        put_bytes(name, copy, round % 7 ? size : (seed >> 9) % size);
+        free(copy);
+        loaded l = load(fields, splits);
+        assert_true(l.code == 0 || l.code == NETC_EXIT_DATA || l.code == NETC_EXIT_LIMIT || l.code == NETC_EXIT_IO);
+        for (int64_t r = 0; !l.code && r < l.d.split[0].count; r++) {
+            char row[256];
+            int32_t n;
+            for (int f = 0; f < l.m->nfield; f++) {
+                assert_true(l.m->field[f].row_bytes <= sizeof row);
+                netc_batch_gather(&l.d.split[0], &r, 1, f, row);
+            }
+            netc_batch_lengths(&l.d.split[0], &r, 1, "T", &n);
+        }
+        done(&l);
+    }
+    put_bytes(name, data, size);
+    free(data);
+}
+
+static void mutated_files(void **state) {
+    (void)state;
+    put_clips(3);
+    load_mutated("c.safetensors", CLIPS, "\"train\":" SAFE, 1);
+    put_text("d.tsv", "abc\tone two\nc\tsix\nabcab\ttwo one two\n");
+    load_mutated("d.tsv", BOTH, "\"train\":" TSV, 2);
+    put_text("t.txt", "one two\nthree\r\n\n two one");
+    load_mutated("t.txt", WORD_TEXT, "\"train\":" TEXT, 3);
+    put_text("t.txt", "abcabcaabbccabcabcaabbc");
+    load_mutated("t.txt", XY, "\"train\":" TEXT, 4);
 }
 
 /* ---- batches of like lengths ---------------------------------------------------------------------------------- */
@@ -403,7 +464,7 @@ int main(void) {
         RUNTIME_TEST(bytes_of_a_text), RUNTIME_TEST(texts_refused), RUNTIME_TEST(two_sequence_columns),
         RUNTIME_TEST(columns_that_share_a_dim), RUNTIME_TEST(words_that_are_numbers), RUNTIME_TEST(tables_refused),
         RUNTIME_TEST(padded_arrays), RUNTIME_TEST(padded_arrays_refused), RUNTIME_TEST(order_by_length),
-        RUNTIME_TEST(symbols_and_text),
+        RUNTIME_TEST(symbols_and_text), RUNTIME_TEST(pictures_with_words), RUNTIME_TEST(mutated_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,6 +101,20 @@ static void samples_while_training(void **state) {
     assert_said("first=x: 'x' is no symbol of dim Char");
 }
 
+/* ---- votes ------------------------------------------------------------------------------------------------ */
+
+/* `echo` answers for y: right where every symbol of y follows that of x; garbage past the length does not count. */
+static void votes_on_sequences(void **state) {
+    (void)state;
+    put_text("d.tsv", "abc\tbca\nabc\tbcb\nc\ta\nbbbb\tcccc\nca\tab\ncab\taba\n");
+    assert_int_equal(on(PLAIN, netc_cmd_init, "-o @/a.safetensors"), 0);
+    assert_int_equal(on(PLAIN, netc_cmd_init, "-o @/b.safetensors --seed 2"), 0);
+    assert_int_equal(on(PLAIN, netc_cmd_eval, "--data @ --split train --weights @/a.safetensors,@/b.safetensors"), 0);
+    assert_string_equal(tr_output, "train accuracy 66.67 % (6 examples, vote of 2)\n");
+    assert_int_equal(on(PLAIN, netc_cmd_run, "until x=ab --weights @/a.safetensors,@/b.safetensors"), NETC_EXIT_USAGE);
+    assert_said("ends its sequences itself");
+}
+
 /* ---- vocabularies ------------------------------------------------------------------------------------------- */
 
 static void other_symbols_are_refused(void **state) {
@@ -303,7 +317,7 @@ static void gradient_of_a_ragged_batch(void **state) {
     netc_tensors_free(&g);
 }
 
-/* ---- formulas ------------------------------------------------------------------------------------------------------ */
+/* ---- formulas ----------------------------------------------------------------------------------------- */
 
 #define FORMULA(words) "\"metrics\":[{\"name\":\"ppl\",\"formula\":[" words "]}]"
 
@@ -328,7 +342,8 @@ static void formulas(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         SEQUENCE_TEST(stream_goes_on_with_the_same_bits), SEQUENCE_TEST(buckets_go_on_with_the_same_bits),
-        SEQUENCE_TEST(samples_while_training), SEQUENCE_TEST(other_symbols_are_refused), RUN_TEST(texts_in_and_out),
+        SEQUENCE_TEST(samples_while_training), SEQUENCE_TEST(other_symbols_are_refused),
+        SEQUENCE_TEST(votes_on_sequences), RUN_TEST(texts_in_and_out),
         RUN_TEST(lines_of_standard_input), RUN_TEST(padded_arrays), RUN_TEST(wrong_sequences),
         RUN_TEST(gradient_of_a_ragged_batch), SEQUENCE_TEST(formulas),
     };
