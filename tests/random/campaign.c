@@ -45,6 +45,8 @@ static Graph *make_graph(Arena *a, const Subject *s, bool prepare) {
     Graph *g = s->source == FROM_NET     ? random_net(a, s->seed)
                : s->source == FROM_SCANS ? random_scans(a, s->seed, 2 + (int)(s->seed % 4))
                                          : random_graph(a, s->seed, 3 + (int)(s->seed % 8));
+    /* Parameters that nothing needs are none, with or without the passes before gradients. */
+    if (s->source == FROM_SCANS) passes_run(g, &(PassOptions){.only = "dce", .verify_each = true, .out = stderr});
     if (prepare) passes_prepare(g, &(PassOptions){.level = 2, .verify_each = true, .out = stderr});
     if (s->train) random_training(g, s->seed);
     return g;
