@@ -185,7 +185,7 @@ static Val table_of(Emit *e, const Node *n) {
 }
 
 Val step_value(Emit *e, int loop) {
-    return l_load(e->cg, e->cg->i64, l_gep_const(e->cg, e->cg->i64, LLVMGetParam(e->cg->fn, 3), loop), 8);
+    return l_load(e->cg, e->cg->i64, l_gep_const(e->cg, e->cg->i64, e->steps, loop), 8);
 }
 
 static Val base_of(Emit *e, const Place *p, const Node *n) {
@@ -202,7 +202,7 @@ static Val base_of(Emit *e, const Place *p, const Node *n) {
 }
 
 /* The address of a stored node's first element in the present steps; NULL for what has no address. */
-static Val address_of(Emit *e, const Node *n) {
+Val emit_address(Emit *e, const Node *n) {
     Codegen     *cg = e->cg;
     const Place *p = &e->k->place[n->id];
     Val          at = base_of(e, p, n);
@@ -227,7 +227,7 @@ static void find_addresses(Emit *e) {
             const Node *other = k < n->naccess ? n->access[k].node : n->store[k - n->naccess].node;
             if (other == node) e->origin[i] = e->origin[k];
         }
-        if (!e->origin[i]) e->origin[i] = address_of(e, node);
+        if (!e->origin[i]) e->origin[i] = emit_address(e, node);
         e->ptr[i] = e->origin[i];
     }
 }
@@ -251,6 +251,7 @@ void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
     l_at(cg, l_block(cg, "entry"));
     Emit *e = ARENA_NEW(a, Emit);
     emit_start(e, cg, a, k, n);
+    e->steps = LLVMGetParam(fn, 3);
     find_addresses(e);
     Val lo = LLVMGetParam(fn, 1), hi = LLVMGetParam(fn, 2);
     if (n->kind == NEST_SCATTER) emit_scatter(e, lo, hi);

@@ -66,6 +66,7 @@ typedef struct {
     Val           *origin;      /* per access, then per store: the address of the node's first element */
     Val           *ptr;         /* the same, moved by the open loops */
     Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
+    Val            steps;       /* ptr: the numbers of the present steps of the loops around, i64 each */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */
     Val            list_value, list_move, list_count;     /* arrays; i64 */
@@ -120,8 +121,9 @@ void   emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n);
 Ty     nest_type(Codegen *cg);
 const char *nest_symbol(Arena *a, const Kernels *k, const Nest *n);
 Val    trips_of(Emit *e);
-/* The number of the present step of a loop around (i64). */
+/* The number of the present step of a loop around (i64); the address of a stored value in these steps. */
 Val    step_value(Emit *e, int loop);
+Val    emit_address(Emit *e, const Node *n);
 /* A bound of this call (i64); iterations of v in this call. */
 Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);
