@@ -210,10 +210,6 @@ int build_kernels(Build *b, const char *name) {
         return code ? code : NETC_EXIT_MODEL;
     }
     const FuncInfo *info = function_info(b, name, &entry);
-    if (info && info->recurrent) {
-        diag_error(b->diag, info->sequence, E_SEQUENCE, "sequences are checked, but this version does not compile them yet");
-        return build_messages(b);
-    }
     if (!strcmp(name, "train")) b->hash = build_hash(g);
     PassOptions po = build_pass_options(b);
     passes_run(g, &po);
