@@ -348,6 +348,9 @@ bool   graph_verify(Graph *g, const char **why);
 
 /* dot.c: for graphviz; gradient nodes in another colour. */
 void   graph_dot(const Graph *g, FILE *out);
+/* view.c, view_dot.c, view_svg.c: the same for people: layers and equations in the user's names instead of nodes.
+ * `steps` 0: the cell, with its feedback edges; else so many copies of a step side by side. */
+void   graph_view(const Graph *g, int steps, bool svg, FILE *out);
 
 /* interp.c: the reference. Runs a graph in double precision, in plain index order. */
 typedef struct {
