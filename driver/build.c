@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "driver/memory.h"
 #include "runtime/pool.h"
 #include "runtime/vocab.h"
 
@@ -126,6 +127,11 @@ int build_start(Build *b) {
         }
         b->level = s[0] - '0';
     }
+    int64_t bytes;
+    if (o->value[OPT_MEMORY] && !bytes_parse(o->value[OPT_MEMORY], &bytes)) {
+        fprintf(stderr, "netc: --max-memory takes a size as 512M or 2G, not '%s'\n", o->value[OPT_MEMORY]);
+        return NETC_EXIT_USAGE;
+    }
     if (!target_select(&b->target, o->value[OPT_TARGET], o->value[OPT_MCPU], &why)) {
         fprintf(stderr, "netc: %s (netc targets lists what there is)\n", why);
         return NETC_EXIT_USAGE;
@@ -180,7 +186,7 @@ Graph *build_graph(Build *b, const char *name, Arena *a) {
         if (!g) return NULL;
         PassOptions po = build_pass_options(b);
         passes_prepare(g, &po);
-        grad_params(g);
+        if (!build_gradient(b, g)) return NULL;
         if (*name == 't' && !program_optimize(b->program, g)) return NULL;
     } else if (!strcmp(name, "eval")) {
         g = program_objective(b->program, false, b->batch, a);

@@ -53,6 +53,7 @@ typedef struct {
     Block          weights, state, opt;
     VEC(Function)  functions;
     Codegen       *cg;
+    bool           said_memory, said_stash;      /* what --max-memory and --print-stash tell is told once */
     double         t_start, t_front, t_lower, t_passes, t_emit, t_code;   /* seconds, for --time-report */
 } Build;
 
