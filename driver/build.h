@@ -49,6 +49,7 @@ typedef struct {
     int64_t        batch;
     uint64_t       hash;           /* of the training graph, before passes; 0 until it is built */
     int            level;          /* -O */
+    int            beams;          /* --beam; 0: not given */
     Target         target;
     Block          weights, state, opt;
     VEC(Function)  functions;

@@ -326,7 +326,8 @@ typedef struct {
     bool  steps;
 } Lifted;
 
-/* Node n of a body as a node of g, from what its operands are outside (known[id]); false if it cannot be. */
+/* Node n of a body as a node of g, from what its operands are outside (known[id]); false if it cannot be. The new
+ * axis is the step, unless the number of the step is itself known outside. */
 bool  lift_node(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known, Lifted *out);
 /* The sum over all steps of comp n (a map or a sum), without an array of its values; NULL if it cannot be. */
 Node *lift_sum(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known);
