@@ -1,7 +1,5 @@
-#!/bin/bash
-# The two views of recurrent networks: tests/golden/views/NAME.net beside what graphviz is given
-# NAME.unrolled.dot; UPDATE=1 writes them), and the same as a picture: well-formed, every box there.
-# check_views.sh NETC
+# The two views of recurrent networks: tests/golden/views/NAME.net beside what graphviz is given (NAME.cell.dot,
+# NAME.unrolled.dot; UPDATE=1 writes them); the same as a picture; wrong options.
 . tests/lib.sh
 for net in "$root"/tests/golden/views/*.net; do
     for view in cell unrolled; do
