@@ -151,6 +151,7 @@ static void body_points(Loops *l, int u, int q, int chain) {
 /* What one point of the pass loads may serve the next ones while there are registers for it. A value of memory that
  * waits for a later point in the stack's memory instead would be stored and loaded where it could just be loaded. */
 static void body(Loops *l) {
+    enum { TIGHT = 4 };         /* free registers */
     Emit *e = l->e;
     int   room = e->k->target.registers - 1;
     for (int k = 0; k < l->n; k++) {
@@ -161,12 +162,14 @@ static void body(Loops *l) {
     }
     const Layout *red = &l->work[0].red;
     e->loads = 0;
+    e->in_order = room <= TIGHT && e->k->level >= 2;
     for (int i = 0, each = 0; i < red->rows * red->nvec; i++) {
         int before = e->loads;
         if (i && before + each > room && e->k->level >= 2) forget_loads(e), before = 0;
         body_points(l, i / red->nvec, i % red->nvec, i);
         if (i == 0) each = e->loads - before;
     }
+    e->in_order = false;
 }
 
 /* ---- reduction loops ----------------------------------------------------------------------------------- */
