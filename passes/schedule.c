@@ -27,12 +27,21 @@ static void plain_stage(const Nest *n, Stage *s) {
     }
 }
 
+/* 0: results of different v lie in runs of memory of their own; 1: v adds; 2: inside such a run. */
+static int order_of_adding(const Nest *n, int v) {
+    if (n->var[v].adds) return 1;
+    for (int u = 0; u < n->nout; u++)
+        if (n->var[u].adds && n->store[0].off.k[u] >= n->store[0].off.k[v]) return 2;
+    return 0;
+}
+
+/* What is added up is zeroed before the first loop that adds, a run of memory at a time (emit_list.c). */
 static void plain_nest(Nest *n) {
     n->width = 1;
-    for (int v = 0; v < n->nout; v++) {
-        n->step[v] = 1;
-        n->loop[n->nloop++] = v;
-    }
+    for (int part = 0; part < 3; part++)
+        for (int v = 0; v < n->nout; v++)
+            if (order_of_adding(n, v) == part) n->loop[n->nloop++] = v;
+    for (int v = 0; v < n->nout; v++) n->step[v] = 1;
     for (int i = 0; i < n->nstage; i++) plain_stage(n, &n->stage[i]);
 }
 
@@ -262,7 +271,9 @@ static void share_out(Nest *n) {
     n->npar = 0;
     nest_count(n);
     if (n->flops + n->bytes < WORTH_THREADS) return;
-    while (n->npar < n->nloop && trips < ENOUGH_TRIPS) trips *= nest_trips(n, n->loop[n->npar++]);
+    int most = n->list.on ? n->list.level : n->nloop;
+    while (n->npar < most && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].adds)
+        trips *= nest_trips(n, n->loop[n->npar++]);
     if (trips == 1) n->npar = 0;
 }
 
@@ -275,7 +286,12 @@ static void tile_nest(const Fuse *f, Nest *n) {
     for (int i = 0; i < n->nstage; i += joined_stages(n, i))
         if (stage_work(n, i, joined_stages(n, i)) > stage_work(n, main, joined_stages(n, main))) main = i;
     Task w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
+    if (n->adds) {
+        if (!list_schedule(f, n, -1)) plain_nest(n);
+        return;
+    }
     c = choose(&w, NULL);
+    if (fusion_on(f->o, "listed") && list_schedule(f, n, c.cost)) return;
     for (int v = 0; v < n->nout; v++) n->step[v] = c.step[v];
     if (n->nstage) apply_choice(n, main, w.count, &c);
     for (int i = 0; i < n->nstage; i += joined_stages(n, i)) {
