@@ -29,9 +29,8 @@ enum { NNETS = sizeof NETS / sizeof *NETS, FEW = 8 };   /* FEW: loops with fewer
 #define ROWS_OF_EXP "softmax of the loss, not a contraction: the constants of exp want registers, too"
 #define SUMS_APART "without a fused multiply-add, LLVM holds several products before it adds them"
 static const struct { const char *net; TargetId target; int most; const char *why; } ALLOWED[] = {
-    {"pooled", TARGET_AVX512, 6, "grad of c1.w: addresses of six rows, no vectors"},
     {"pooled", TARGET_AVX2, 9, ROWS_OF_EXP}, {"conv", TARGET_AVX2, 9, ROWS_OF_EXP}, {"dense", TARGET_AVX2, 9, ROWS_OF_EXP},
-    {"pooled", TARGET_SSE2, 34, SUMS_APART}, {"conv", TARGET_SSE2, 10, SUMS_APART}, {"dense", TARGET_SSE2, 20, SUMS_APART},
+    {"pooled", TARGET_SSE2, 30, SUMS_APART}, {"conv", TARGET_SSE2, 10, SUMS_APART}, {"dense", TARGET_SSE2, 20, SUMS_APART},
 };
 
 /* ---- assembly -------------------------------------------------------------------------------------- */

@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
     for (int64_t i = 0; i < h.nout; i++) out[i] = block(size[h.nin + i]);
     fclose(f);
     netc_args args = {.in = in, .out = out, .weights = weights, .opt = opt, .state = state, .arena = block(h.arena),
-                      .scalars = scalars, .seed = h.seed, .step = h.step, .count = h.count};
+                      .scalars = scalars, .seed = h.seed, .step = h.step, .bound = {0, h.count}};
     const netc_function_entry *e = target_functions;
     while (e->name && strcmp(e->name, argv[1])) e++;
     if (!e->name) return 6;
