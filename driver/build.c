@@ -136,7 +136,9 @@ int build_start(Build *b) {
         b->beams = (int)n;
     }
     if (!target_select(&b->target, o->value[OPT_TARGET], o->value[OPT_MCPU], &why)) {
-        fprintf(stderr, "netc: %s (netc targets lists what there is)\n", why);
+        const char *triple = o->value[OPT_TARGET], *cpu = o->value[OPT_MCPU];
+        fprintf(stderr, "netc: %s%s%s%s%s: %s\n", triple ? "--target=" : "", triple ? triple : "", triple && cpu ? " " : "",
+                cpu ? "-mcpu=" : "", cpu ? cpu : "", why);
         return NETC_EXIT_USAGE;
     }
     for (int i = 0; i < b->model->nparam; i++) {

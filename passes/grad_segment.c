@@ -180,9 +180,11 @@ static Node *sink(Segment *x, const Node *n, const Sinks *s) {
 static void plan_inner(Segment *x, Node *segment) {
     Arena *a = x->g->arena;
     int    over = x->s.ncarry, use = over + x->s.nover;
+    Node **had = ARENA_ARRAY(a, Node *, x->n->narg + 1);       /* arguments made from here on have numbers of their own */
+    for (int k = 0; k < x->n->narg; k++) had[k] = argument(x->body, k);
     Node  *whole = x->ragged || argument(x->body, ARG_STEP) ? whole_step(x, segment) : NULL;
     for (int k = 0; k < x->n->narg; k++) {
-        Node *arg = argument(x->body, k), *operand = x->n->arg[k];
+        Node *arg = had[k], *operand = x->n->arg[k];
         if (k < over) {
             Node *next = x->body->outs.at[k].value;
             if (!arg) arg = loop_arg(x->body, operand->type);
