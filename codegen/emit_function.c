@@ -3,31 +3,39 @@
  * which every thread runs, or thread 0 alone. The shares depend on nothing but shapes. */
 #include "codegen/nest_impl.h"
 
+/* The code of a nest. */
+typedef struct {
+    Slots       slots;
+    const char *symbol;
+} Code;
+
 typedef struct {
     Codegen *cg;
     Arena   *a;
+    Code    *code;              /* by Nest.at */
     Val      steps;             /* i64 per loop: the numbers of the present steps */
 } Caller;
 
 static void run_nests(Caller *c, const Kernels *k, int from, int to);
 
 static void call_nest(Caller *c, const Kernels *k, const Nest *n) {
-    Codegen *cg = c->cg;
-    Emit    *e = ARENA_NEW(c->a, Emit);
-    Val      tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), fn = codegen_callee(cg, nest_symbol(c->a, k, n), nest_type(cg));
-    Val      threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
+    Codegen    *cg = c->cg;
+    const Code *code = &c->code[n->at];
+    Emit       *e = ARENA_NEW(c->a, Emit);
+    Val         tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
     emit_start(e, cg, c->a, k, n);
+    e->steps = c->steps;
     if (n->barrier) abi_barrier(cg);
     if (!n->npar) {
         If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));
-        LLVMBuildCall2(cg->b, nest_type(cg), fn, (Val[]){abi_args(cg), l_i64(cg, 0), l_i64(cg, 1), c->steps}, 4, "");
+        emit_call(e, &code->slots, code->symbol, l_i64(cg, 0), l_i64(cg, 1));
         l_if_end(cg, &first);
         return;
     }
     Val trips = trips_of(e);
     Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, trips, tid), threads, "");
     Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, trips, l_add(cg, tid, l_i64(cg, 1))), threads, "");
-    LLVMBuildCall2(cg->b, nest_type(cg), fn, (Val[]){abi_args(cg), lo, hi, c->steps}, 4, "");
+    emit_call(e, &code->slots, code->symbol, lo, hi);
 }
 
 /* The node whose storage holds the numbers of n. */
@@ -134,20 +142,34 @@ static void run_nests(Caller *c, const Kernels *k, int from, int to) {
     }
 }
 
-static void emit_nests(Codegen *cg, Arena *a, const Kernels *k) {
+static void emit_nests(Caller *c, const Kernels *k) {
     for (int i = 0; i < k->nnest; i++) {
-        if (k->nest[i]->kind == NEST_SCAN) {
-            emit_nests(cg, a, k->nest[i]->scan->body);
+        const Nest *n = k->nest[i];
+        if (n->kind == NEST_SCAN) {
+            emit_nests(c, n->scan->body);
             continue;
         }
-        emit_nest(cg, a, k, k->nest[i]);
-        codegen_cut(cg);
+        Code       *code = &c->code[n->at];
+        const char *own = arena_printf(c->cg->arena, "%s_%s", k->name, n->name);
+        code->slots = slots_of(c->a, k, n);
+        code->symbol = shared_nest(c->cg, k, n, &code->slots, own);
+        if (code->symbol) continue;
+        emit_nest(c->cg, c->a, k, n, &code->slots, code->symbol = own);
+        codegen_cut(c->cg);
     }
+}
+
+static int count_nests(const Kernels *k) {
+    int n = k->nnest;
+    for (int i = 0; i < k->nnest; i++)
+        if (k->nest[i]->kind == NEST_SCAN) n += 1 + count_nests(k->nest[i]->scan->body);
+    return n;
 }
 
 void codegen_function(Codegen *cg, const Kernels *k) {
     Caller c = {.cg = cg, .a = arena_new()};
-    emit_nests(cg, c.a, k);
+    c.code = ARENA_ARRAY(c.a, Code, count_nests(k));
+    emit_nests(&c, k);
     codegen_begin(cg, k->name);
     c.steps = l_alloca(cg, LLVMArrayType2(cg->i64, MAX_LOOPS));
     run_nests(&c, k, 0, k->nnest);

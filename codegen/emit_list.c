@@ -21,13 +21,16 @@ static void reserve(Emit *e) {
 
 static bool has_compress(const Emit *e) { return strstr(e->cg->target.features, "+avx512f") != NULL; }
 
-/* For every mask of 8 lanes, the lanes that are set, in order. */
+enum { LANES = 8, MASKS = 1 << LANES };
+
+/* For every mask of 8 lanes, the lanes that are set, in order; behind that, how many they are. */
 static Val permutations(Emit *e) {
-    enum { LANES = 8, MASKS = 1 << LANES };
-    static uint8_t table[MASKS * LANES];
-    for (int m = 0; m < MASKS; m++)
-        for (int i = 0, n = 0; i < LANES; i++)
-            if (m >> i & 1) table[m * LANES + n++] = (uint8_t)i;
+    uint8_t table[MASKS * (LANES + 1)] = {0};
+    for (int m = 0; m < MASKS; m++) {
+        uint8_t *count = &table[MASKS * LANES + m];
+        for (int i = 0; i < LANES; i++)
+            if (m >> i & 1) table[m * LANES + (*count)++] = (uint8_t)i;
+    }
     const char *name = arena_printf(e->a, "%s_squeeze", e->k->name);
     Val old = LLVMGetNamedGlobal(e->cg->module, name);
     return old ? old : codegen_table(e->cg, name, table, sizeof table);
@@ -47,11 +50,13 @@ static Val squeeze(Emit *e, Val v, Val order) {
 
 static void append_squeezed(Making *m, Val value, Val move, Val mask) {
     Codegen *cg = m->e->cg;
-    Val      bits = mask_bits(m->e, mask), at = l_gep(cg, l_vec(cg->i8, 8), permutations(m->e), bits);
-    Val      order = LLVMBuildZExt(cg->b, l_load(cg, l_vec(cg->i8, 8), at, 8), l_vec(cg->i32, 8), "");
+    Val      bits = mask_bits(m->e, mask), table = permutations(m->e);
+    Val      count = l_gep(cg, cg->i8, l_bytes(cg, table, MASKS * LANES), bits);
+    Val      at = l_gep(cg, l_vec(cg->i8, LANES), table, bits);
+    Val      order = LLVMBuildZExt(cg->b, l_load(cg, l_vec(cg->i8, LANES), at, 8), l_vec(cg->i32, LANES), "");
     l_store(cg, squeeze(m->e, value, order), l_gep(cg, cg->f32, m->e->list_value, m->n), 4);
     l_store(cg, squeeze(m->e, move, order), l_gep(cg, cg->i32, m->e->list_move, m->n), 4);
-    m->n = l_add(cg, m->n, l_call1(cg, "llvm.ctpop", bits));
+    m->n = l_add(cg, m->n, LLVMBuildZExt(cg->b, l_load(cg, cg->i8, count, 1), cg->i64, ""));
 }
 
 static void append_compressed(Making *m, Val value, Val move, Val mask) {
@@ -97,11 +102,11 @@ static void list_points(Making *m) {
 
 static void list_level(Making *m, int level);
 
-static void list_loop(Making *m, int level, int v, Val hi, int64_t step) {
+static void list_loop(Making *m, int level, int v, Val lo, Val hi, int64_t step) {
     Emit *e = m->e;
     int   mark = e->memo.n;
     Val  *saved = arena_copy(e->a, e->ptr, sizeof *saved * (size_t)(e->n->naccess + e->n->nstore));
-    Loop  loop = l_loop(e->cg, l_i64(e->cg, 0), hi, step, 1, &m->n);
+    Loop  loop = l_loop(e->cg, lo, hi, step, 1, &m->n);
     e->base[v] = loop.i;
     e->base_max[v] = e->n->var[v].size - step;
     e->count[v] = step;
@@ -124,12 +129,14 @@ static void list_level(Making *m, int level) {
     int            v = m->list->loop[level];
     const NestVar *var = &e->n->var[v];
     int64_t        step = m->list->step[v], full = var->size / step * step;
-    if (var->bound) {
-        list_loop(m, level, v, var_limit(e, v), 1);
+    if (m->list->block && v == m->list->block_var) {
+        list_loop(m, level, v, e->block_lo, e->block_hi, 1);
+    } else if (var->bound) {
+        list_loop(m, level, v, l_i64(e->cg, 0), var_limit(e, v), 1);
     } else {
         e->count[v] = step;
         if (full == step) list_level(m, level + 1);
-        else if (full) list_loop(m, level, v, l_i64(e->cg, full), step);
+        else if (full) list_loop(m, level, v, l_i64(e->cg, 0), l_i64(e->cg, full), step);
         e->konst[v] = full;
         e->count[v] = var->size - full;
         if (full < var->size) list_level(m, level + 1);
@@ -154,14 +161,14 @@ Val list_move_at(Emit *e, Val i) {
 
 /* ---- results that are added up ---------------------------------------------------------------------------- */
 
-/* The results inside the loops before the first that adds are one run of memory (spread.c sees to it). */
+/* The results inside the loops that are open are one run of memory (list_schedule sees to it). */
 void emit_zeros(Emit *e) {
     Codegen     *cg = e->cg;
     const Nest  *n = e->n;
     const Store *s = &n->store[0];
     int64_t      run = type_count(&s->node->type);
     int          width = cg->target.width;
-    for (int k = 0; k < n->nloop && !n->var[n->loop[k]].adds; k++)
+    for (int k = 0; k < nest_zero_level(n); k++)
         if (s->off.k[n->loop[k]] && s->off.k[n->loop[k]] < run) run = s->off.k[n->loop[k]];
     Val  to = e->ptr[n->naccess], zero = l_zero(l_vec(cg->f32, width));
     Loop l = l_loop(cg, l_i64(cg, 0), l_i64(cg, run / width * width), width, 0, NULL);

@@ -1,6 +1,9 @@
-/* A nest as a function of its own, `void (args, lo, hi, steps)`: over a range of its parallel trips, in the present
- * steps of the scans around. No number depends on the range. */
+/* A nest as a function of its own, `void (args, lo, hi, steps, addresses...)`: over a range of its parallel trips, in the
+ * present steps of the scans around. No number depends on the range. Addresses are parameters: equal layers share
+ * the code of one nest (nest_key.c). */
 #include "codegen/nest_impl.h"
+
+enum { FIXED_PARAMS = 4 };              /* of a nest's function, before its addresses */
 
 /* ---- iterations ---------------------------------------------------------------------------------------- */
 
@@ -46,13 +49,6 @@ static void restore(Emit *e, Saved s) {
 
 static void out_level(Emit *e, int level);
 
-/* The loops before the first one that adds. */
-static int front_loops(const Nest *n) {
-    int k = 0;
-    while (k < n->nloop && !n->var[n->loop[k]].adds) k++;
-    return k;
-}
-
 /* The loops inside `level` with v = base + konst, `count` values in a tile. */
 static void inside(Emit *e, int level, int v, Val base, int64_t base_max, int64_t konst, int64_t count) {
     Saved s = save(e);
@@ -76,7 +72,8 @@ static void out_loop(Emit *e, int level, int v, Val lo, Val hi, int64_t step, in
 
 /* A loop over v: whole tiles, then what is left: a smaller tile, or point by point under a bound. */
 static void out_level(Emit *e, int level) {
-    if (e->n->adds && level == front_loops(e->n)) emit_zeros(e);
+    if (e->n->adds && level == nest_zero_level(e->n) && e->step != STEP_ADD) emit_zeros(e);
+    if (e->n->adds && level == nest_zero_level(e->n) && e->step == STEP_ZERO) return;
     if (e->n->list.on && level == e->n->list.level) emit_list(e);
     if (level == e->n->nloop) {
         emit_tile(e);
@@ -143,7 +140,7 @@ static void parallel_level(Emit *e, int level, const Val *tile) {
 }
 
 /* for trip in lo .. hi-1 */
-static void all_trips(Emit *e, Val lo, Val hi) {
+static void trips(Emit *e, Val lo, Val hi) {
     Codegen *cg = e->cg;
     Val      tile[MAX_VARS];
     if (!e->n->npar) {
@@ -213,22 +210,17 @@ Val emit_address(Emit *e, const Node *n) {
     return l_gep(cg, cg->i8, at, l_mul(cg, LLVMBuildAnd(cg->b, turn, l_i64(cg, 1), ""), l_i64(cg, p->slot)));
 }
 
-static void find_addresses(Emit *e) {
+static void take_addresses(Emit *e, const Slots *s) {
     const Nest *n = e->n;
     int         slots = n->naccess + n->nstore;
     e->origin = ARENA_ARRAY(e->a, Val, slots);
     e->ptr = ARENA_ARRAY(e->a, Val, slots);
     e->rng = ARENA_ARRAY(e->a, RngKey, n->naccess);
     for (int i = 0; i < slots; i++) {
-        const Node *node = i < n->naccess ? n->access[i].node : n->store[i - n->naccess].node;
-        if (!node) continue;
-        if (node->op == OP_RNG) e->rng[i] = rng_key(e->cg, node->u.rng.site);
-        for (int k = 0; k < i && !e->origin[i]; k++) {
-            const Node *other = k < n->naccess ? n->access[k].node : n->store[k - n->naccess].node;
-            if (other == node) e->origin[i] = e->origin[k];
-        }
-        if (!e->origin[i]) e->origin[i] = emit_address(e, node);
-        e->ptr[i] = e->origin[i];
+        if (s->of[i] < 0) continue;
+        Val value = LLVMGetParam(e->cg->fn, (unsigned)(FIXED_PARAMS + s->of[i]));
+        if (s->node[s->of[i]]->op == OP_RNG) e->rng[i] = rng_key(e->cg, value);
+        else e->ptr[i] = e->origin[i] = value;
     }
 }
 
@@ -238,23 +230,59 @@ void emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n)
     for (int i = 1; i < k->graph->bounds.n; i++) e->bound[i] = abi_bound(cg, i);
 }
 
-Ty nest_type(Codegen *cg) {
-    return LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64, cg->ptr}, 4, false);
+/* The thread's share; in blocks: its results set to 0, then the share once for each block. */
+static void all_trips(Emit *e, Val lo, Val hi) {
+    Codegen    *cg = e->cg;
+    const List *list = &e->n->list;
+    if (!list->block) {
+        trips(e, lo, hi);
+        return;
+    }
+    Saved s = save(e);
+    Val   n = var_limit(e, list->block_var);
+    e->step = STEP_ZERO;
+    trips(e, lo, hi);
+    restore(e, s);
+    e->step = STEP_ADD;
+    Loop l = l_loop(cg, l_i64(cg, 0), n, list->block, 0, NULL);
+    Val  end = l_add(cg, l.i, l_i64(cg, list->block));
+    e->block_lo = l.i;
+    e->block_hi = l_select(cg, l_icmp(cg, LLVMIntSLT, end, n), end, n);
+    trips(e, lo, hi);
+    l_loop_end(cg, &l, NULL);
+    restore(e, s);
 }
 
-const char *nest_symbol(Arena *a, const Kernels *k, const Nest *n) { return arena_printf(a, "%s_%s", k->name, n->name); }
+static Ty nest_type(Codegen *cg, Arena *a, const Slots *s) {
+    Ty *t = ARENA_ARRAY(a, Ty, FIXED_PARAMS + s->n);
+    t[0] = t[3] = cg->ptr, t[1] = t[2] = cg->i64;
+    for (int i = 0; i < s->n; i++) t[FIXED_PARAMS + i] = s->node[i]->op == OP_RNG ? cg->i32 : cg->ptr;
+    return LLVMFunctionType(cg->none, t, (unsigned)(FIXED_PARAMS + s->n), false);
+}
 
-void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
-    Val fn = codegen_shared(cg, nest_symbol(a, k, n), nest_type(cg));
+void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol) {
+    Val fn = codegen_shared(cg, symbol, nest_type(cg, a, s));
     l_attribute(cg, fn, LLVMAttributeFunctionIndex, "noinline", 0);
     cg->fn = fn;
     l_at(cg, l_block(cg, "entry"));
     Emit *e = ARENA_NEW(a, Emit);
     emit_start(e, cg, a, k, n);
     e->steps = LLVMGetParam(fn, 3);
-    find_addresses(e);
+    take_addresses(e, s);
     Val lo = LLVMGetParam(fn, 1), hi = LLVMGetParam(fn, 2);
     if (n->kind == NEST_SCATTER) emit_scatter(e, lo, hi);
     else all_trips(e, lo, hi);
     codegen_end(cg);
+}
+
+void emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi) {
+    Codegen *cg = e->cg;
+    Ty       type = nest_type(cg, e->a, s);
+    Val     *arg = ARENA_ARRAY(e->a, Val, FIXED_PARAMS + s->n);
+    arg[0] = abi_args(cg), arg[1] = lo, arg[2] = hi, arg[3] = e->steps;
+    for (int i = 0; i < s->n; i++) {
+        const Node *n = s->node[i];
+        arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : emit_address(e, n);
+    }
+    LLVMBuildCall2(cg->b, type, codegen_callee(cg, symbol, type), arg, (unsigned)(FIXED_PARAMS + s->n), "");
 }

@@ -6,6 +6,7 @@
  *   emit_expr.c    an expression at a vector of points
  *   emit_list.c    lists of the points that count; results that are added up in memory
  *   emit_access.c  loads and stores of a vector of points, guards
+ *   nest_key.c     which nests have the same code
  *   layout.c       which point of a tile lies in which lane of which vector
  *
  * The value of a nest's variable v at a point is
@@ -66,15 +67,34 @@ typedef struct {
     Val           *origin;      /* per access, then per store: the address of the node's first element */
     Val           *ptr;         /* the same, moved by the open loops */
     Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
-    Val            steps;       /* ptr: the numbers of the present steps of the loops around, i64 each */
+    Val            steps;       /* array of i64: the numbers of the present steps of the loops around */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */
     Val            list_value, list_move, list_count;     /* arrays; i64 */
     Val            listed;      /* the value at the point of the list */
+    Val            block_lo, block_hi;                    /* of the list's block_var */
+    enum { STEP_ALL, STEP_ZERO, STEP_ADD } step;          /* of a nest that adds: all at once, or in blocks */
     VEC(Memo)      memo;
     int            head[MEMO_HEADS];
     int            serial;
+    int            loads;       /* made since forget_loads */
+    int64_t        epoch;       /* of the loads that the memo may give */
 } Emit;
+
+/* The tensors and random nodes that a nest touches, each once: what its code gets as parameters. */
+typedef struct {
+    int          n;
+    const Node **node;
+    int         *of;            /* by access, then by store: its number, -1 = it has no address */
+} Slots;
+
+/* Constants of so many numbers may become part of a nest's code. */
+enum { CODE_TABLE = 16 };
+
+/* nest_key.c */
+Slots       slots_of(Arena *a, const Kernels *k, const Nest *n);
+/* The function that has the code of n already; NULL: none has, and `symbol` is noted as the one that will. */
+const char *shared_nest(Codegen *cg, const Kernels *k, const Nest *n, const Slots *s, const char *symbol);
 
 /* layout.c */
 Layout layout_of(const Emit *e, int nvar, const int *var, int nlane, const int *lane, int width);
@@ -102,6 +122,8 @@ void   store_at(Emit *e, int store, const Point *p, Val v);
 Val    stored_at(Emit *e, int store, const Point *p);
 /* i1 or a vector of it; NULL: all guards hold everywhere. */
 Val    guards_mask(Emit *e, int n, const Guard *g, const Point *p);
+/* From here on memory is loaded again, by LLVM too, rather than kept in registers. */
+void   forget_loads(Emit *e);
 /* Moves all running pointers by the counter i of a loop over v. */
 void   move_pointers(Emit *e, int v, Val i);
 
@@ -117,9 +139,9 @@ void   emit_zeros(Emit *e);
 void   emit_tile(Emit *e);
 /* emit_nest.c: the function of a nest, for emit_function.c */
 void   emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n);
-void   emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n);
-Ty     nest_type(Codegen *cg);
-const char *nest_symbol(Arena *a, const Kernels *k, const Nest *n);
+void   emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol);
+/* The call of nest `symbol` for trips lo .. hi-1. */
+void   emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi);
 Val    trips_of(Emit *e);
 /* The number of the present step of a loop around (i64); the address of a stored value in these steps. */
 Val    step_value(Emit *e, int loop);

@@ -124,7 +124,10 @@ typedef struct {
 typedef struct {
     bool        on;
     const Expr *value, *move;   /* f32, i32 */
-    int64_t     most;           /* points at full size */
+    int64_t     most;           /* points at full size, of a block if there are blocks */
+    int64_t     block;          /* every thread runs through its share of the loops for so many values of block_var, then for
+                                   the next ones, and adds the results; 0: no blocks */
+    int         block_var;
     /* schedule */
     int         level;          /* loops over outs around the list */
     int         width;
@@ -152,6 +155,7 @@ typedef struct {
                                    window, or all reductions (then one vector is summed up at the end) */
     int         npoint, point[MAX_VARS];  /* outs and window in the order in which a tile takes their values, innermost
                                    last: what stays the same from one to the next stays in registers */
+    bool        vectors_first;  /* the vectors of a tile outside of its rows; else innermost */
     int         nloop, loop[MAX_VARS];    /* reduction loops, outermost first */
     int64_t     step[MAX_VARS];           /* per reduction variable: values taken by one pass of its loop */
     int         chains;         /* independent partial results per point over unrolled reductions */
@@ -201,8 +205,8 @@ typedef struct {
     int       nstore;
     Store     store[MAX_STORES];
     List      list;             /* of stage 0's reductions */
-    bool      adds;             /* some outs are `adds`: the results are set to 0 inside the loops before the first of
-                                   these, then added to */
+    bool      adds;             /* some outs are `adds`, or the list has blocks: results are set to 0, then added to */
+    bool      alone;            /* nothing is computed from the results in this nest */
     /* schedule */
     int       width;            /* of the stores' vectors */
     int       nlane, lane[MAX_LANE_VARS];     /* outs in the stores' lanes, innermost first */
@@ -216,6 +220,8 @@ typedef struct {
     const char *fused;          /* for people, what is computed beside the stages: "2 maps, update of Net.c1.w" */
 } Nest;
 
+/* The loops outside of what sets results to 0, if n->adds: what is inside is one run of memory. */
+int     nest_zero_level(const Nest *n);
 int64_t nest_trips(const Nest *n, int var);                         /* tiles of an out at full size */
 /* The smallest and largest value over all points at full size. */
 void    lin_range(const Nest *n, const Lin *a, int64_t *lo, int64_t *hi);

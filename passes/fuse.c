@@ -262,7 +262,7 @@ static bool join_sibling(Fuse *f, Node *n, Group *gr) {
 
 static bool join_some(Fuse *f, Node *n) {
     Spread s;
-    if (f->o->level >= 2 && spread_find(n, &s)) {
+    if (f->o->level >= 2 && (spread_find(n, &s) || (fusion_on(f->o, "listed") && list_block(f->t, n)))) {
         group_new(f, n)->alone = true;
         return true;
     }

@@ -24,6 +24,32 @@ static void place_leaves(Fuse *f) {
     }
 }
 
+static bool read_by_view(const Fuse *f, const Node *n) {
+    for (int i = 0; i < f->users[n->id].n; i++)
+        if (f->users[n->id].at[i]->op != OP_COMP) return true;
+    return false;
+}
+
+/* A tensor of the arena that a spread sum reads in rows, over and over: each row (the two innermost axes) begins at an
+ * aligned address, so that no vector lies in two lines of the cache. */
+static void align_rows(Fuse *f) {
+    for (int i = 0; i < f->groups.n; i++) {
+        Spread      s;
+        const Node *n = f->groups.at[i]->space;
+        if (!f->groups.at[i]->alone || !spread_find(n, &s)) continue;
+        const Expr *e = n->u.comp.expr->arg[1];
+        const Node *arg = e->op == SC_READ ? n->arg[e->operand] : NULL;
+        if (!arg || arg->type.rank < 3 || !f->group[arg->id] || read_by_view(f, arg)) continue;
+        Place *p = &f->k->place[arg->id];
+        if (p->space != SPACE_ARENA || p->buffer) continue;
+        int64_t width = f->t->width, next = 1;
+        for (int d = arg->type.rank - 1; d >= 0; next *= arg->type.dim[d].size, d--) {
+            if (d == arg->type.rank - 3) next = (next + width - 1) / width * width;
+            p->stride[d] = next;
+        }
+    }
+}
+
 /* What is stored in the arena gets a buffer; what is not stored has no place. */
 static void make_buffers(Fuse *f) {
     Kernels *k = f->k;
@@ -31,7 +57,7 @@ static void make_buffers(Fuse *f) {
         const Node *n = f->g->nodes.at[i];
         Place      *p = &k->place[n->id];
         if (!node_computed(n) || p->space != SPACE_ARENA || p->buffer) continue;
-        if (f->stored[n->id]) p->buffer = buffer_new(f, n, type_count(&n->type) * dtype_size(n->type.dtype), k->depth);
+        if (f->stored[n->id]) p->buffer = buffer_new(f, n, place_bytes(p, &n->type), k->depth);
         else p->space = SPACE_NONE;
     }
 }
@@ -88,6 +114,7 @@ static void build_level(Fuse *f) {
     group_sort(f);
     group_stored(f);
     if (f->scan) place_body(f);
+    align_rows(f);
     make_buffers(f);
     place_results(f);
     build_nests(f);

@@ -72,6 +72,9 @@ typedef struct {
 bool  spread_find(const Node *n, Spread *s);
 /* fuse.c: fills users, group, groups. */
 void   fuse_groups(Fuse *f);
+/* listed.c: a sum over the list of such reductions goes in blocks, so that what it reads over and over stays in the first
+ * cache: values of block variable *red (of the comp) at a time; 0: no blocks, or not such a sum. */
+int64_t list_block(const Target *t, const Node *n);
 /* group.c */
 Group *group_new(Fuse *f, Node *n);
 void   group_join(Fuse *f, Group *gr, Node *n);
@@ -101,6 +104,8 @@ void  kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number);
 /* scan_done.c: the value of the body that tells which rows run on; NULL: all steps must be made */
 Node *scan_runs(Arena *a, const Node *scan);
 /* plan.c: a buffer of at least `bytes`; offsets of all buffers, barriers. */
+/* From the first byte of a node to the last. */
+int64_t place_bytes(const Place *p, const Type *t);
 Buffer *buffer_new(Fuse *f, const Node *n, int64_t bytes, int depth);
 void  plan_memory(Fuse *f);
 

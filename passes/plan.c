@@ -23,6 +23,12 @@ Buffer *buffer_new(Fuse *f, const Node *n, int64_t bytes, int depth) {
     return b;
 }
 
+int64_t place_bytes(const Place *p, const Type *t) {
+    int64_t last = 0;
+    for (int i = 0; i < t->rank; i++) last += (t->dim[i].size - 1) * p->stride[i];
+    return (last + 1) * dtype_size(t->dtype);
+}
+
 /* ---- lives --------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -127,7 +133,7 @@ typedef struct {
 static Range range_of(const Kernels *k, const Node *n) {
     const Place *p = &k->place[n->id];
     bool         numbered = p->space == SPACE_OUT || p->space == SPACE_IN || p->space == SPACE_SCALAR, moves = p->turn != 0;
-    int64_t      size = p->span ? p->span : type_count(&n->type) * dtype_size(n->type.dtype);
+    int64_t      size = p->span ? p->span : place_bytes(p, &n->type);
     for (int i = 0; i < k->depth; i++) moves |= p->step[i] != 0;
     if (p->space == SPACE_ARENA && moves) return (Range){p->space, p->buffer->offset, p->buffer->offset + p->buffer->size};
     return (Range){p->space, p->offset, p->offset + (numbered ? 1 : size)};
