@@ -159,16 +159,15 @@ static void emit_nests(Caller *c, const Kernels *k) {
     }
 }
 
-static int count_nests(const Kernels *k) {
-    int n = k->nnest;
-    for (int i = 0; i < k->nnest; i++)
-        if (k->nest[i]->kind == NEST_SCAN) n += 1 + count_nests(k->nest[i]->scan->body);
-    return n;
+/* The numbers of nests (Nest.at) lie below. */
+static int numbers_of(const Kernels *k) {
+    const Nest *last = k->nnest ? k->nest[k->nnest - 1] : NULL;
+    return !last ? 0 : 1 + (last->kind == NEST_SCAN ? last->scan->end : last->at);
 }
 
 void codegen_function(Codegen *cg, const Kernels *k) {
     Caller c = {.cg = cg, .a = arena_new()};
-    c.code = ARENA_ARRAY(c.a, Code, count_nests(k));
+    c.code = ARENA_ARRAY(c.a, Code, numbers_of(k));
     emit_nests(&c, k);
     codegen_begin(cg, k->name);
     c.steps = l_alloca(cg, LLVMArrayType2(cg->i64, MAX_LOOPS));

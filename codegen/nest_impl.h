@@ -78,6 +78,7 @@ typedef struct {
     int            head[MEMO_HEADS];
     int            serial;
     int            loads;       /* made since forget_loads */
+    bool           in_order;    /* loads stay where they are: LLVM would move up to four of them to the first */
     int64_t        epoch;       /* of the loads that the memo may give */
 } Emit;
 
