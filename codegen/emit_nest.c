@@ -48,6 +48,8 @@ static void restore(Emit *e, Saved s) {
 }
 
 static void out_level(Emit *e, int level);
+static void list_tiles(Emit *e, int level);
+static void level_tiles(Emit *e, int level);
 
 /* The loops inside `level` with v = base + konst, `count` values in a tile. */
 static void inside(Emit *e, int level, int v, Val base, int64_t base_max, int64_t konst, int64_t count) {
@@ -74,7 +76,28 @@ static void out_loop(Emit *e, int level, int v, Val lo, Val hi, int64_t step, in
 static void out_level(Emit *e, int level) {
     if (e->n->adds && level == nest_zero_level(e->n) && e->step != STEP_ADD) emit_zeros(e);
     if (e->n->adds && level == nest_zero_level(e->n) && e->step == STEP_ZERO) return;
-    if (e->n->list.on && level == e->n->list.level) emit_list(e);
+    if (e->n->list.on && level == e->n->list.level) {
+        list_tiles(e, level);
+        return;
+    }
+    level_tiles(e, level);
+}
+
+/* Makes the list, then the tiles over it; an empty one adds nothing. */
+static void list_tiles(Emit *e, int level) {
+    emit_list(e);
+    if (!e->n->adds) {
+        level_tiles(e, level);
+        return;
+    }
+    Saved s = save(e);
+    If    some = l_if(e->cg, l_icmp(e->cg, LLVMIntSGT, e->list_count, l_i64(e->cg, 0)));
+    level_tiles(e, level);
+    l_if_end(e->cg, &some);
+    restore(e, s);
+}
+
+static void level_tiles(Emit *e, int level) {
     if (level == e->n->nloop) {
         emit_tile(e);
         return;

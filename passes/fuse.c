@@ -11,8 +11,8 @@
  *              max, sum of exp, log of a softmax
  *   siblings   maps or reductions over the same space that read the same tensor
  *
- * Before that, spread.c (spread), pack.c (pack) and unpool.c (unpool) rewrite contractions and their operands; after it,
- * listed.c (listed) may run a sum over a list of the points that count.
+ * Before that, spread.c (spread), pack.c (pack), unpool.c (unpool) and reuse.c (reuse) rewrite contractions and their
+ * operands; after it, listed.c (listed) may run a sum over a list of the points that count.
  *
  * A scan and its results are a group of their own. A group never needs what depends on it through another group.
  */
@@ -22,7 +22,8 @@
 
 enum { MAX_WINDOW = 16, MAX_GROUP = 24 };
 
-const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed", NULL};
+const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed",
+                               "reuse", NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);

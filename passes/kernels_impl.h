@@ -57,6 +57,8 @@ void  lower_ops(Graph *g, int ncarry);
 Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
 /* turn.c: before the loops of g, not in their bodies */
 void  turn_weights(Graph *g, const Target *t);
+/* reuse.c: sums of what a stored map computes read the map. */
+void  reuse_maps(Graph *g);
 /* pack.c */
 void  pack_contractions(Graph *g);
 /* unpool.c */
