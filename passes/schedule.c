@@ -153,6 +153,11 @@ static double cut_by(const Nest *n, int v, const double *share) {
 }
 
 static void order_outs(Nest *n, Arena *a) {
+    if (n->nstage) {
+        n->nloop = n->nout;
+        traffic_order(n, n->step, n->loop);
+        return;
+    }
     double *share = ARENA_ARRAY(a, double, n->naccess + n->nstore);
     bool    taken[MAX_VARS] = {false};
     for (int i = 0; i < n->naccess + n->nstore; i++) share[i] = 1;

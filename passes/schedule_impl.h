@@ -46,6 +46,11 @@ double choice_cost(Task *w, const Choice *c);
 /* The largest stride with which v moves through a tensor, in bytes. */
 int64_t var_stride(const Nest *n, int v);
 
+/* traffic.c: cycles of a schedule that computes for `cycles`, with what it moves between the caches; the loops over
+ * outs with tiles of step[], outermost first. */
+double traffic_cycles(const Target *t, const Nest *n, const int64_t *step, double cycles);
+void   traffic_order(const Nest *n, const int64_t *step, int *order);
+
 /* choose.c: the cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
 Choice choose(Task *w, const Choice *given);
 
