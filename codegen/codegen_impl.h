@@ -71,7 +71,7 @@ struct Codegen {
 
 /* Fields of netc_args (runtime/netc_rt.h), in its order. */
 typedef enum {
-    ABI_IN, ABI_OUT, ABI_WEIGHTS, ABI_OPT, ABI_STATE, ABI_ARENA, ABI_SCALARS, ABI_SEED, ABI_STEP, ABI_COUNT,
+    ABI_IN, ABI_OUT, ABI_WEIGHTS, ABI_OPT, ABI_STATE, ABI_ARENA, ABI_SCALARS, ABI_SEED, ABI_STEP, ABI_BOUND,
     ABI_BARRIER, ABI_POOL
 } AbiField;
 
@@ -97,10 +97,12 @@ void codegen_attributes(Codegen *cg, LLVMValueRef fn);
 
 /* The parameters of the function being emitted. */
 LLVMValueRef abi_args(Codegen *cg), abi_tid(Codegen *cg), abi_nthreads(Codegen *cg);
-/* A field of args: ptr or i64. */
+/* A field of args but ABI_BOUND: ptr or i64. */
 LLVMValueRef abi_load(Codegen *cg, AbiField f);
 /* args->in[i], args->out[i] (ptr), args->scalars[i] (float). */
 LLVMValueRef abi_in(Codegen *cg, int i), abi_out(Codegen *cg, int i), abi_scalar(Codegen *cg, int i);
+/* args->bound[i] (i64) */
+LLVMValueRef abi_bound(Codegen *cg, int i);
 /* if (args->barrier) args->barrier(args->pool) */
 void abi_barrier(Codegen *cg);
 

@@ -5,10 +5,13 @@
 
 /* ---- iterations ---------------------------------------------------------------------------------------- */
 
+Val bound_value(Emit *e, int bound) { return e->bound[bound]; }
+
 Val var_limit(Emit *e, int v) {
     const NestVar *var = &e->n->var[v];
     if (!var->bound) return l_i64(e->cg, var->size);
-    return var->per == 1 ? e->rows : LLVMBuildNSWMul(e->cg->b, e->rows, l_i64(e->cg, var->per), "");
+    Val n = bound_value(e, var->bound);
+    return var->per == 1 ? n : LLVMBuildNSWMul(e->cg->b, n, l_i64(e->cg, var->per), "");
 }
 
 /* Tiles of out v, the last one perhaps smaller. */
@@ -44,6 +47,13 @@ static void restore(Emit *e, Saved s) {
 
 static void out_level(Emit *e, int level);
 
+/* The loops before the first one that adds. */
+static int front_loops(const Nest *n) {
+    int k = 0;
+    while (k < n->nloop && !n->var[n->loop[k]].adds) k++;
+    return k;
+}
+
 /* The loops inside `level` with v = base + konst, `count` values in a tile. */
 static void inside(Emit *e, int level, int v, Val base, int64_t base_max, int64_t konst, int64_t count) {
     Saved s = save(e);
@@ -67,6 +77,8 @@ static void out_loop(Emit *e, int level, int v, Val lo, Val hi, int64_t step, in
 
 /* A loop over v: whole tiles, then what is left: a smaller tile, or point by point under a bound. */
 static void out_level(Emit *e, int level) {
+    if (e->n->adds && level == front_loops(e->n)) emit_zeros(e);
+    if (e->n->list.on && level == e->n->list.level) emit_list(e);
     if (level == e->n->nloop) {
         emit_tile(e);
         return;
@@ -210,7 +222,7 @@ static void find_addresses(Emit *e) {
 static void start_emit(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
     *e = (Emit){.cg = cg, .a = a, .k = k, .n = n};
     for (int v = 0; v < MAX_VARS; v++) e->count[v] = 1;
-    e->rows = abi_load(cg, ABI_COUNT);
+    for (int i = 1; i < k->graph->bounds.n; i++) e->bound[i] = abi_bound(cg, i);
 }
 
 static Ty nest_type(Codegen *cg) { return LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false); }

@@ -174,6 +174,27 @@ static void spread_carry(Loops *l) {
 
 static void reduce_level(Loops *l, int level);
 
+/* The body at every point of the list. */
+static void list_loop(Loops *l) {
+    Emit    *e = l->e;
+    Codegen *cg = e->cg;
+    int      slots = e->n->naccess + e->n->nstore, mark = e->memo.n;
+    Val     *saved = arena_copy(e->a, e->ptr, sizeof *saved * (size_t)slots);
+    gather_carry(l);
+    Loop loop = l_loop(cg, l_i64(cg, 0), e->list_count, 1, l->ncarry, l->carry);
+    spread_carry(l);
+    Val move = list_move_at(e, loop.i);
+    e->listed = list_value_at(e, loop.i);
+    for (int i = 0; i < e->n->naccess; i++)
+        if (e->n->access[i].listed) e->ptr[i] = l_gep(cg, codegen_memory_type(cg, e->n->access[i].dtype), e->ptr[i], move);
+    body(l);
+    gather_carry(l);
+    l_loop_end(cg, &loop, l->carry);
+    spread_carry(l);
+    memcpy(e->ptr, saved, sizeof *saved * (size_t)slots);
+    memo_restore(e, mark);
+}
+
 /* for v from lo to hi in steps: the levels inside, with `step` values at a time. */
 static void reduce_loop(Loops *l, int level, int v, Val lo, Val hi, int64_t step, int64_t last) {
     Emit *e = l->e;
@@ -380,7 +401,8 @@ static int emit_stages(Emit *e, int stage) {
         start(e, &work[l.n], stage + l.n);
         l.n++;
     } while (stage + l.n < e->n->nstage && e->n->stage[stage + l.n].joined);
-    reduce_level(&l, 0);
+    if (e->n->list.on) list_loop(&l);
+    else reduce_level(&l, 0);
     for (int i = 0; i < l.n; i++) finish(e, &work[i]);
     for (int i = 0; i < work[0].s->nwin; i++) e->count[work[0].s->win[i]] = 1;
     return l.n;
@@ -395,6 +417,7 @@ static void emit_stores(Emit *e) {
             Val   v[MAX_STORES];
             Point p = layout_point(e, &l, r, q);
             for (int i = 0; i < e->n->nstore; i++) v[i] = emit_eval(e, e->n->store[i].expr, &p);
+            for (int i = 0; i < e->n->nstore && e->n->adds; i++) v[i] = l_fadd(e->cg, stored_at(e, i, &p), widen(e, v[i], p.width));
             for (int i = 0; i < e->n->nstore; i++) store_at(e, i, &p, v[i]);
         }
 }

@@ -78,13 +78,48 @@ static void block(Buf *j, const char *name, const Block *b) {
     buf_puts(j, "],\n");
 }
 
+static bool listed(const char *name, const char *const *list, int n) {
+    for (int i = 0; name && i < n; i++)
+        if (!strcmp(list[i], name)) return true;
+    return false;
+}
+
+/* The dim of a bound: a dim called n has the bound n_, since the rows are called n. */
+static const char *bound_dim(const Graph *g, int bound) {
+    const char *name = g->bounds.at[bound].name;
+    return strcmp(name, "n_") ? name : "n";
+}
+
+/* The ragged dim of axis i: the one whose bound it has, or one whose lengths the function finds; or NULL. */
+static const char *ragged_axis(const Function *f, const Type *t, const PortInfo *info, int i, int skip) {
+    if (t->dim[i].bound > 1) return bound_dim(f->graph, t->dim[i].bound);
+    const char *name = info ? info->axis[i - skip] : NULL;
+    return f->info && listed(name, f->info->found, f->info->nfound) ? name : NULL;
+}
+
+/* The ragged dim of each axis from `skip` on, if one has any. */
+static void axes(Buf *j, const Function *f, const Type *t, const PortInfo *info, int skip) {
+    bool ragged = false;
+    for (int i = skip; i < t->rank; i++) ragged |= ragged_axis(f, t, info, i, skip) != NULL;
+    if (!ragged) return;
+    for (int i = skip; i < t->rank; i++) {
+        const char *name = ragged_axis(f, t, info, i, skip);
+        buf_puts(j, i > skip ? "," : ",\"axes\":[");
+        if (name) buf_json(j, name);
+        else buf_puts(j, "null");
+    }
+    buf_puts(j, "]");
+}
+
 /* One argument or result: `t` has the row axis iff it is bounded by the rows of the call. */
-static void port(Buf *j, const char *name, const Type *t, const PortInfo *info) {
+static void port(Buf *j, const Function *f, const char *name, const Type *t, const PortInfo *info, bool lengths) {
     static const char *const TEXT[] = {"f32", "i32", "u8", "pred"};
     bool rows = t->rank && t->dim[0].bound == 1;
     buf_printf(j, "{\"name\":\"%s\",\"dtype\":\"%s\",\"shape\":", name, TEXT[t->dtype]);
     shape(j, t, rows);
     if (!rows) buf_puts(j, ",\"rows\":false");
+    axes(j, f, t, info, rows);
+    if (lengths) buf_puts(j, ",\"lengths\":true");
     if (info && info->dim)
         buf_printf(j, ",\"dim\":\"%s\",\"size\":%lld", info->dim, (long long)info->dim_size);
     if (info && info->has_default) {
@@ -103,18 +138,26 @@ static const PortInfo *find_port(const PortInfo *p, int n, const char *name) {
 static void function(Buf *j, const Function *f) {
     const FuncInfo *info = f->info;
     const Kernels  *k = f->kernels;
-    buf_printf(j, "  {\"name\":\"%s\",\"arena\":%lld,\"flops\":%lld,\n   \"in\":[", f->name,
-               (long long)k->arena_size, (long long)kernels_flops(k));
+    const Graph    *g = f->graph;
+    buf_printf(j, "  {\"name\":\"%s\",\"arena\":%lld,\"flops\":%lld,\"bounds\":[", f->name, (long long)k->arena_size,
+               (long long)kernels_flops(k));
+    for (int i = 1; i < g->bounds.n; i++) {
+        buf_puts(j, i > 1 ? "," : "");
+        buf_json(j, bound_dim(g, i));
+    }
+    buf_puts(j, "],\n   \"in\":[");
     for (int i = 0; i < k->nin; i++) {
         const char *name = k->in[i]->u.input.key;
         buf_puts(j, i ? "," : "");
-        port(j, name, &k->in[i]->type, info ? find_port(info->in, info->nin, name) : NULL);
+        port(j, f, name, &k->in[i]->type, info ? find_port(info->in, info->nin, name) : NULL,
+             info && listed(name, info->length, info->nlength));
     }
     buf_puts(j, "],\n   \"out\":[");
     for (int i = 0; i < k->nout; i++) {
         const char *name = k->out[i].name;
         buf_puts(j, i ? "," : "");
-        port(j, name, &k->out[i].value->type, info ? find_port(info->out, info->nout, name) : NULL);
+        port(j, f, name, &k->out[i].value->type, info ? find_port(info->out, info->nout, name) : NULL,
+             info && listed(name, info->found, info->nfound));
     }
     buf_puts(j, "]}");
 }

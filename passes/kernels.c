@@ -43,6 +43,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     Kernels *k = ARENA_NEW(a, Kernels);
     *k = (Kernels){.name = g->name, .graph = g, .target = *t, .level = o->level};
     lower_ops(g);
+    if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
     int  room = g->nodes.n + g->outs.n;          /* update.c adds at most a copy for every output */

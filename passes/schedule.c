@@ -185,7 +185,9 @@ static void share_out(Nest *n) {
     n->npar = 0;
     nest_count(n);
     if (n->flops + n->bytes < WORTH_THREADS) return;
-    while (n->npar < n->nloop && trips < ENOUGH_TRIPS) trips *= nest_trips(n, n->loop[n->npar++]);
+    int most = n->list.on ? n->list.level : n->nloop;
+    while (n->npar < most && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].adds)
+        trips *= nest_trips(n, n->loop[n->npar++]);
     if (trips == 1) n->npar = 0;
 }
 
@@ -198,7 +200,12 @@ static void tile_nest(const Fuse *f, Nest *n) {
     for (int i = 0; i < n->nstage; i += joined_stages(n, i))
         if (stage_work(n, i, joined_stages(n, i)) > stage_work(n, main, joined_stages(n, main))) main = i;
     Task w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
+    if (n->adds) {
+        if (!list_schedule(f, n, -1)) plain_nest(n);
+        return;
+    }
     c = choose(&w, NULL);
+    if (fusion_on(f->o, "listed") && list_schedule(f, n, c.cost)) return;
     for (int v = 0; v < n->nout; v++) n->step[v] = c.step[v];
     if (n->nstage) apply_choice(n, main, w.count, &c);
     for (int i = 0; i < n->nstage; i += joined_stages(n, i)) {

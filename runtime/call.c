@@ -141,13 +141,26 @@ static void run_region(void *cx, uint32_t tid, uint32_t nthreads) {
     r->fn(r->args, tid, nthreads);
 }
 
+/* The rows, and for each ragged dim the longest length of the batch. */
+static void set_bounds(const netc_call *c, int64_t rows, int64_t *bound) {
+    const netc_func *f = c->func;
+    bound[1] = rows;
+    for (int k = 2; k < f->nbound; k++) {
+        const int32_t *length = f->bound_in[k] < 0 ? NULL : c->in[f->bound_in[k]];
+        bound[k] = length ? 1 : f->bound_size[k];
+        for (int64_t r = 0; length && r < rows; r++)
+            if (length[r] > bound[k]) bound[k] = length[r];
+    }
+}
+
 void netc_call_run(netc_call *c, netc_blocks *b, const netc_time *t, uint64_t seed, int64_t count) {
     netc_engine *e = c->engine;
     set_scalars(e, t);
     netc_args args = {
         .in = (const void *const *)c->in, .out = (void *const *)c->out, .weights = b->weights, .opt = b->opt,
         .state = b->state, .arena = e->arena, .scalars = e->scalars, .seed = seed, .step = (uint64_t)t->step,
-        .count = count, .barrier = netc_pool_threads(e->pool) > 1 ? netc_pool_barrier : NULL, .pool = e->pool};
+        .barrier = netc_pool_threads(e->pool) > 1 ? netc_pool_barrier : NULL, .pool = e->pool};
+    set_bounds(c, count, args.bound);
     netc_pool_run(e->pool, run_region, &(region){c->func->fn, &args});
 }
 

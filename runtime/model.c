@@ -74,6 +74,10 @@ static void parse_port(parser *p, const netc_json *v, netc_port *port) {
     port->count = shape(p, v, port->name, &port->rank, port->shape);
     port->row_bytes = (size_t)port->count * (size_t)netc_dtype_size(port->dtype);
     port->rows = netc_json_bool(netc_json_get(v, "rows"), true);
+    port->lengths = netc_json_bool(netc_json_get(v, "lengths"), false);
+    int i = 0;
+    for (const netc_json *e = netc_json_first(netc_json_get(v, "axes")); e && i < port->rank; e = e->next)
+        port->axis[i++] = netc_json_string(e, NULL);
     port->dim = netc_json_string(netc_json_get(v, "dim"), NULL);
     port->size = netc_json_int(netc_json_get(v, "size"), 0);
     if (port->dim && port->size < 1) fail(p, port->name, "the size of its dim is missing");
@@ -108,6 +112,25 @@ static netc_slot *parse_slots(parser *p, const netc_json *v, int *n, uint64_t si
     return slot;
 }
 
+/* The bounds of a function: the rows, then ragged dims, each the longest of the lengths in the input of its name. */
+static void parse_bounds(parser *p, const netc_json *v, netc_func *f) {
+    f->nbound = 1;
+    for (const netc_json *e = netc_json_first(v); e; e = e->next) {
+        if (f->nbound == NETC_BOUNDS) {
+            fail(p, f->name, "it has too many bounds");
+            return;
+        }
+        int k = f->nbound++;
+        f->bound[k] = netc_json_string(e, "");
+        f->bound_in[k] = -1;
+        const netc_dim *d = k > 1 ? netc_model_dim(p->m, f->bound[k]) : NULL;
+        f->bound_size[k] = k == 1 ? p->m->batch : d ? d->size : 0;
+        if (f->bound_size[k] < 1) fail(p, f->name, "a bound is no dim of the model");
+        for (int i = 0; k > 1 && i < f->nin; i++)
+            if (f->in[i].lengths && !strcmp(f->in[i].name, f->bound[k])) f->bound_in[k] = i;
+    }
+}
+
 static void parse_funcs(parser *p, const netc_json *v, const netc_function_entry *table) {
     netc_model *m = p->m;
     m->func = members(v, &m->nfunc, sizeof *m->func);
@@ -118,6 +141,7 @@ static void parse_funcs(parser *p, const netc_json *v, const netc_function_entry
         f->arena = bytes(p, e, "arena");
         f->in = parse_ports(p, netc_json_get(e, "in"), &f->nin);
         f->out = parse_ports(p, netc_json_get(e, "out"), &f->nout);
+        parse_bounds(p, netc_json_get(e, "bounds"), f);
         for (const netc_function_entry *t = table; t && t->name; t++) {
             if (!strcmp(t->name, f->name)) f->fn = t->fn;
         }

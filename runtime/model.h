@@ -16,6 +16,8 @@ typedef struct {
     int64_t     count;          /* elements of one row */
     size_t      row_bytes;
     bool        rows;           /* false: one value per call (outputs) */
+    const char *axis[NETC_MAX_RANK];     /* of the shape: the ragged dim, or NULL */
+    bool        lengths;        /* the lengths of the ragged dim of its name: given (in) or found (out) */
     const char *dim;            /* element of this dim, or NULL: a number */
     int64_t     size;           /* of that dim; 0 without */
 } netc_port;
@@ -39,6 +41,10 @@ typedef struct {
     uint64_t       arena;       /* bytes of scratch */
     netc_port     *in, *out;
     int            nin, nout;
+    int            nbound;      /* bounds of a call: 1 = rows, .. nbound - 1 */
+    const char    *bound[NETC_BOUNDS];   /* their names */
+    int            bound_in[NETC_BOUNDS];/* the input with the lengths whose longest it is; -1: always the largest value */
+    int64_t        bound_size[NETC_BOUNDS];
 } netc_func;
 
 typedef struct {
