@@ -3,7 +3,7 @@
 #define NETC_PASSES_SCHEDULE_IMPL_H
 #include "passes/kernels_impl.h"
 
-enum { MAX_READS = 64 };
+enum { MAX_READS = 64, TURN = 4 };       /* TURN: values that are loaded far apart and turned (emit_access.c) */
 
 /* A way to run a stage (with those that share its loops), or the stores of a nest without stages. */
 typedef struct {
@@ -19,6 +19,7 @@ typedef struct {
 typedef struct {
     double loads, shuffles;
     bool   uniform;             /* one number for all lanes */
+    bool   strided;             /* lanes far apart, with one distance: may be turned, see emit_access.c */
 } Pattern;
 
 /* The work that a choice is made for. */
