@@ -13,6 +13,11 @@ static bool has_masks(const Emit *e, DType d) {
     return e->cg->target.arch == ARCH_X86_64 && e->cg->target.width >= 8 && dtype_size(d) == 4;
 }
 
+/* A masked store is one fast instruction from AVX-512 on; before, several stores are faster on many processors. */
+static bool has_masked_store(const Emit *e, DType d) {
+    return has_masks(e, d) && strstr(e->cg->target.features, "+avx512vl");
+}
+
 void move_pointers(Emit *e, int v, Val i) {
     Codegen *cg = e->cg;
     for (int k = 0; k < e->n->naccess + e->n->nstore; k++) {
@@ -100,10 +105,19 @@ static Val from_memory(Emit *e, DType d, Val v) {
 
 static Val load_plain(Emit *e, const Lanes *l, int64_t off, int width) {
     Codegen *cg = e->cg;
-    Val      old = memo_find(e, MEMO_LOAD, l->ptr, NULL, NULL, off, width);
+    int64_t  form = width + (e->epoch << 8);
+    Val      old = memo_find(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form);
     if (old) return old;
+    e->loads++;
     Val v = l_load(cg, l_vec(l->element, width), l_gep_const(cg, l->element, l->ptr, off), dtype_size(l->dtype));
-    return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, width, v);
+    return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form, v);
+}
+
+/* A fence within the thread: no instruction, but LLVM takes no value of memory across it. */
+void forget_loads(Emit *e) {
+    LLVMBuildFence(e->cg->b, LLVMAtomicOrderingSequentiallyConsistent, true, "");
+    e->epoch++;
+    e->loads = 0;
 }
 
 /* Does the target load (or store) scattered numbers by one instruction? That is short code, but hardly faster than
@@ -131,7 +145,7 @@ static Val gather_lanes(Emit *e, const Lanes *l) {
 static Val load_lanes(Emit *e, const Lanes *l) {
     Codegen *cg = e->cg;
     Val      r = LLVMGetPoison(l_vec(l->element, l->width));
-    if (!l->mask && has_scattered(e, l->dtype, l->width, false)) return gather_lanes(e, l);
+    if (!l->mask && l->index && has_scattered(e, l->dtype, l->width, false)) return gather_lanes(e, l);
     for (int i = 0; i < l->valid; i++) {
         Val at = l_gep_const(cg, l->element, l->ptr, l->off[i]);
         if (l->index) {
@@ -491,7 +505,7 @@ static void store_run(Emit *e, DType d, Val ptr, int64_t off, Val v, int from, i
     Codegen *cg = e->cg;
     Ty       t = codegen_memory_type(cg, d);
     int      width = l_lanes(v), size = dtype_size(d);
-    if (from == 0 && n < width && n > 2 && has_masks(e, d)) {
+    if (from == 0 && n < width && n > 2 && has_masked_store(e, d)) {
         l_masked_store(cg, v, l_gep_const(cg, t, ptr, off), size, l_mask_const(cg, 0, n, width));
         return;
     }

@@ -21,13 +21,16 @@ static void reserve(Emit *e) {
 
 static bool has_compress(const Emit *e) { return strstr(e->cg->target.features, "+avx512f") != NULL; }
 
-/* For every mask of 8 lanes, the lanes that are set, in order. */
+enum { LANES = 8, MASKS = 1 << LANES };
+
+/* For every mask of 8 lanes, the lanes that are set, in order; behind that, how many they are. */
 static Val permutations(Emit *e) {
-    enum { LANES = 8, MASKS = 1 << LANES };
-    static uint8_t table[MASKS * LANES];
-    for (int m = 0; m < MASKS; m++)
-        for (int i = 0, n = 0; i < LANES; i++)
-            if (m >> i & 1) table[m * LANES + n++] = (uint8_t)i;
+    uint8_t table[MASKS * (LANES + 1)] = {0};
+    for (int m = 0; m < MASKS; m++) {
+        uint8_t *count = &table[MASKS * LANES + m];
+        for (int i = 0; i < LANES; i++)
+            if (m >> i & 1) table[m * LANES + (*count)++] = (uint8_t)i;
+    }
     const char *name = arena_printf(e->a, "%s_squeeze", e->k->name);
     Val old = LLVMGetNamedGlobal(e->cg->module, name);
     return old ? old : codegen_table(e->cg, name, table, sizeof table);
@@ -47,11 +50,13 @@ static Val squeeze(Emit *e, Val v, Val order) {
 
 static void append_squeezed(Making *m, Val value, Val move, Val mask) {
     Codegen *cg = m->e->cg;
-    Val      bits = mask_bits(m->e, mask), at = l_gep(cg, l_vec(cg->i8, 8), permutations(m->e), bits);
-    Val      order = LLVMBuildZExt(cg->b, l_load(cg, l_vec(cg->i8, 8), at, 8), l_vec(cg->i32, 8), "");
+    Val      bits = mask_bits(m->e, mask), table = permutations(m->e);
+    Val      count = l_gep(cg, cg->i8, l_bytes(cg, table, MASKS * LANES), bits);
+    Val      at = l_gep(cg, l_vec(cg->i8, LANES), table, bits);
+    Val      order = LLVMBuildZExt(cg->b, l_load(cg, l_vec(cg->i8, LANES), at, 8), l_vec(cg->i32, LANES), "");
     l_store(cg, squeeze(m->e, value, order), l_gep(cg, cg->f32, m->e->list_value, m->n), 4);
     l_store(cg, squeeze(m->e, move, order), l_gep(cg, cg->i32, m->e->list_move, m->n), 4);
-    m->n = l_add(cg, m->n, l_call1(cg, "llvm.ctpop", bits));
+    m->n = l_add(cg, m->n, LLVMBuildZExt(cg->b, l_load(cg, cg->i8, count, 1), cg->i64, ""));
 }
 
 static void append_compressed(Making *m, Val value, Val move, Val mask) {

@@ -126,23 +126,39 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
     w->seen[acc] = mask ? LLVMBuildOr(cg->b, w->seen[acc], mask, "") : every;
 }
 
+/* Every point of the tile with one point of the pass. */
+static void body_points(Loops *l, int u, int q, int chain) {
+    const Layout *out = &l->work[0].out;
+    bool          swap = l->work[0].s->vectors_first;
+    for (int i = 0; i < out->rows * out->nvec; i++) {
+        int r = swap ? i % out->rows : i / out->nvec, v = swap ? i / out->rows : i % out->nvec;
+        for (int k = 0; k < l->n; k++) {
+            Work *w = &l->work[k];
+            Point red = layout_point(l->e, &w->red, u, q), p = body_point(l->e, w, r, v, &red);
+            accumulate(l->e, w, (r * w->out.nvec + v) * w->s->chains + chain % w->s->chains, &p);
+        }
+    }
+}
+
+/* What one point of the pass loads may serve the next ones while there are registers for it. A value of memory that
+ * waits for a later point in the stack's memory instead would be stored and loaded where it could just be loaded. */
 static void body(Loops *l) {
     Emit *e = l->e;
+    int   room = e->k->target.registers - 1;
     for (int k = 0; k < l->n; k++) {
         Work *w = &l->work[k];
         w->red = layout_of(e, w->s->nred, w->s->red, w->across ? w->s->nlane : 0, w->s->lane, w->s->width);
         if (w->across) w->red.width = w->width, w->red.nvec = (w->red.lanes + w->width - 1) / w->width;
+        room -= w->nacc;
     }
-    Work *first = &l->work[0];
-    for (int u = 0, chain = 0; u < first->red.rows; u++)
-        for (int q = 0; q < first->red.nvec; q++, chain++)
-            for (int r = 0; r < first->out.rows; r++)
-                for (int v = 0; v < first->out.nvec; v++)
-                    for (int k = 0; k < l->n; k++) {
-                        Work *w = &l->work[k];
-                        Point red = layout_point(e, &w->red, u, q), p = body_point(e, w, r, v, &red);
-                        accumulate(e, w, (r * w->out.nvec + v) * w->s->chains + chain % w->s->chains, &p);
-                    }
+    const Layout *red = &l->work[0].red;
+    e->loads = 0;
+    for (int i = 0, each = 0; i < red->rows * red->nvec; i++) {
+        int before = e->loads;
+        if (i && before + each > room && e->k->level >= 2) forget_loads(e), before = 0;
+        body_points(l, i / red->nvec, i % red->nvec, i);
+        if (i == 0) each = e->loads - before;
+    }
 }
 
 /* ---- reduction loops ----------------------------------------------------------------------------------- */

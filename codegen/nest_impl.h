@@ -5,6 +5,7 @@
  *   emit_expr.c    an expression at a vector of points
  *   emit_list.c    lists of the points that count; results that are added up in memory
  *   emit_access.c  loads and stores of a vector of points, guards
+ *   nest_key.c     which nests have the same code
  *   layout.c       which point of a tile lies in which lane of which vector
  *
  * The value of a nest's variable v at a point is
@@ -72,7 +73,21 @@ typedef struct {
     VEC(Memo)      memo;
     int            head[MEMO_HEADS];
     int            serial;
+    int            loads;       /* made since forget_loads */
+    int64_t        epoch;       /* of the loads that the memo may give */
 } Emit;
+
+/* The tensors and random nodes that a nest touches, each once: what its code gets as parameters. */
+typedef struct {
+    int          n;
+    const Node **node;
+    int         *of;            /* by access, then by store: its number, -1 = it has no address */
+} Slots;
+
+/* nest_key.c */
+Slots       slots_of(Arena *a, const Kernels *k, const Nest *n);
+/* The function that has the code of n already; NULL: none has, and `symbol` is noted as the one that will. */
+const char *shared_nest(Codegen *cg, const Kernels *k, const Nest *n, const Slots *s, const char *symbol);
 
 /* layout.c */
 Layout layout_of(const Emit *e, int nvar, const int *var, int nlane, const int *lane, int width);
@@ -100,6 +115,8 @@ void   store_at(Emit *e, int store, const Point *p, Val v);
 Val    stored_at(Emit *e, int store, const Point *p);
 /* i1 or a vector of it; NULL: all guards hold everywhere. */
 Val    guards_mask(Emit *e, int n, const Guard *g, const Point *p);
+/* From here on memory is loaded again, by LLVM too, rather than kept in registers. */
+void   forget_loads(Emit *e);
 /* Moves all running pointers by the counter i of a loop over v. */
 void   move_pointers(Emit *e, int v, Val i);
 

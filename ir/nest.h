@@ -134,6 +134,7 @@ typedef struct {
                                    window, or all reductions (then one vector is summed up at the end) */
     int         npoint, point[MAX_VARS];  /* outs and window in the order in which a tile takes their values, innermost
                                    last: what stays the same from one to the next stays in registers */
+    bool        vectors_first;  /* the vectors of a tile outside of its rows; else innermost */
     int         nloop, loop[MAX_VARS];    /* reduction loops, outermost first */
     int64_t     step[MAX_VARS];           /* per reduction variable: values taken by one pass of its loop */
     int         chains;         /* independent partial results per point over unrolled reductions */

@@ -189,6 +189,9 @@ int netc_feed_new(netc_feed *f, const netc_split *s, netc_call *call) {
     f->position = netc_array((size_t)m->batch, sizeof *f->position);
     for (int i = 0; i < fn->nin; i++) {
         int k = find_field(m, fn->in[i].name);
+        int32_t length;
+        f->field[i] = -1;
+        if (fn->in[i].lengths && netc_batch_lengths(s, &(int64_t){0}, 1, fn->in[i].name, &length)) continue;
         if (k < 0)
             return netc_error(NETC_EXIT_DATA, "function %s: the data block %s has no field '%s'", fn->name,
                               m->data_name ? m->data_name : "", fn->in[i].name);
@@ -222,7 +225,8 @@ static void expand_field(netc_feed *f, netc_blocks *b, int64_t n, void *dst) {
 void netc_feed_fill(netc_feed *f, netc_blocks *b, int64_t n) {
     for (int i = 0; i < f->call->func->nin; i++) {
         void *dst = f->call->in[i];
-        if (f->split->function && f->field[i] == f->split->field) expand_field(f, b, n, dst);
+        if (f->field[i] < 0) netc_batch_lengths(f->split, f->position, n, f->call->func->in[i].name, dst);
+        else if (f->split->function && f->field[i] == f->split->field) expand_field(f, b, n, dst);
         else netc_batch_gather(f->split, f->position, n, f->field[i], dst);
     }
 }

@@ -62,7 +62,7 @@ static void emit_map(Codegen *cg, const char *name, ScalarOp op, int width) {
 static void emit_random(Codegen *cg, const char *name, uint32_t site, int width, bool blocks) {
     codegen_begin(cg, name);
     Val    out = abi_out(cg, 0);
-    RngKey k = rng_key(cg, site);
+    RngKey k = rng_key(cg, l_i32(cg, site));
     Loop   l = l_loop(cg, l_i64(cg, 0), abi_bound(cg, 1), blocks ? 4 * width : width, 0, NULL);
     if (blocks) {
         Val v[4];

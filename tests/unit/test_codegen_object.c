@@ -52,7 +52,7 @@ static void emit_others(Codegen *cg) {
     codegen_end(cg);
     codegen_begin(cg, "rng");
     Val out[4];
-    rng_block(cg, rng_key(cg, 7), l_i64(cg, 0), w, out);
+    rng_block(cg, rng_key(cg, l_i32(cg, 7)), l_i64(cg, 0), w, out);
     for (int i = 0; i < 4; i++) l_store(cg, out[i], l_gep_const(cg, cg->f32, abi_out(cg, 0), i * w), 4);
     abi_barrier(cg);
     codegen_end(cg);
