@@ -11,7 +11,7 @@ typedef struct {
 
 /* A new field that the code depends on belongs into the key, too: else nests that differ in it alone would share
  * the code of one of them. */
-_Static_assert(sizeof(Nest) == 16680 && sizeof(Stage) == 880 && sizeof(Access) == 248 && sizeof(Guard) == 224 &&
+_Static_assert(sizeof(Nest) == 17336 && sizeof(Stage) == 880 && sizeof(Access) == 256 && sizeof(Guard) == 224 &&
                    sizeof(Indirect) == 16 && sizeof(Expr) == 216,
                "a struct of nests has changed: put the new field into its key below, then its size here");
 
@@ -95,6 +95,7 @@ static void put_access(Key *key, const Kernels *k, const Nest *n, const Access *
         put(key, a->ind[i].stride);
     }
     put_guards(key, a->nguard, a->guard, n->nvar);
+    put(key, a->listed);
 }
 
 static void put_var(Key *key, const NestVar *v, int nvar) {
@@ -102,6 +103,7 @@ static void put_var(Key *key, const NestVar *v, int nvar) {
     put(key, v->bound);
     put(key, v->per);
     put(key, v->div);
+    put(key, v->adds);
     if (v->div) put_lin(key, &v->num, nvar);
 }
 
@@ -120,6 +122,20 @@ static void put_stage(Key *key, const Nest *n, const Stage *s) {
     for (int v = 0; v < n->nvar; v++) put(key, s->step[v]);
     put(key, s->chains);
     put(key, s->joined);
+}
+
+static void put_points(Key *key, const Nest *n, const List *l) {
+    put(key, l->on);
+    if (!l->on) return;
+    put_expr(key, l->value);
+    put_expr(key, l->move);
+    put(key, l->most);
+    put(key, l->level);
+    put(key, l->width);
+    put_list(key, l->nred, l->red);
+    put_list(key, l->nlane, l->lane);
+    put_list(key, l->nloop, l->loop);
+    for (int v = 0; v < n->nvar; v++) put(key, l->step[v]);
 }
 
 static void put_store(Key *key, const Kernels *k, const Nest *n, const Store *s, int slot) {
@@ -149,6 +165,8 @@ static Words key_of(Arena *a, const Kernels *k, const Nest *n, const Slots *s) {
     put_list(&key, n->nloop, n->loop);
     for (int v = 0; v < n->nvar; v++) put(&key, n->step[v]);
     put(&key, n->npar);
+    put(&key, n->adds);
+    put_points(&key, n, &n->list);
     return key.w;
 }
 
