@@ -413,7 +413,7 @@ static Val load_random(Emit *e, int access, const Lanes *l) {
     const Access *a = &e->n->access[access];
     Val           base = element_base(e, a), lane[POINT_LANES];
     bool          row = l->width >= 4 && l->valid == l->width && consecutive(l->off, l->width) && !l->index;
-    if (row && l->off[0] % l->width == 0 && base_multiple(e, a, 4 * l->width))
+    if (row && l->off[0] % l->width == 0 && base_multiple(e, a, 4))
         return random_block(e, access, base, l->off[0], l->width);
     for (int i = 0; i < l->width; i++) lane[i] = l_i64(cg, l->off[i]);
     Val at = l->width == 1 ? lane[0] : LLVMConstVector(lane, (unsigned)l->width);

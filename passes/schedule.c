@@ -1,8 +1,7 @@
 /* The schedule of a nest: merges variables, chooses lanes and tiles (choose.c) for the stage with the most work, fits
  * the other stages and the stores to its tile, orders the loops, decides what is shared out among the threads.
  *
- * Order of loops over outs: outermost the variable that cuts most memory into pieces, since what does not
- * depend on it is read again in every turn; then the same question for what is left of every tensor. */
+ * traffic.c orders the loops over outs. */
 #include <string.h>
 
 #include "passes/schedule_impl.h"
@@ -230,46 +229,6 @@ static void store_lanes(Nest *n, const Choice *c) {
 
 /* ---- loops over outs ----------------------------------------------------------------------------------- */
 
-/* Bytes of all tensors that v cuts, each divided by the trips of the loops chosen before. */
-static double cut_by(const Nest *n, int v, const double *share) {
-    double bytes = 0;
-    for (int i = 0; i < n->naccess + n->nstore; i++) {
-        bool        load = i < n->naccess;
-        const Lin  *off = load ? &n->access[i].off : &n->store[i - n->naccess].off;
-        const Node *node = load ? n->access[i].node : n->store[i - n->naccess].node;
-        if (!node || !off->k[v]) continue;
-        bytes += share[i] * (double)(type_count(&node->type) * dtype_size(node->type.dtype));
-    }
-    return bytes;
-}
-
-static void order_outs(Nest *n, Arena *a) {
-    if (n->nstage) {
-        n->nloop = n->nout;
-        traffic_order(n, n->step, n->loop);
-        return;
-    }
-    double *share = ARENA_ARRAY(a, double, n->naccess + n->nstore);
-    bool    taken[MAX_VARS] = {false};
-    for (int i = 0; i < n->naccess + n->nstore; i++) share[i] = 1;
-    n->nloop = 0;
-    for (int k = 0; k < n->nout; k++) {
-        int best = -1;
-        for (int v = 0; v < n->nout; v++) {
-            if (taken[v]) continue;
-            bool one = nest_trips(n, v) == 1, best_one = best >= 0 && nest_trips(n, best) == 1;
-            if (best >= 0 && one && !best_one) continue;
-            if (best < 0 || (best_one && !one) || cut_by(n, v, share) > cut_by(n, best, share)) best = v;
-        }
-        taken[best] = true;
-        n->loop[n->nloop++] = best;
-        for (int i = 0; i < n->naccess + n->nstore; i++) {
-            const Lin *off = i < n->naccess ? &n->access[i].off : &n->store[i - n->naccess].off;
-            if (off->k[best]) share[i] /= (double)nest_trips(n, best);
-        }
-    }
-}
-
 /* How many of the outer loops the threads share. */
 static void share_out(Nest *n) {
     int64_t trips = 1;
@@ -316,7 +275,8 @@ static void tile_nest(const Fuse *f, Nest *n) {
         }
     }
     store_lanes(n, &c);
-    order_outs(n, f->a);
+    traffic_order(n, n->step, n->loop);
+    n->nloop = n->nout;
 }
 
 void nest_schedule(const Fuse *f, Nest *n) {
