@@ -168,6 +168,24 @@ static void all_trips(Emit *e, Val lo, Val hi) {
     restore(e, s);
 }
 
+/* All trips of the thread, in every turn of a cut reduction. */
+static void all_turns(Emit *e, Val lo, Val hi) {
+    Codegen *cg = e->cg;
+    if (!e->n->cut) {
+        all_trips(e, lo, hi);
+        return;
+    }
+    int64_t size = e->n->var[e->n->cut_var].size;
+    Loop    turn = l_loop(cg, l_i64(cg, 0), l_i64(cg, size), e->n->cut, 0, NULL);
+    Val     next = l_add(cg, turn.i, l_i64(cg, e->n->cut));
+    e->cut_lo = turn.i;
+    e->cut_first = l_icmp(cg, LLVMIntEQ, turn.i, l_i64(cg, 0));
+    e->cut_last = l_icmp(cg, LLVMIntSGE, next, l_i64(cg, size));
+    e->cut_hi = l_select(cg, e->cut_last, l_i64(cg, size), next);
+    all_trips(e, lo, hi);
+    l_loop_end(cg, &turn, NULL);
+}
+
 /* ---- a nest's function --------------------------------------------------------------------------------- */
 
 static Val table_of(Emit *e, const Node *n) {
@@ -241,7 +259,7 @@ static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, co
     find_addresses(e, s);
     Val lo = LLVMGetParam(fn, 1), hi = LLVMGetParam(fn, 2);
     if (n->kind == NEST_SCATTER) emit_scatter(e, lo, hi);
-    else all_trips(e, lo, hi);
+    else all_turns(e, lo, hi);
     codegen_end(cg);
 }
 

@@ -11,7 +11,7 @@ typedef struct {
 
 /* A new field that the code depends on belongs into the key, too: else nests that differ in it alone would share
  * the code of one of them. */
-_Static_assert(sizeof(Nest) == 17336 && sizeof(Stage) == 880 && sizeof(Access) == 256 && sizeof(Guard) == 224 &&
+_Static_assert(sizeof(Nest) == 17352 && sizeof(Stage) == 880 && sizeof(Access) == 256 && sizeof(Guard) == 224 &&
                    sizeof(Indirect) == 16 && sizeof(Expr) == 216,
                "a struct of nests has changed: put the new field into its key below, then its size here");
 
@@ -166,6 +166,8 @@ static Words key_of(Arena *a, const Kernels *k, const Nest *n, const Slots *s) {
     for (int v = 0; v < n->nvar; v++) put(&key, n->step[v]);
     put(&key, n->npar);
     put(&key, n->adds);
+    put(&key, n->cut);
+    put(&key, n->cut ? n->cut_var : 0);
     put_points(&key, n, &n->list);
     return key.w;
 }

@@ -22,11 +22,11 @@ static bool consider(Search *s, const Choice *c) {
     double cost = choice_cost(s->w, c);
     if (cost < 0) return false;
     if (s->best.cost >= 0 && cost >= s->best.cost) return true;
-    if (s->w->count) cost = traffic_cycles(s->w->t, s->w->n, c->step, cost);
-    if (s->best.cost < 0 || cost < s->best.cost) {
-        s->best = *c;
-        s->best.cost = cost;
-    }
+    Choice full = *c;
+    full.cost = cost;
+    full.cut = 0;
+    if (s->w->count) traffic_cost(s->w->t, s->w->n, &full, cost);
+    if (s->best.cost < 0 || full.cost < s->best.cost) s->best = full;
     return true;
 }
 

@@ -243,10 +243,26 @@ static void share_out(Nest *n) {
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
+/* The reduction that may be cut, or -1: of a nest that is one sum, whose first store is a place of its own. */
+static int cut_variable(const Fuse *f, const Nest *n) {
+    const Stage *s = &n->stage[0];
+    const Node  *to = n->store[0].node;
+    int          best = -1;
+    if (n->nstage != 1 || n->kind != NEST_LOOPS || s->kind != KIND_SUM || s->expr->dtype != DT_F32 || s->nwin) return -1;
+    if (f->k->place[to->id].space != SPACE_ARENA || to->type.dtype != DT_F32) return -1;
+    for (int i = 0; i < s->nred; i++) {
+        const NestVar *v = &n->var[s->red[i]];
+        if (!v->bound && !v->div && (best < 0 || v->size > n->var[best].size)) best = s->red[i];
+    }
+    return best;
+}
+
 static void tile_nest(const Fuse *f, Nest *n) {
-    int    main = 0;
+    int    main = 0, cut;
     Choice c;
     merge_vars(n);
+    cut = cut_variable(f, n);
+    n->cut_var = -1;
     for (int i = 0; i < n->nstage; i += joined_stages(n, i))
         if (stage_work(n, i, joined_stages(n, i)) > stage_work(n, main, joined_stages(n, main))) main = i;
     Task w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
@@ -254,9 +270,13 @@ static void tile_nest(const Fuse *f, Nest *n) {
         if (!list_schedule(f, n, -1)) plain_nest(n);
         return;
     }
+    n->cut_var = cut;
     c = choose(&w, NULL);
+    n->cut_var = -1;
     if (fusion_on(f->o, "listed") && list_schedule(f, n, c.cost)) return;
     for (int v = 0; v < n->nout; v++) n->step[v] = c.step[v];
+    n->cut = c.cut;
+    n->cut_var = cut;
     if (n->nstage) apply_choice(n, main, w.count, &c);
     for (int i = 0; i < n->nstage; i += joined_stages(n, i)) {
         int count = joined_stages(n, i);

@@ -12,6 +12,7 @@ typedef struct {
     int     nlane, lane[MAX_LANE_VARS];   /* innermost first */
     int64_t step[MAX_VARS];     /* outs: per tile; reductions: per pass */
     int     chains;
+    int64_t cut;                /* of n->cut_var, see Nest */
     double  cost;               /* cycles of one core for the whole nest */
 } Choice;
 
@@ -51,9 +52,9 @@ double choice_cost(Task *w, const Choice *c);
 /* The largest stride with which v moves through a tensor, in bytes. */
 int64_t var_stride(const Nest *n, int v);
 
-/* traffic.c: cycles of a schedule that computes for `cycles`, with what it moves between the caches; the loops over
- * outs with tiles of step[], outermost first. */
-double traffic_cycles(const Target *t, const Nest *n, const int64_t *step, double cycles);
+/* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches, and
+ * c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
+void   traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles);
 void   traffic_order(const Nest *n, const int64_t *step, int *order);
 
 /* choose.c: the cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */

@@ -8,6 +8,7 @@
 /* Bytes: a line; a cycle from beyond L2; the distance at which lines compete for one set of L1, and of L2. */
 enum { LINE = 64, L3_CYCLE = 12, L1_WAY = 4096, L2_WAY = 65536, LEVELS = MAX_VARS + 1 };
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
+static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */
 static const double HIDDEN = 0.75;      /* of traffic that arithmetic takes longer than */
 
 /* An access or store of the nest. */
@@ -150,13 +151,23 @@ typedef struct {
     double trips[LEVELS];       /* of the loop around it */
 } Levels;
 
-static void find_levels(Walk *w, const int64_t *step, Levels *l) {
+/* cut: 0, or values of n->cut_var in a turn of the loop around all others. */
+static void find_levels(Walk *w, const int64_t *step, int64_t cut, Levels *l) {
+    const Nest *n = w->n;
+    if (cut) w->extent[n->cut_var] = cut;
     for (l->count = 0;;) {
         int k = l->count++;
         l->all[k] = touched(w, l->each[k]);
         int v = l->loop[k] = next_loop(w, step, l->each[k]);
-        if (v < 0) return;
-        l->trips[k] = (double)((w->n->var[v].size + step[v] - 1) / step[v]);
+        if (v >= 0) {
+            l->trips[k] = (double)((n->var[v].size + step[v] - 1) / step[v]);
+        } else if (cut && w->extent[n->cut_var] == cut) {
+            l->loop[k] = n->cut_var;
+            l->trips[k] = (double)((n->var[n->cut_var].size + cut - 1) / cut);
+            w->extent[n->cut_var] = n->var[n->cut_var].size;
+        } else {
+            return;
+        }
     }
 }
 
@@ -173,11 +184,11 @@ static double bytes_into(const Walk *w, const Levels *l, int fit) {
     return sum;
 }
 
-double traffic_cycles(const Target *t, const Nest *n, const int64_t *step, double cycles) {
+static double cycles_of(const Target *t, const Nest *n, const int64_t *step, int64_t cut, double cycles) {
     Walk   w = walk_of(n, step);
     Levels l;
     int    in_l1 = 0, in_l2 = 0;
-    find_levels(&w, step, &l);
+    find_levels(&w, step, cut, &l);
     while (in_l1 < l.count && l.all[in_l1].l1 <= USABLE * t->l1) in_l1++;
     while (in_l2 < l.count && l.all[in_l2].l2 <= USABLE * t->l2) in_l2++;
     if (in_l1 == l.count) return cycles;
@@ -185,4 +196,24 @@ double traffic_cycles(const Target *t, const Nest *n, const int64_t *step, doubl
     double most = cycles > l2 ? cycles : l2;
     if (l3 > most) most = l3;
     return most + (1 - HIDDEN) * (cycles + l2 + l3 - most);
+}
+
+/* Cycles to load and store the sums once more. */
+static double turn_cycles(const Nest *n, const Choice *c) {
+    double cycles = 4;
+    for (int v = 0; v < n->nout; v++) cycles *= (double)n->var[v].size;
+    return cycles / c->width;
+}
+
+void traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles) {
+    static const int64_t CUTS[] = {16, 32, 64, 128, 256};
+    c->cost = cycles_of(t, n, c->step, 0, cycles);
+    if (n->cut_var < 0 || c->across || c->cost < WORTH_CUT * cycles) return;
+    for (size_t i = 0; i < sizeof CUTS / sizeof *CUTS && 2 * CUTS[i] <= n->var[n->cut_var].size; i++) {
+        double turns = (double)(n->var[n->cut_var].size / CUTS[i]);
+        double cost = cycles_of(t, n, c->step, CUTS[i], cycles + turns * turn_cycles(n, c));
+        if (cost >= c->cost) continue;
+        c->cost = cost;
+        c->cut = CUTS[i];
+    }
 }
