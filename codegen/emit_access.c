@@ -103,19 +103,22 @@ static Val from_memory(Emit *e, DType d, Val v) {
     return d == DT_PRED ? l_icmp(e->cg, LLVMIntNE, v, l_zero(LLVMTypeOf(v))) : v;
 }
 
+/* Within the thread: no instruction, but LLVM moves no load across it and takes no value of memory across it. */
+static void fence(Emit *e) { LLVMBuildFence(e->cg->b, LLVMAtomicOrderingSequentiallyConsistent, true, ""); }
+
 static Val load_plain(Emit *e, const Lanes *l, int64_t off, int width) {
     Codegen *cg = e->cg;
     int64_t  form = width + (e->epoch << 8);
     Val      old = memo_find(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form);
     if (old) return old;
     e->loads++;
+    if (e->in_order) fence(e);
     Val v = l_load(cg, l_vec(l->element, width), l_gep_const(cg, l->element, l->ptr, off), dtype_size(l->dtype));
     return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form, v);
 }
 
-/* A fence within the thread: no instruction, but LLVM takes no value of memory across it. */
 void forget_loads(Emit *e) {
-    LLVMBuildFence(e->cg->b, LLVMAtomicOrderingSequentiallyConsistent, true, "");
+    fence(e);
     e->epoch++;
     e->loads = 0;
 }
@@ -427,10 +430,9 @@ static Val load_random(Emit *e, int access, const Lanes *l) {
 /* An element of a table of constants that an index alone tells: by comparisons, since every lane has its own. NULL if
  * the table is too large for that. */
 static Val load_table(Emit *e, const Access *a, const Lanes *l) {
-    enum { MOST = 16 };
     Codegen *cg = e->cg;
     int64_t  count = type_count(&a->node->type);
-    if (a->node->op != OP_CONST || !l->index || l_lanes(l->index) == 1 || l->mask || count > MOST) return NULL;
+    if (a->node->op != OP_CONST || !l->index || l_lanes(l->index) == 1 || l->mask || count > CODE_TABLE) return NULL;
     if (a->node->type.dtype != DT_I32 && a->node->type.dtype != DT_F32) return NULL;
     if (!all_equal(l->off, l->width) || l->off[0]) return NULL;
     for (int v = 0; v < e->n->nvar; v++)
@@ -460,6 +462,12 @@ Val access_load(Emit *e, int access, const Point *p) {
     if (at.space == SPACE_SCALAR) {
         Val old = memo_find(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0);
         return old ? old : memo_add(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0, abi_scalar(e->cg, (int)at.offset));
+    }
+    if (at.space == SPACE_STEP) {
+        Val old = memo_find(e, MEMO_SCALARS, e, NULL, NULL, at.offset, 0);
+        if (old) return old;
+        Val step = LLVMBuildTrunc(e->cg->b, step_value(e, (int)at.offset), e->cg->i32, "");
+        return memo_add(e, MEMO_SCALARS, e, NULL, NULL, at.offset, 0, step);
     }
     Lanes l = {.dtype = a->dtype, .element = codegen_memory_type(e->cg, a->dtype), .ptr = e->ptr[access],
                .origin = e->origin[access], .width = p->width, .valid = p->valid};

@@ -1,6 +1,7 @@
 /* What the files that emit nests share.
  *
- *   emit_nest.c    functions, threads, loops over outs
+ *   emit_function.c  functions, threads, loops of scans
+ *   emit_nest.c    a nest's function, loops over outs
  *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
  *   emit_expr.c    an expression at a vector of points
  *   emit_list.c    lists of the points that count; results that are added up in memory
@@ -68,14 +69,18 @@ typedef struct {
     Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
     Val            cut_lo, cut_hi;        /* i64: of this turn (Nest.cut) */
     Val            cut_first, cut_last;   /* i1: is it the first turn, the last? */
+    Val            steps;       /* array of i64: the numbers of the present steps of the loops around */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */
     Val            list_value, list_move, list_count;     /* arrays; i64 */
     Val            listed;      /* the value at the point of the list */
+    Val            block_lo, block_hi;                    /* of the list's block_var */
+    enum { STEP_ALL, STEP_ZERO, STEP_ADD } step;          /* of a nest that adds: all at once, or in blocks */
     VEC(Memo)      memo;
     int            head[MEMO_HEADS];
     int            serial;
     int            loads;       /* made since forget_loads */
+    bool           in_order;    /* loads stay where they are: LLVM would move up to four of them to the first */
     int64_t        epoch;       /* of the loads that the memo may give */
 } Emit;
 
@@ -85,6 +90,9 @@ typedef struct {
     const Node **node;
     int         *of;            /* by access, then by store: its number, -1 = it has no address */
 } Slots;
+
+/* Constants of so many numbers may become part of a nest's code. */
+enum { CODE_TABLE = 16 };
 
 /* nest_key.c */
 Slots       slots_of(Arena *a, const Kernels *k, const Nest *n);
@@ -132,7 +140,16 @@ void   emit_zeros(Emit *e);
 
 /* emit_tile.c */
 void   emit_tile(Emit *e);
-/* emit_nest.c: a bound of this call (i64); iterations of v in this call. */
+/* emit_nest.c: the function of a nest, for emit_function.c */
+void   emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n);
+void   emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol);
+/* The call of nest `symbol` for trips lo .. hi-1. */
+void   emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi);
+Val    trips_of(Emit *e);
+/* The number of the present step of a loop around (i64); the address of a stored value in these steps. */
+Val    step_value(Emit *e, int loop);
+Val    emit_address(Emit *e, const Node *n);
+/* A bound of this call (i64); iterations of v in this call. */
 Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);
 

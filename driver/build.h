@@ -56,11 +56,13 @@ typedef struct {
     int64_t        batch;
     uint64_t       hash;           /* of the training graph, before passes; 0 until it is built */
     int            level;          /* -O */
+    int            beams;          /* --beam; 0: not given */
     Target         target;
     Block          weights, state, opt;
     VEC(Function)  functions;
     VEC(Symbols)   vocabs;
     Codegen       *cg;
+    bool           said_memory, said_stash;      /* what --max-memory and --print-stash tell is told once */
     double         t_start, t_front, t_lower, t_passes, t_emit, t_code;   /* seconds, for --time-report */
 } Build;
 
@@ -86,6 +88,8 @@ int build_expands(Build *b);
 bool build_vocab(void *cx, const DimInfo *d, int64_t *size, const char **why);
 const netc_vocab *build_symbols(const Build *b, const char *dim);    /* NULL: not known */
 uint64_t build_hash(const Graph *g);
+/* The ragged dim of a bound: a dim called n has the bound n_, since the rows are called n. */
+const char *build_bound_dim(const Graph *g, int bound);
 /* The description of everything built so far. */
 char *build_describe(Build *b, size_t *size);
 /* Machine code in memory; NULL after a message. */

@@ -234,7 +234,7 @@ static void map_spread(NestBuild *b, Stage *s) {
 static void map_reductions(NestBuild *b, Stage *s, const int *given) {
     const Comp *c = &b->m->u.comp;
     bool        pinned[MAX_VARS] = {false};
-    if (b->gr->alone) {
+    if (b->spreads) {
         map_spread(b, s);
         return;
     }
@@ -276,7 +276,8 @@ static const Expr *add_stage(NestBuild *b, bool inside) {
     s.expr = rewrite(b, b->m->u.comp.expr);
     s.flat = flat_form(b);
     s.joined = share != NULL;
-    if (!s.nred && !s.nguard && s.kind >= KIND_SUM && s.kind <= KIND_MIN) return s.expr;
+    bool real_extreme = (s.kind == KIND_MAX || s.kind == KIND_MIN) && s.expr->dtype == DT_F32;    /* drops NaN */
+    if (!s.nred && !s.nguard && s.kind >= KIND_SUM && s.kind <= KIND_MIN && !real_extreme) return s.expr;
     b->n->stage[b->n->nstage] = s;
     Access value = {.stage = b->n->nstage++, .dtype = b->m->type.dtype, .off = lin_const(0)};
     return access_expr(b, &value);
@@ -371,7 +372,6 @@ static const char *fused_text(const NestBuild *b) {
 static void spread_outs(NestBuild *b) {
     const Comp *c = &b->gr->space->u.comp;
     int         nvar = c->nout + c->nred + c->nder;
-    if (!spread_find(b->gr->space, &b->spread)) ICE("%s is no spread sum", b->n->name);
     for (int v = 0; v < nvar; v++) {
         if (!b->spread.loop[v]) continue;
         b->loops[v] = lin_var(nest_var(b->n, c->var[v].name, c->var[v].ext.size, c->var[v].ext.bound));
@@ -393,7 +393,9 @@ Nest *nest_build(Fuse *f, Group *gr, int number) {
         build_scatter(&b);
         return n;
     }
-    if (gr->alone) spread_outs(&b);
+    n->alone = gr->alone;
+    b.spreads = gr->alone && spread_find(gr->space, &b.spread);
+    if (b.spreads) spread_outs(&b);
     else residue_split(&b);
     if (gr->pool) add_window(&b);
     for (int i = 0; i < gr->nodes.n; i++) add_member(&b, i);

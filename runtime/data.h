@@ -31,7 +31,7 @@ typedef struct netc_source {
     int64_t      rows;
     netc_column *column;        /* one per field of the data block */
     int          ncolumn;
-    netc_lengths *lengths;      /* the ragged dims of the fields */
+    netc_lengths *lengths;      /* the ragged dims of the fields; of a text without lengths: windows are whole */
     int          nlengths;
     bool         text;          /* column[0].data are `rows` symbols, u8 or i32 */
     struct netc_source *next;
@@ -101,8 +101,7 @@ void netc_row_copy(const netc_port *p, const int64_t *length, const void *from, 
  * netc_rows_from_tensor does. */
 int  netc_column_from_padded(netc_column *c, const netc_lengths *lengths, int nlengths, netc_tensor *t,
                              const char *what, bool keep_u8);
-/* Lengths of `dim` from a tensor of integers, [rows]; *length: free() it. `longest`: the size of the padded axes
- * (0: unknown). */
+/* Lengths of `dim` from a tensor of integers, [rows]; *length: free() it. */
 int  netc_lengths_from_tensor(const netc_dim *dim, const netc_tensor *t, const char *what, int32_t **length);
 
 /* A tensor from a file as rows of a port (`run --in`, npy sources): the first axis is the rows, the rest
