@@ -1,14 +1,19 @@
-/* Functions of a model: every nest is a function of its own over a range of its parallel trips; the function of the
- * model gives each thread its share of every nest, with barriers where the plan asks for them. The shares depend
- * on nothing but shapes, and no number depends on the shares. */
+/* A nest as a function of its own, `void (args, lo, hi, steps, addresses...)`: over a range of its parallel trips, in the
+ * present steps of the scans around. No number depends on the range. Addresses are parameters: equal layers share
+ * the code of one nest (nest_key.c). */
 #include "codegen/nest_impl.h"
 
+enum { FIXED_PARAMS = 4 };              /* of a nest's function, before its addresses */
+
 /* ---- iterations ---------------------------------------------------------------------------------------- */
+
+Val bound_value(Emit *e, int bound) { return e->bound[bound]; }
 
 Val var_limit(Emit *e, int v) {
     const NestVar *var = &e->n->var[v];
     if (!var->bound) return l_i64(e->cg, var->size);
-    return var->per == 1 ? e->rows : LLVMBuildNSWMul(e->cg->b, e->rows, l_i64(e->cg, var->per), "");
+    Val n = bound_value(e, var->bound);
+    return var->per == 1 ? n : LLVMBuildNSWMul(e->cg->b, n, l_i64(e->cg, var->per), "");
 }
 
 /* Tiles of out v, the last one perhaps smaller. */
@@ -19,7 +24,7 @@ static Val tiles_of(Emit *e, int v) {
     return LLVMBuildUDiv(e->cg->b, l_add(e->cg, n, l_i64(e->cg, step - 1)), l_i64(e->cg, step), "");
 }
 
-static Val trips_of(Emit *e) {
+Val trips_of(Emit *e) {
     Val trips = l_i64(e->cg, 1);
     for (int i = 0; i < e->n->npar; i++) trips = LLVMBuildNSWMul(e->cg->b, trips, tiles_of(e, e->n->loop[i]), "");
     return trips;
@@ -67,6 +72,9 @@ static void out_loop(Emit *e, int level, int v, Val lo, Val hi, int64_t step, in
 
 /* A loop over v: whole tiles, then what is left: a smaller tile, or point by point under a bound. */
 static void out_level(Emit *e, int level) {
+    if (e->n->adds && level == nest_zero_level(e->n) && e->step != STEP_ADD) emit_zeros(e);
+    if (e->n->adds && level == nest_zero_level(e->n) && e->step == STEP_ZERO) return;
+    if (e->n->list.on && level == e->n->list.level) emit_list(e);
     if (level == e->n->nloop) {
         emit_tile(e);
         return;
@@ -132,7 +140,7 @@ static void parallel_level(Emit *e, int level, const Val *tile) {
 }
 
 /* for trip in lo .. hi-1 */
-static void all_trips(Emit *e, Val lo, Val hi) {
+static void trips(Emit *e, Val lo, Val hi) {
     Codegen *cg = e->cg;
     Val      tile[MAX_VARS];
     if (!e->n->npar) {
@@ -173,98 +181,108 @@ static Val table_of(Emit *e, const Node *n) {
     return codegen_table(e->cg, name, bytes, (size_t)(count * size + 64));
 }
 
-/* The address of a stored node's first element; NULL for what has no address. */
-static Val address_of(Emit *e, const Node *n) {
-    Place p = e->k->place[n->id];
-    switch (p.space) {
-    case SPACE_ARENA: return l_bytes(e->cg, abi_load(e->cg, ABI_ARENA), p.offset);
-    case SPACE_WEIGHTS: return l_bytes(e->cg, abi_load(e->cg, ABI_WEIGHTS), p.offset);
-    case SPACE_OPT: return l_bytes(e->cg, abi_load(e->cg, ABI_OPT), p.offset);
-    case SPACE_STATE: return l_bytes(e->cg, abi_load(e->cg, ABI_STATE), p.offset);
-    case SPACE_IN: return abi_in(e->cg, (int)p.offset);
-    case SPACE_OUT: return abi_out(e->cg, (int)p.offset);
-    case SPACE_CONST: return table_of(e, n);
+Val step_value(Emit *e, int loop) {
+    return l_load(e->cg, e->cg->i64, l_gep_const(e->cg, e->cg->i64, e->steps, loop), 8);
+}
+
+static Val base_of(Emit *e, const Place *p, const Node *n) {
+    switch (p->space) {
+    case SPACE_ARENA: return l_bytes(e->cg, abi_load(e->cg, ABI_ARENA), p->offset);
+    case SPACE_WEIGHTS: return l_bytes(e->cg, abi_load(e->cg, ABI_WEIGHTS), p->offset);
+    case SPACE_OPT: return l_bytes(e->cg, abi_load(e->cg, ABI_OPT), p->offset);
+    case SPACE_STATE: return l_bytes(e->cg, abi_load(e->cg, ABI_STATE), p->offset);
+    case SPACE_IN: return abi_in(e->cg, (int)p->offset);
+    case SPACE_OUT: return abi_out(e->cg, (int)p->offset);
+    case SPACE_CONST: return table_of(e, p->table ? p->table : n);
     default: return NULL;
     }
 }
 
-static void find_addresses(Emit *e) {
+/* The address of a stored node's first element in the present steps; NULL for what has no address. */
+static Val address_of(Emit *e, const Node *n) {
+    Codegen     *cg = e->cg;
+    const Place *p = &e->k->place[n->id];
+    Val          at = base_of(e, p, n);
+    for (int i = 0; at && i < e->k->depth; i++)
+        if (p->step[i]) at = l_gep(cg, cg->i8, at, l_mul(cg, step_value(e, i), l_i64(cg, p->step[i])));
+    if (!at || !p->turn) return at;
+    Val turn = l_add(cg, step_value(e, p->turn - 1), l_i64(cg, p->phase));
+    return l_gep(cg, cg->i8, at, l_mul(cg, LLVMBuildAnd(cg->b, turn, l_i64(cg, 1), ""), l_i64(cg, p->slot)));
+}
+
+static void take_addresses(Emit *e, const Slots *s) {
     const Nest *n = e->n;
     int         slots = n->naccess + n->nstore;
     e->origin = ARENA_ARRAY(e->a, Val, slots);
     e->ptr = ARENA_ARRAY(e->a, Val, slots);
     e->rng = ARENA_ARRAY(e->a, RngKey, n->naccess);
     for (int i = 0; i < slots; i++) {
-        const Node *node = i < n->naccess ? n->access[i].node : n->store[i - n->naccess].node;
-        if (!node) continue;
-        if (node->op == OP_RNG) e->rng[i] = rng_key(e->cg, node->u.rng.site);
-        for (int k = 0; k < i && !e->origin[i]; k++) {
-            const Node *other = k < n->naccess ? n->access[k].node : n->store[k - n->naccess].node;
-            if (other == node) e->origin[i] = e->origin[k];
-        }
-        if (!e->origin[i]) e->origin[i] = address_of(e, node);
-        e->ptr[i] = e->origin[i];
+        if (s->of[i] < 0) continue;
+        Val value = LLVMGetParam(e->cg->fn, (unsigned)(FIXED_PARAMS + s->of[i]));
+        if (s->node[s->of[i]]->op == OP_RNG) e->rng[i] = rng_key(e->cg, value);
+        else e->ptr[i] = e->origin[i] = value;
     }
 }
 
-static void start_emit(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
+void emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
     *e = (Emit){.cg = cg, .a = a, .k = k, .n = n};
     for (int v = 0; v < MAX_VARS; v++) e->count[v] = 1;
-    e->rows = abi_load(cg, ABI_COUNT);
+    for (int i = 1; i < k->graph->bounds.n; i++) e->bound[i] = abi_bound(cg, i);
 }
 
-static Ty nest_type(Codegen *cg) { return LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false); }
-
-static const char *nest_symbol(Arena *a, const Kernels *k, const Nest *n) {
-    return arena_printf(a, "%s_%s", k->name, n->name);
+/* The thread's share; in blocks: its results set to 0, then the share once for each block. */
+static void all_trips(Emit *e, Val lo, Val hi) {
+    Codegen    *cg = e->cg;
+    const List *list = &e->n->list;
+    if (!list->block) {
+        trips(e, lo, hi);
+        return;
+    }
+    Saved s = save(e);
+    Val   n = var_limit(e, list->block_var);
+    e->step = STEP_ZERO;
+    trips(e, lo, hi);
+    restore(e, s);
+    e->step = STEP_ADD;
+    Loop l = l_loop(cg, l_i64(cg, 0), n, list->block, 0, NULL);
+    Val  end = l_add(cg, l.i, l_i64(cg, list->block));
+    e->block_lo = l.i;
+    e->block_hi = l_select(cg, l_icmp(cg, LLVMIntSLT, end, n), end, n);
+    trips(e, lo, hi);
+    l_loop_end(cg, &l, NULL);
+    restore(e, s);
 }
 
-static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
-    Val fn = codegen_shared(cg, nest_symbol(a, k, n), nest_type(cg));
+static Ty nest_type(Codegen *cg, Arena *a, const Slots *s) {
+    Ty *t = ARENA_ARRAY(a, Ty, FIXED_PARAMS + s->n);
+    t[0] = t[3] = cg->ptr, t[1] = t[2] = cg->i64;
+    for (int i = 0; i < s->n; i++) t[FIXED_PARAMS + i] = s->node[i]->op == OP_RNG ? cg->i32 : cg->ptr;
+    return LLVMFunctionType(cg->none, t, (unsigned)(FIXED_PARAMS + s->n), false);
+}
+
+void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol) {
+    Val fn = codegen_shared(cg, symbol, nest_type(cg, a, s));
     l_attribute(cg, fn, LLVMAttributeFunctionIndex, "noinline", 0);
     cg->fn = fn;
     l_at(cg, l_block(cg, "entry"));
     Emit *e = ARENA_NEW(a, Emit);
-    start_emit(e, cg, a, k, n);
-    find_addresses(e);
+    emit_start(e, cg, a, k, n);
+    e->steps = LLVMGetParam(fn, 3);
+    take_addresses(e, s);
     Val lo = LLVMGetParam(fn, 1), hi = LLVMGetParam(fn, 2);
     if (n->kind == NEST_SCATTER) emit_scatter(e, lo, hi);
     else all_trips(e, lo, hi);
     codegen_end(cg);
 }
 
-/* ---- the function -------------------------------------------------------------------------------------- */
-
-static void call_nest(Emit *e, Val fn) {
+void emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi) {
     Codegen *cg = e->cg;
-    Ty       type = nest_type(cg);
-    Val      tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, "");
-    Val      n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
-    if (e->n->barrier) abi_barrier(cg);
-    if (!e->n->npar) {
-        If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));
-        LLVMBuildCall2(cg->b, type, fn, (Val[]){abi_args(cg), l_i64(cg, 0), l_i64(cg, 1)}, 3, "");
-        l_if_end(cg, &first);
-        return;
+    Ty       type = nest_type(cg, e->a, s);
+    Val     *arg = ARENA_ARRAY(e->a, Val, FIXED_PARAMS + s->n);
+    arg[0] = abi_args(cg), arg[1] = lo, arg[2] = hi, arg[3] = e->steps;
+    for (int i = 0; i < s->n; i++) {
+        const Node *n = s->node[i];
+        arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : address_of(e, n);
     }
-    Val trips = trips_of(e);
-    Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, trips, tid), n, "");
-    Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, trips, l_add(cg, tid, l_i64(cg, 1))), n, "");
-    LLVMBuildCall2(cg->b, type, fn, (Val[]){abi_args(cg), lo, hi}, 3, "");
-}
-
-void codegen_function(Codegen *cg, const Kernels *k) {
-    Arena *a = arena_new();
-    for (int i = 0; i < k->nnest; i++) {
-        emit_nest(cg, a, k, k->nest[i]);
-        codegen_cut(cg);
-    }
-    codegen_begin(cg, k->name);
-    for (int i = 0; i < k->nnest; i++) {
-        Emit *e = ARENA_NEW(a, Emit);
-        start_emit(e, cg, a, k, k->nest[i]);
-        call_nest(e, codegen_callee(cg, nest_symbol(a, k, k->nest[i]), nest_type(cg)));
-    }
-    codegen_end(cg);
-    arena_free(a);
+    LLVMBuildCall2(cg->b, type, codegen_callee(cg, symbol, type), arg, (unsigned)(FIXED_PARAMS + s->n), "");
 }

@@ -1,9 +1,12 @@
 /* What the files that emit nests share.
  *
- *   emit_nest.c    functions, threads, loops over outs
+ *   emit_function.c  functions, threads, loops of scans
+ *   emit_nest.c    a nest's function, loops over outs
  *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
  *   emit_expr.c    an expression at a vector of points
+ *   emit_list.c    lists of the points that count; results that are added up in memory
  *   emit_access.c  loads and stores of a vector of points, guards
+ *   nest_key.c     which nests have the same code
  *   layout.c       which point of a tile lies in which lane of which vector
  *
  * The value of a nest's variable v at a point is
@@ -63,13 +66,35 @@ typedef struct {
     int64_t        count[MAX_VARS];       /* values of the variable in the current tile or pass */
     Val           *origin;      /* per access, then per store: the address of the node's first element */
     Val           *ptr;         /* the same, moved by the open loops */
-    Val            rows;        /* i64: rows of this call */
+    Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
+    Val            steps;       /* array of i64: the numbers of the present steps of the loops around */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */
+    Val            list_value, list_move, list_count;     /* arrays; i64 */
+    Val            listed;      /* the value at the point of the list */
+    Val            block_lo, block_hi;                    /* of the list's block_var */
+    enum { STEP_ALL, STEP_ZERO, STEP_ADD } step;          /* of a nest that adds: all at once, or in blocks */
     VEC(Memo)      memo;
     int            head[MEMO_HEADS];
     int            serial;
+    int            loads;       /* made since forget_loads */
+    int64_t        epoch;       /* of the loads that the memo may give */
 } Emit;
+
+/* The tensors and random nodes that a nest touches, each once: what its code gets as parameters. */
+typedef struct {
+    int          n;
+    const Node **node;
+    int         *of;            /* by access, then by store: its number, -1 = it has no address */
+} Slots;
+
+/* Constants of so many numbers may become part of a nest's code. */
+enum { CODE_TABLE = 16 };
+
+/* nest_key.c */
+Slots       slots_of(Arena *a, const Kernels *k, const Nest *n);
+/* The function that has the code of n already; NULL: none has, and `symbol` is noted as the one that will. */
+const char *shared_nest(Codegen *cg, const Kernels *k, const Nest *n, const Slots *s, const char *symbol);
 
 /* layout.c */
 Layout layout_of(const Emit *e, int nvar, const int *var, int nlane, const int *lane, int width);
@@ -93,14 +118,35 @@ void   memo_restore(Emit *e, int mark);                               /* e->memo
 /* emit_access.c */
 Val    access_load(Emit *e, int access, const Point *p);
 void   store_at(Emit *e, int store, const Point *p, Val v);
+/* What lies where store_at would store. */
+Val    stored_at(Emit *e, int store, const Point *p);
 /* i1 or a vector of it; NULL: all guards hold everywhere. */
 Val    guards_mask(Emit *e, int n, const Guard *g, const Point *p);
+/* From here on memory is loaded again, by LLVM too, rather than kept in registers. */
+void   forget_loads(Emit *e);
 /* Moves all running pointers by the counter i of a loop over v. */
 void   move_pointers(Emit *e, int v, Val i);
 
+/* emit_list.c: makes the list of the nest, for the values of the outs whose loops are open. */
+void   emit_list(Emit *e);
+/* Value and move (i64) at the point i of the list. */
+Val    list_value_at(Emit *e, Val i);
+Val    list_move_at(Emit *e, Val i);
+/* Sets the results that the open loops lead to to 0. */
+void   emit_zeros(Emit *e);
+
 /* emit_tile.c */
 void   emit_tile(Emit *e);
-/* emit_nest.c: iterations of v in this call. */
+/* emit_nest.c: the function of a nest, for emit_function.c */
+void   emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n);
+void   emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol);
+/* The call of nest `symbol` for trips lo .. hi-1. */
+void   emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi);
+Val    trips_of(Emit *e);
+/* The number of the present step of a loop around (i64). */
+Val    step_value(Emit *e, int loop);
+/* A bound of this call (i64); iterations of v in this call. */
+Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);
 
 /* emit_scatter.c */

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "runtime/pool.h"
-#include "runtime/vocab.h"
 
 static double now(void) {
     struct timespec t;
@@ -36,14 +35,7 @@ int build_messages(const Build *b) {
     return limits ? NETC_EXIT_LIMIT : NETC_EXIT_MODEL;
 }
 
-/* The front end's question for the size of a vocab dim, answered by the runtime's reader. */
-static bool vocab_size(void *cx, const char *file, const char *by, int col, int64_t min, bool eos, int64_t *size,
-                       const char **why) {
-    (void)cx;
-    return netc_vocab_size(file, by, col, min, eos, size, why);
-}
-
-/* `run` gives a name=value that the program does not know to the runtime: it may be an argument of the entry. */
+/* `run` and `grad` give a name=value that the program does not know to the runtime: it may be an argument. */
 static void overrides(Build *b, FrontOptions *f, int n, const char *const *more) {
     const Options *o = b->options;
     b->setting = ARENA_ARRAY(b->arena, Override, o->settings.n + n + 1);
@@ -53,7 +45,7 @@ static void overrides(Build *b, FrontOptions *f, int n, const char *const *more)
     }
     f->override = b->setting;
     f->noverride = b->nsetting;
-    f->keep_unknown = o->command == CMD_run;
+    f->keep_unknown = o->command == CMD_run || o->command == CMD_grad;
 }
 
 int build_load(Build *b, Arena *a, const Options *o) { return build_load_with(b, a, o, 0, NULL); }
@@ -74,7 +66,7 @@ int build_load_with(Build *b, Arena *a, const Options *o, int n, const char *con
         fprintf(stderr, "netc: cannot read %s: %s\n", b->path, strerror(errno));
         return NETC_EXIT_IO;
     }
-    FrontOptions f = {.data_dir = o->value[OPT_DATA], .vocab = vocab_size, .cx = b};
+    FrontOptions f = {.data_dir = o->value[OPT_DATA], .vocab = build_vocab, .cx = b};
     overrides(b, &f, n, more);
     b->program = program_load(a, b->diag, b->path, &f);
     if (b->program) program_check(b->program);
@@ -218,10 +210,6 @@ int build_kernels(Build *b, const char *name) {
         return code ? code : NETC_EXIT_MODEL;
     }
     const FuncInfo *info = function_info(b, name, &entry);
-    if (info && info->recurrent) {
-        diag_error(b->diag, info->sequence, E_SEQUENCE, "sequences are checked, but this version does not compile them yet");
-        return build_messages(b);
-    }
     if (!strcmp(name, "train")) b->hash = build_hash(g);
     PassOptions po = build_pass_options(b);
     passes_run(g, &po);
@@ -277,6 +265,7 @@ void build_time_report(const Build *b, FILE *out) {
 
 void build_free(Build *b) {
     if (b->cg) codegen_free(b->cg);
+    for (int i = 0; i < b->vocabs.n; i++) netc_vocab_free(&b->vocabs.at[i].symbols);
     for (int i = 0; i < b->functions.n; i++)
         if (b->functions.at[i].graph) arena_free(b->functions.at[i].graph->arena);
 }

@@ -11,13 +11,16 @@ struct Group {
     Node       *space;          /* its outs are the nest's outs */
     Node       *pool;           /* the first window reduction, or NULL: the nodes before it are computed at every
                                    position of its window */
+    bool        alone;          /* nothing joins: the values are complete only when the nest has ended */
     GroupList   after;          /* groups that must run before, beyond those whose values it reads */
     int         first, last;    /* smallest and largest id of the nodes */
     int         visit;          /* the walk that met it last */
     Nest       *nest;
 };
 
-typedef struct {
+typedef VEC(Buffer *) BufferList;
+
+typedef struct Fuse {
     Arena         *a;           /* of the kernels */
     Graph         *g;
     const Target  *t;
@@ -29,6 +32,12 @@ typedef struct {
     bool          *stored;      /* by id: the value is needed in memory */
     int            visit;
     bool           edges;       /* some group has an `after` */
+    BufferList    *buffers;     /* of the whole function */
+    /* of a body */
+    struct Fuse   *up;          /* the graph around; NULL: a function */
+    Node          *scan;
+    Group        **first, **last;         /* copies of first values before the steps, of last carries behind them; by carry,
+                                   NULL: none */
 } Fuse;
 
 bool  fusion_on(const KernelOptions *o, const char *name);
@@ -37,20 +46,35 @@ bool  fusion_on(const KernelOptions *o, const char *name);
 Node *node_storage(Node *n);
 /* n without stops. */
 Node *node_unstop(Node *n);
-/* Does a nest compute it? (comp, scatter_add) */
+/* Does a nest of the graph compute it? (comp, scatter_add) Results of scans are made by the bodies' nests. */
 bool  node_computed(const Node *n);
 
 /* Are the subscripts of a read by n its own outs, one by one? (On an axis of size 1 a constant 0 is the out.) */
 bool  reads_own_point(const Node *n, const Expr *read);
 
-/* lower_ops.c */
-void  lower_ops(Graph *g);
+/* lower_ops.c. ncarry: of a body; its outputs from there on are stacks, which may be carries as well. 0: a function */
+void  lower_ops(Graph *g, int ncarry);
+Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
+/* turn.c: before the loops of g, not in their bodies */
+void  turn_weights(Graph *g, const Target *t);
 /* pack.c */
 void  pack_contractions(Graph *g);
 /* unpool.c */
 void  unpool_graph(Graph *g);
+/* spread.c: the sum for a gradient behind pooling that a nest computes by adding to memory. */
+void  spread_graph(Graph *g);
+/* Such a sum: variables of the comp that are loops of its nest, and all others as forms of those (but for the
+ * reductions that are no loops). */
+typedef struct {
+    bool   loop[MAX_VARS];
+    Affine form[MAX_VARS];
+} Spread;
+bool  spread_find(const Node *n, Spread *s);
 /* fuse.c: fills users, group, groups. */
 void   fuse_groups(Fuse *f);
+/* listed.c: a sum over the list of such reductions goes in blocks, so that what it reads over and over stays in the first
+ * cache: values of block variable *red (of the comp) at a time; 0: no blocks, or not such a sum. */
+int64_t list_block(const Target *t, const Node *n);
 /* group.c */
 Group *group_new(Fuse *f, Node *n);
 void   group_join(Fuse *f, Group *gr, Node *n);
@@ -71,7 +95,16 @@ Nest *nest_build(Fuse *f, Group *gr, int number);
 void  nest_schedule(const Fuse *f, Nest *n);
 /* cost.c: flops and bytes of n at full size. */
 void  nest_count(Nest *n);
-/* plan.c: offsets in the arena, barriers. */
+/* scan_build.c. Places of the results of f's scans; then, for f a body: of its arguments and outputs. */
+void  place_results(Fuse *f);
+void  place_body(Fuse *f);
+/* The nest of a scan; kernels.c: the body's nests. */
+Nest *scan_build(Fuse *f, Group *gr, int number);
+void  kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number);
+/* plan.c: a buffer of at least `bytes`; offsets of all buffers, barriers. */
+/* From the first byte of a node to the last. */
+int64_t place_bytes(const Place *p, const Type *t);
+Buffer *buffer_new(Fuse *f, const Node *n, int64_t bytes, int depth);
 void  plan_memory(Fuse *f);
 
 #endif

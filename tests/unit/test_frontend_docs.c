@@ -11,18 +11,17 @@
 #include "base/str.h"
 #include "frontend/frontend.h"
 
-static bool thirty_symbols(void *cx, const char *file, const char *by, int col, int64_t min, bool eos, int64_t *size,
-                           const char **why) {
-    (void)cx, (void)file, (void)by, (void)col, (void)min, (void)eos, (void)why;
+static bool thirty_symbols(void *cx, const DimInfo *d, int64_t *size, const char **why) {
+    (void)cx, (void)d, (void)why;
     *size = 30;
     return true;
 }
 
 static bool make_graphs(Program *p, Arena *a) {
     const ModelInfo *m = program_model(p);
-    if (m && m->objective.name && !m->objective.recurrent && !program_objective(p, true, 4, a)) return false;
+    if (m && m->objective.name && !program_objective(p, true, 4, a)) return false;
     for (int i = 0; m && i < m->nentry; i++)
-        if (!m->entry[i].recurrent && !program_entry(p, i, 4, a)) return false;
+        if (!program_entry(p, i, 4, a)) return false;
     return true;
 }
 

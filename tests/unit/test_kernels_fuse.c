@@ -103,14 +103,19 @@ static void overlaps_are_found(void **state) {
     Kernels    *k = kernels_of(a, "graph g() { %p = param \"p\" : f32[40]\n %x = comp [i] map exp(%p[i]) : f32[40]\n"
                                   "%y = comp [i] map mul(%x[i], %x[39-i]) : f32[40]\n"
                                   "%z = comp [i] map add(%x[i], %y[39-i]) : f32[40]\n out z = %z\n}", 0, NULL);
-    int first = k->nest[0]->store[0].node->id, second = k->nest[1]->store[0].node->id;
-    int64_t offset = k->place[second].offset;
-    k->place[second].offset = k->place[first].offset;
+    Place   *second = &k->place[k->nest[1]->store[0].node->id];
+    Buffer  *first = k->place[k->nest[0]->store[0].node->id].buffer, *b = second->buffer;
+    int64_t  offset = b->offset, at = second->offset;
+    b->offset = first->offset;
     assert_false(kernels_check_plan(k, a, &why));
     assert_non_null(strstr(why, "overlap"));
-    k->place[second].offset = k->arena_size - 64;
+    b->offset = k->arena_size - 64;
     assert_false(kernels_check_plan(k, a, &why));
-    k->place[second].offset = offset;
+    b->offset = offset;
+    second->offset = at + b->size;
+    assert_false(kernels_check_plan(k, a, &why));
+    assert_non_null(strstr(why, "outside"));
+    second->offset = at;
     assert_true(kernels_check_plan(k, a, &why));
     arena_free(a);
 }
