@@ -168,7 +168,7 @@ def crop(x, lengths):
 
 
 class CharModel(nn.Module):
-    batch, rate, clip, bucket, window = 32, 0.002, 1.0, None, 50
+    batch, epochs, rate, clip, bucket, window = 32, 10, 0.002, 1.0, None, 50
 
     def __init__(self, kind):
         super().__init__()
@@ -178,9 +178,8 @@ class CharModel(nn.Module):
         cuts = [int(len(codes) * f + 0.5) for f in (0, 0.9, 0.95, 1)]
         self.data = [self.lanes(codes[a:b]) for a, b in zip(cuts, cuts[1:])]
         self.kind, self.symbols = kind, v.size
-        self.epochs = 10 if kind == "RNN" else 8
         self.emb = nn.Embedding(v.size, 32) if kind == "LSTM" else None
-        self.cell = recurrent(kind, 32 if self.emb else v.size, 256 if kind == "LSTM" else 128)
+        self.cell = recurrent(kind, 32 if self.emb else v.size, 128)
         self.out = nn.Linear(self.cell.hidden_size, v.size)
         self.state = None
 
@@ -233,7 +232,7 @@ class LangId(nn.Module):
 
 class Translate(nn.Module):
     """Encoder and decoder: the phonemes of a spelling, a date in ISO 8601."""
-    batch, clip, bucket = 64, None, 1
+    batch, bucket = 64, 1
 
     def __init__(self, kind, a, b, hidden):
         super().__init__()
@@ -261,12 +260,12 @@ class Phonemes(Translate):
 
     def __init__(self):
         data, a, b = pairs(EXAMPLES / "phonemes", list, str.split, b={"eos": True})
-        super().__init__("LSTM", a, b, 256)
+        super().__init__("LSTM", a, b, 128)
         self.data = data
 
 
 class Dates(Translate):
-    epochs, rate, backwards, metrics = 12, 0.003, False, ("symbols", "exact")
+    epochs, rate, clip, backwards, metrics = 25, 0.003, 1.0, False, ("symbols", "exact")
     keys = {"Norm.es": "ea", "Norm.et": "eb", "Norm.enc": "encoder", "Norm.dec": "decoder", "Norm.out": "out"}
 
     def __init__(self):

@@ -10,9 +10,9 @@
 enum { PICTURES = 20000, HEIGHT = 24, WIDTH = 104, MOST = 5, STEP = 20 };
 static const char *const WORD[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
 
-/* The row stands anywhere in the picture; each digit may be off its place by two pixels across, three down or up. */
+/* The row begins at the left; each digit may be off its place, by a pixel across, by two down or up. */
 static void make_picture(const Digits *d, uint8_t *image, char *words) {
-    int n = 1 + pick(MOST), left = pick(WIDTH - STEP * n - 1) - 2;
+    int n = 1 + pick(MOST), left = pick(5) - 4;
     memset(image, 0, HEIGHT * WIDTH);
     for (int i = 0; i < n; i++) {
         int k = pick(d->count), y = pick(5) - 4, x = left + STEP * i + pick(3) - 1;
