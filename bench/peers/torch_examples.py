@@ -339,7 +339,7 @@ class Caption(nn.Module):
 
     def loss(self, images, y, lengths):
         y = crop(y, lengths)
-        v = self.cnn(images.float() / 255)
+        v = F.dropout(self.cnn(images.float() / 255), 0.5, self.training)
         before = torch.cat([torch.full_like(y[:, :1], self.bos), y[:, :-1]], 1)
         x = torch.cat([self.emb(before), v[:, None].expand(-1, y.shape[1], -1)], 2)
         z = self.out(self.cell(x)[0])
