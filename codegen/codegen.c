@@ -11,14 +11,12 @@
 /* ---- the target ---------------------------------------------------------------------------------- */
 
 /* Loops come out of the nests with pointers of their own: LLVM's search for better ones (loop strength reduction) takes
- * half of the compile time and gains nothing. Their instructions come in the order that keeps fewest values in
- * registers, which LLVM's scheduler (misched) would undo. The options are the process's, so they are set once. */
+ * half of the compile time and gains nothing. The option is the process's, so it is set once. */
 static void set_options(void) {
     static bool done;
     if (done) return;
     done = true;
-    static const char *const OPTIONS[] = {"netc", "-disable-lsr", "-enable-misched=false"};
-    LLVMParseCommandLineOptions(sizeof OPTIONS / sizeof *OPTIONS, OPTIONS, NULL);
+    LLVMParseCommandLineOptions(2, (const char *const[]){"netc", "-disable-lsr"}, NULL);
 }
 
 static void start_backend(Arch arch) {

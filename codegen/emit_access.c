@@ -101,19 +101,22 @@ static Val from_memory(Emit *e, DType d, Val v) {
     return d == DT_PRED ? l_icmp(e->cg, LLVMIntNE, v, l_zero(LLVMTypeOf(v))) : v;
 }
 
+/* Within the thread: no instruction, but LLVM moves no load across it and takes no value of memory across it. */
+static void fence(Emit *e) { LLVMBuildFence(e->cg->b, LLVMAtomicOrderingSequentiallyConsistent, true, ""); }
+
 static Val load_plain(Emit *e, const Lanes *l, int64_t off, int width) {
     Codegen *cg = e->cg;
     int64_t  form = width + (e->epoch << 8);
     Val      old = memo_find(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form);
     if (old) return old;
     e->loads++;
+    if (e->in_order) fence(e);
     Val v = l_load(cg, l_vec(l->element, width), l_gep_const(cg, l->element, l->ptr, off), dtype_size(l->dtype));
     return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form, v);
 }
 
-/* A fence within the thread: no instruction, but LLVM takes no value of memory across it. */
 void forget_loads(Emit *e) {
-    LLVMBuildFence(e->cg->b, LLVMAtomicOrderingSequentiallyConsistent, true, "");
+    fence(e);
     e->epoch++;
     e->loads = 0;
 }

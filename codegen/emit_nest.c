@@ -199,7 +199,7 @@ static Val base_of(Emit *e, const Place *p, const Node *n) {
 }
 
 /* The address of a stored node's first element in the present steps; NULL for what has no address. */
-static Val address_of(Emit *e, const Node *n) {
+Val emit_address(Emit *e, const Node *n) {
     Codegen     *cg = e->cg;
     const Place *p = &e->k->place[n->id];
     Val          at = base_of(e, p, n);
@@ -282,7 +282,7 @@ void emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi) {
     arg[0] = abi_args(cg), arg[1] = lo, arg[2] = hi, arg[3] = e->steps;
     for (int i = 0; i < s->n; i++) {
         const Node *n = s->node[i];
-        arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : address_of(e, n);
+        arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : emit_address(e, n);
     }
     LLVMBuildCall2(cg->b, type, codegen_callee(cg, symbol, type), arg, (unsigned)(FIXED_PARAMS + s->n), "");
 }

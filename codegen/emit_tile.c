@@ -52,6 +52,14 @@ static Val better(Codegen *cg, Kind k, Val x, Val y) {
     return l_icmp(cg, is_least(k) ? LLVMIntSLT : LLVMIntSGT, x, y);
 }
 
+/* In an extreme a NaN counts as the worst value. It loses every comparison, so only an argmax, whose first point or tie
+ * may win without one, has to replace it. */
+static Val not_nan(Codegen *cg, Kind k, Val x) {
+    if (l_element(x) != cg->f32) return x;
+    Val worst = l_real_like(x, is_least(k) ? __builtin_inf() : -__builtin_inf());
+    return l_select(cg, better(cg, k, x, worst), x, worst);
+}
+
 static Val combine(Codegen *cg, Kind k, Val x, Val y) {
     bool real = l_element(x) == cg->f32;
     switch (k) {
@@ -107,7 +115,7 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
     Val        *to = &w->acc[acc], old = *to, mask = lanes_mask(e, w, p);
     if (mask) mask = widen(e, mask, w->width);
     if (is_arg(w->s->kind)) {
-        Val v = widen(e, emit_eval(e, x, p), w->width), more = better(cg, w->s->kind, v, old);
+        Val v = not_nan(cg, w->s->kind, widen(e, emit_eval(e, x, p), w->width)), more = better(cg, w->s->kind, v, old);
         Val index = widen(e, emit_index(e, &w->s->flat, p), w->width);
         if (!w->in_order) more = LLVMBuildOr(cg->b, more, first_of_equals(cg, v, old, index, w->index[acc]), "");
         if (w->seen) more = LLVMBuildOr(cg->b, more, LLVMBuildNot(cg->b, w->seen[acc], ""), "");
@@ -143,6 +151,7 @@ static void body_points(Loops *l, int u, int q, int chain) {
 /* What one point of the pass loads may serve the next ones while there are registers for it. A value of memory that
  * waits for a later point in the stack's memory instead would be stored and loaded where it could just be loaded. */
 static void body(Loops *l) {
+    enum { TIGHT = 4 };         /* free registers */
     Emit *e = l->e;
     int   room = e->k->target.registers - 1;
     for (int k = 0; k < l->n; k++) {
@@ -153,12 +162,14 @@ static void body(Loops *l) {
     }
     const Layout *red = &l->work[0].red;
     e->loads = 0;
+    e->in_order = room <= TIGHT && e->k->level >= 2;
     for (int i = 0, each = 0; i < red->rows * red->nvec; i++) {
         int before = e->loads;
         if (i && before + each > room && e->k->level >= 2) forget_loads(e), before = 0;
         body_points(l, i / red->nvec, i % red->nvec, i);
         if (i == 0) each = e->loads - before;
     }
+    e->in_order = false;
 }
 
 /* ---- reduction loops ----------------------------------------------------------------------------------- */
@@ -267,15 +278,20 @@ static void reduce_level(Loops *l, int level) {
 
 /* ---- a stage's result ---------------------------------------------------------------------------------- */
 
+/* Chain 0 gets what all chains of an accumulator found; an argmax has one. */
 static void combine_chains(Emit *e, Work *w) {
-    int chains = w->s->chains, n = w->nacc / chains;
+    Codegen *cg = e->cg;
+    int      chains = w->s->chains, n = w->nacc / chains;
     for (int i = 0; i < n; i++) {
-        Val *part = &w->acc[i * chains];
+        Val *part = &w->acc[i * chains], *seen = w->seen ? &w->seen[i * chains] : NULL;
         for (int span = 1; span < chains; span *= 2)
-            for (int c = 0; c + span < chains; c += 2 * span) part[c] = combine(e->cg, w->s->kind, part[c], part[c + span]);
-        w->acc[i] = w->acc[i * chains];
+            for (int c = 0; c + span < chains; c += 2 * span) {
+                part[c] = combine(cg, w->s->kind, part[c], part[c + span]);
+                if (seen) seen[c] = LLVMBuildOr(cg->b, seen[c], seen[c + span], "");
+            }
+        w->acc[i] = part[0];
         if (w->index) w->index[i] = w->index[i * chains];
-        if (w->seen) w->seen[i] = w->seen[i * chains];
+        if (seen) w->seen[i] = seen[0];
     }
     w->nacc = n;
 }

@@ -78,6 +78,7 @@ typedef struct {
     int            head[MEMO_HEADS];
     int            serial;
     int            loads;       /* made since forget_loads */
+    bool           in_order;    /* loads stay where they are: LLVM would move up to four of them to the first */
     int64_t        epoch;       /* of the loads that the memo may give */
 } Emit;
 
@@ -143,8 +144,9 @@ void   emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const S
 /* The call of nest `symbol` for trips lo .. hi-1. */
 void   emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi);
 Val    trips_of(Emit *e);
-/* The number of the present step of a loop around (i64). */
+/* The number of the present step of a loop around (i64); the address of a stored value in these steps. */
 Val    step_value(Emit *e, int loop);
+Val    emit_address(Emit *e, const Node *n);
 /* A bound of this call (i64); iterations of v in this call. */
 Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);

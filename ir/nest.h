@@ -187,6 +187,8 @@ typedef struct {
     bool     reverse;
     int      depth;             /* loops around it: the number of its own */
     bool     serial;            /* thread 0 alone runs it */
+    Node    *runs;              /* pred[n] in the body: rows that go on after the step. Where none does the steps end, and
+                                   stacks of whole numbers get zeros for the others; NULL: all steps are made */
     int      at, end;           /* Nest.at of what is inside lies between */
 } ScanLoop;
 

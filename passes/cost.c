@@ -347,8 +347,9 @@ double choice_cost(Task *w, const Choice *c) {
     if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled > body_limit(w)) return -1;
     look_at_lanes(w, c, s.width);
     double pass = pass_cycles(w, c, &s, &live);
-    if (s.acc > 1 && s.acc + live + 1 > w->t->registers) return -1;
-    if (s.acc > 1 && s.acc + held_again(w, c, &s) / 2 + 1 > w->t->registers) return -1;
+    double spare = w->t->has_fma ? 1 : 2;               /* the other operand, and a product on its way to its sum */
+    if (s.acc > 1 && s.acc + live + spare > w->t->registers) return -1;
+    if (s.acc > 1 && s.acc + held_again(w, c, &s) / 2 + spare > w->t->registers) return -1;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
         int v = n->stage[w->first].red[i];
         total *= passes(&n->var[v], c->step[v]);

@@ -10,6 +10,7 @@
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
  *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c (the model), listed.c
  *   scan_build.c   a scan as a loop over the nests of its body, which go through all of this as well
+ *   scan_done.c    which scans can stop early
  *   plan.c         places in the arena, barriers
  */
 #ifndef NETC_PASSES_KERNELS_H

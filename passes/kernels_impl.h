@@ -101,6 +101,8 @@ void  place_body(Fuse *f);
 /* The nest of a scan; kernels.c: the body's nests. */
 Nest *scan_build(Fuse *f, Group *gr, int number);
 void  kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number);
+/* scan_done.c: the value of the body that tells which rows run on; NULL: all steps must be made */
+Node *scan_runs(Arena *a, const Node *scan);
 /* plan.c: a buffer of at least `bytes`; offsets of all buffers, barriers. */
 /* From the first byte of a node to the last. */
 int64_t place_bytes(const Place *p, const Type *t);
