@@ -168,7 +168,7 @@ def crop(x, lengths):
 
 
 class CharModel(nn.Module):
-    batch, epochs, rate, clip, bucket, window = 32, 10, 0.002, 1.0, None, 50
+    batch, epochs, rate, clip, bucket, window = 32, 6, 0.002, 1.0, None, 50
 
     def __init__(self, kind):
         super().__init__()
@@ -209,7 +209,7 @@ class CharModel(nn.Module):
 
 
 class LangId(nn.Module):
-    batch, epochs, rate, clip, bucket = 64, 6, 0.002, None, 1
+    batch, epochs, rate, clip, bucket = 64, 4, 0.002, None, 1
 
     def __init__(self):
         super().__init__()
@@ -255,7 +255,7 @@ class Translate(nn.Module):
 
 
 class Phonemes(Translate):
-    epochs, rate, clip, bucket, backwards, metrics = 6, 0.002, 1.0, 3, True, ("phonemes", "words")
+    epochs, rate, clip, bucket, backwards, metrics = 4, 0.002, 1.0, 3, True, ("phonemes", "words")
     keys = {"Speech.el": "ea", "Speech.ep": "eb", "Speech.reader": "encoder", "Speech.speaker": "decoder", "Speech.out": "out"}
 
     def __init__(self):
@@ -293,7 +293,7 @@ class ConvNet(nn.Module):
 
 
 class Frames(nn.Module):
-    batch, epochs, rate, clip, bucket = 16, 6, 0.001, 5.0, 2
+    batch, epochs, rate, clip, bucket = 16, 5, 0.001, 5.0, 2
 
     def __init__(self):
         super().__init__()
