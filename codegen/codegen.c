@@ -129,16 +129,33 @@ size_t codegen_object_size(const Codegen *cg) {
 
 int codegen_modules(const Codegen *cg) { return cg->pieces.n; }
 
+void codegen_time_report(const Codegen *cg, FILE *out) {
+    for (int i = 0; i < cg->times.n; i++) {
+        const NestTime *t = &cg->times.at[i];
+        fprintf(out, "%-40s ", t->nest);
+        if (t->same) fprintf(out, "the code of %s\n", t->same);
+        else fprintf(out, "%8.3f ms  %d instructions\n", 1e3 * t->emit, t->instructions);
+    }
+    CodegenTimes t = codegen_times(cg);
+    fprintf(out, "LLVM, over all threads: passes %.1f ms, object code of %d modules %.1f ms, link %.1f ms\n", 1e3 * t.passes,
+            codegen_modules(cg), 1e3 * t.object, 1e3 * t.link);
+}
+
 /* ---- pieces -------------------------------------------------------------------------------------- */
 
 /* A piece costs about as much as this many instructions do. */
 enum { PIECE_INSTRUCTIONS = 1000 };
 
+int codegen_instructions(LLVMValueRef fn) {
+    int n = 0;
+    for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(fn); b; b = LLVMGetNextBasicBlock(b))
+        for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
+    return n;
+}
+
 static int instructions_of(LLVMModuleRef m) {
     int n = 0;
-    for (LLVMValueRef f = LLVMGetFirstFunction(m); f; f = LLVMGetNextFunction(f))
-        for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b))
-            for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
+    for (LLVMValueRef f = LLVMGetFirstFunction(m); f; f = LLVMGetNextFunction(f)) n += codegen_instructions(f);
     return n;
 }
 
