@@ -1,6 +1,8 @@
 /* Functions of a model: every nest is a function of its own (emit_nest.c); the function of the model gives each thread
  * its share of every nest, with barriers where the plan asks for them. A scan is a loop around the nests of its body,
  * which every thread runs, or thread 0 alone. The shares depend on nothing but shapes. */
+#include <time.h>
+
 #include "codegen/nest_impl.h"
 
 /* The code of a nest. */
@@ -142,6 +144,12 @@ static void run_nests(Caller *c, const Kernels *k, int from, int to) {
     }
 }
 
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void emit_nests(Caller *c, const Kernels *k) {
     for (int i = 0; i < k->nnest; i++) {
         const Nest *n = k->nest[i];
@@ -153,8 +161,15 @@ static void emit_nests(Caller *c, const Kernels *k) {
         const char *own = arena_printf(c->cg->arena, "%s_%s", k->name, n->name);
         code->slots = slots_of(c->a, k, n);
         code->symbol = shared_nest(c->cg, k, n, &code->slots, own);
-        if (code->symbol) continue;
-        emit_nest(c->cg, c->a, k, n, &code->slots, code->symbol = own);
+        NestTime t = {.nest = own, .same = code->symbol};
+        if (!code->symbol) {
+            double start = seconds();
+            emit_nest(c->cg, c->a, k, n, &code->slots, code->symbol = own);
+            t.emit = seconds() - start;
+            t.instructions = codegen_instructions(LLVMGetNamedFunction(c->cg->module, own));
+        }
+        vec_push(c->cg->arena, &c->cg->times, t);
+        if (t.same) continue;
         codegen_cut(c->cg);
     }
 }

@@ -253,10 +253,28 @@ void emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n)
     for (int i = 1; i < k->graph->bounds.n; i++) e->bound[i] = abi_bound(cg, i);
 }
 
+/* The thread's share in every turn of a cut reduction. */
+static void all_turns(Emit *e, Val lo, Val hi) {
+    Codegen *cg = e->cg;
+    int64_t  size = e->n->var[e->n->cut_var].size;
+    Loop     turn = l_loop(cg, l_i64(cg, 0), l_i64(cg, size), e->n->cut, 0, NULL);
+    Val      next = l_add(cg, turn.i, l_i64(cg, e->n->cut));
+    e->cut_lo = turn.i;
+    e->cut_first = l_icmp(cg, LLVMIntEQ, turn.i, l_i64(cg, 0));
+    e->cut_last = l_icmp(cg, LLVMIntSGE, next, l_i64(cg, size));
+    e->cut_hi = l_select(cg, e->cut_last, l_i64(cg, size), next);
+    trips(e, lo, hi);
+    l_loop_end(cg, &turn, NULL);
+}
+
 /* The thread's share; in blocks: its results set to 0, then the share once for each block. */
 static void all_trips(Emit *e, Val lo, Val hi) {
     Codegen    *cg = e->cg;
     const List *list = &e->n->list;
+    if (e->n->cut) {
+        all_turns(e, lo, hi);
+        return;
+    }
     if (!list->block) {
         trips(e, lo, hi);
         return;

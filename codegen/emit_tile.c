@@ -256,11 +256,14 @@ static void reduce_level(Loops *l, int level) {
     const NestVar *var = &e->n->var[v];
     int64_t        step = s->step[v], full = var->size / step * step;
     Val            zero = l_i64(e->cg, 0);
-    if (var->bound) {
-        Val n = var_limit(e, v), whole = n;
-        if (step > 1) whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, n, l_i64(e->cg, step), ""));
-        reduce_loop(l, level, v, zero, whole, step, var->size - 1);
-        if (step > 1) reduce_loop(l, level, v, whole, n, 1, var->size - 1);
+    bool           cut = e->n->cut && v == e->n->cut_var;
+    if (var->bound || cut) {
+        Val lo = cut ? e->cut_lo : zero, n = cut ? e->cut_hi : var_limit(e, v), whole = n;
+        bool even = cut && var->size % step == 0 && e->n->cut % step == 0;
+        if (step > 1 && !even)
+            whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, l_sub(e->cg, n, lo), l_i64(e->cg, step), ""));
+        reduce_loop(l, level, v, lo, whole, step, var->size - 1);
+        if (step > 1 && !even) reduce_loop(l, level, v, whole, n, 1, var->size - 1);
     } else {
         if (full == step) {
             e->count[v] = step;
@@ -406,6 +409,25 @@ static bool in_order(const Nest *n, const Stage *s) {
     return true;
 }
 
+/* In all turns but the first, sums go on from what the last one has left in store 0. */
+static void take_up(Emit *e, Work *w) {
+    for (int r = 0; r < w->out.rows; r++)
+        for (int q = 0; q < w->out.nvec; q++) {
+            Val  *acc = &w->acc[(r * w->out.nvec + q) * w->s->chains];
+            Point p = layout_point(e, &w->out, r, q);
+            *acc = l_select(e->cg, e->cut_first, *acc, widen(e, stored_at(e, 0, &p), w->width));
+        }
+}
+
+static void leave_off(Emit *e) {
+    const StageValue *s = &e->stage[0];
+    for (int r = 0; r < s->layout.rows; r++)
+        for (int q = 0; q < s->layout.nvec; q++) {
+            Point p = layout_point(e, &s->layout, r, q);
+            store_at(e, 0, &p, s->v[r * s->layout.nvec + q]);
+        }
+}
+
 static void start(Emit *e, Work *w, int stage) {
     Codegen     *cg = e->cg;
     const Stage *s = &e->n->stage[stage];
@@ -423,6 +445,7 @@ static void start(Emit *e, Work *w, int stage) {
         if (w->index) w->index[i] = l_const_splat(l_i32(cg, 0), w->width);
         if (w->seen) w->seen[i] = l_const_splat(l_i1(cg, false), w->width);
     }
+    if (e->n->cut) take_up(e, w);
 }
 
 /* The stage and those that run in its loops; their number. */
@@ -457,6 +480,17 @@ static void emit_stores(Emit *e) {
 void emit_tile(Emit *e) {
     int mark = e->memo.n;
     for (int s = 0; s < e->n->nstage;) s += emit_stages(e, s);
-    emit_stores(e);
+    if (e->n->cut) {
+        int inside = e->memo.n;
+        If  last = l_if(e->cg, e->cut_last);
+        emit_stores(e);
+        memo_restore(e, inside);
+        l_if_end(e->cg, &last);
+        If rest = l_if(e->cg, LLVMBuildNot(e->cg->b, e->cut_last, ""));
+        leave_off(e);
+        l_if_end(e->cg, &rest);
+    } else {
+        emit_stores(e);
+    }
     memo_restore(e, mark);
 }

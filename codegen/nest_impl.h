@@ -67,6 +67,8 @@ typedef struct {
     Val           *origin;      /* per access, then per store: the address of the node's first element */
     Val           *ptr;         /* the same, moved by the open loops */
     Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
+    Val            cut_lo, cut_hi;        /* i64: of this turn (Nest.cut) */
+    Val            cut_first, cut_last;   /* i1: is it the first turn, the last? */
     Val            steps;       /* array of i64: the numbers of the present steps of the loops around */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */

@@ -148,8 +148,21 @@ static void lane_offsets(const Choice *c, const Lin *a, int n, int64_t *off) {
     }
 }
 
+static bool in_lanes(const Choice *c, int v) {
+    for (int i = 0; i < c->nlane; i++)
+        if (c->lane[i] == v) return true;
+    return false;
+}
+
 /* A load of n floats at any address: the longer, the more often it lies in two lines of the cache. */
 static double load_weight(int n) { return 1 + 0.75 * n / 16; }
+
+/* TURN values of a variable that walks along memory, in lanes far apart: loads from each lane's place, turned. */
+static bool is_turned(const Choice *c, const Nest *n, const Access *a) {
+    for (int v = 0; v < n->nvar; v++)
+        if (a->off.k[v] == 1 && !in_lanes(c, v) && c->step[v] >= TURN) return true;
+    return false;
+}
 
 /* Of the first vector of a tile. */
 static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
@@ -164,12 +177,14 @@ static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
         if (off[i] > high) high = off[i];
     }
     int64_t pieces = (high - low) / (n ? n : 1) + 1;
-    if (same) return (Pattern){1, 0, true};
-    if (runs == 1) return (Pattern){load_weight(n), 0, false};
+    if (same) return (Pattern){1, 0, true, false};
+    if (runs == 1) return (Pattern){load_weight(n), 0, false, false};
     bool halves = (runs == 2 || runs == 4) && n % runs == 0 && off[n / runs] != off[n / runs - 1] + 1;
-    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false};
-    if (pieces <= 4) return (Pattern){load_weight(n) * (double)pieces, (double)pieces, false};
-    return (Pattern){n, n, false};
+    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false, false};
+    if (pieces <= 4) return (Pattern){load_weight(n) * (double)pieces, (double)pieces, false, false};
+    bool even = true;
+    for (int i = 1; i < n; i++) even &= off[i] == off[0] + i * (off[1] - off[0]);
+    return (Pattern){n, n, false, even && n % TURN == 0};
 }
 
 /* ---- cycles -------------------------------------------------------------------------------------------- */
@@ -189,12 +204,6 @@ bool task_window(const Task *w, int v) {
 static bool is_reduction(const Task *w, int v) {
     for (int i = 0; w->count && i < w->n->stage[w->first].nred; i++)
         if (w->n->stage[w->first].red[i] == v) return true;
-    return false;
-}
-
-static bool in_lanes(const Choice *c, int v) {
-    for (int i = 0; i < c->nlane; i++)
-        if (c->lane[i] == v) return true;
     return false;
 }
 
@@ -259,10 +268,10 @@ static void look_at_lanes(Task *w, const Choice *c, int width) {
         const Access *a = &w->n->access[w->read[i]];
         w->pattern[i] = pattern_of(c, &a->off, width);
         for (int k = 0; k < c->nlane && a->nind; k++)
-            if (index_moves(w->n, a, c->lane[k])) w->pattern[i] = (Pattern){2 * width, width, false};
+            if (index_moves(w->n, a, c->lane[k])) w->pattern[i] = (Pattern){2 * width, width, false, false};
     }
     for (int i = 0; i < w->n->nstore; i++)
-        w->store[i] = c->across ? (Pattern){4, 0, false} : pattern_of(c, &w->n->store[i].off, width);
+        w->store[i] = c->across ? (Pattern){4, 0, false, false} : pattern_of(c, &w->n->store[i].off, width);
 }
 
 static double slowest(double a, double b) { return a > b ? a : b; }
@@ -281,6 +290,7 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
             work += d * (blocks ? RANDOM / 4 : RANDOM);
             continue;
         }
+        if (p.strided && is_turned(c, w->n, a)) p.loads = s->width / TURN * load_weight(TURN), p.shuffles = s->width / TURN + 1;
         work += INDEX * indices;
         loads += d * p.loads;
         shuffles += d * p.shuffles;

@@ -173,6 +173,7 @@ static void print_stage(const Nest *n, const Stage *s, FILE *out) {
     print_list(n, "window", s->nwin, s->win, NULL, out);
     print_list(n, "over", s->nloop, s->loop, s->step, out);
     if (s->chains > 1) fprintf(out, " chains %d", s->chains);
+    if (n->cut) fprintf(out, "; %s in turns of %lld", n->var[n->cut_var].name, (long long)n->cut);
     fputc('\n', out);
 }
 
