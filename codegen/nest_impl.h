@@ -58,7 +58,7 @@ typedef struct {
     const Kernels *k;
     const Nest    *n;
     Val            base[MAX_VARS];        /* i64; NULL: no loop over the variable is open */
-    int64_t        base_max[MAX_VARS];    /* the largest value of base */
+    int64_t        base_min[MAX_VARS], base_max[MAX_VARS];     /* the smallest and largest value of base */
     int64_t        konst[MAX_VARS];
     int64_t        count[MAX_VARS];       /* values of the variable in the current tile or pass */
     Val           *origin;      /* per access, then per store: the address of the node's first element */
@@ -95,6 +95,12 @@ Val    access_load(Emit *e, int access, const Point *p);
 void   store_at(Emit *e, int store, const Point *p, Val v);
 /* i1 or a vector of it; NULL: all guards hold everywhere. */
 Val    guards_mask(Emit *e, int n, const Guard *g, const Point *p);
+/* Does one of them fail at every point, whatever the counters of the open loops are? */
+bool   guards_fail(const Emit *e, int n, const Guard *g, const Point *p);
+/* Are the first or the last values of v, in tiles of `step`, better taken out of its loop, because they settle a guard
+ * that fails there alone? */
+bool   peel_first(const Emit *e, int n, const Guard *g, int v);
+bool   peel_last(const Emit *e, int n, const Guard *g, int v);
 /* Moves all running pointers by the counter i of a loop over v. */
 void   move_pointers(Emit *e, int v, Val i);
 

@@ -96,6 +96,8 @@ typedef struct {
     int64_t     per;
     Lin         num;
     int64_t     div;
+    bool        apart;          /* a remainder (passes/residue.c): each value has code of its own, so that conditions
+                                   on it are settled when the code is made */
 } NestVar;
 
 /* A reduction, computed at every point of outs x window and kept in registers. */
@@ -125,6 +127,8 @@ typedef struct {
     Node       *node;           /* never a view */
     const Expr *expr;
     Lin         off;            /* element offset from the node's place */
+    int         nguard;
+    Guard      *guard;          /* where one fails there is nothing to store: the last remainders of a cut out */
 } Store;
 
 typedef enum {
@@ -161,6 +165,9 @@ int64_t nest_trips(const Nest *n, int var);                         /* tiles of 
 void    lin_range(const Nest *n, const Lin *a, int64_t *lo, int64_t *hi);
 /* Can the guard fail? */
 bool    guard_can_fail(const Nest *n, const Guard *g);
+/* Does it depend on v and else on nothing but variables whose values have code of their own? Then only the first
+ * and the last values of v matter. */
+bool    guard_settles(const Nest *n, const Guard *g, int v);
 bool    guard_equal(const Guard *a, const Guard *b);
 
 /* ---- a function ------------------------------------------------------------------------------------ */

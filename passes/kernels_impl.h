@@ -45,6 +45,9 @@ bool  reads_own_point(const Node *n, const Expr *read);
 
 /* lower_ops.c */
 void  lower_ops(Graph *g);
+/* residue.c: the values that derived variable number `derived` takes at the points that count and around them, if
+ * cutting an out makes them dense. */
+bool  residue_range(const Comp *c, int derived, int64_t *lo, int64_t *hi);
 /* pack.c */
 void  pack_contractions(Graph *g);
 /* unpool.c */

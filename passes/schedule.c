@@ -61,17 +61,50 @@ static void order_reductions(const Nest *n, Stage *s) {
     }
 }
 
-/* Outs and window, those with most values in the tile outside: the operand that moves with the innermost is the one
- * that is kept in registers. */
+/* How many vectors of access `a` a pass over the tile's points meets. */
+static int64_t vectors_met(const Nest *n, const Stage *s, const Choice *c, const Access *a) {
+    int64_t met = 1;
+    for (int i = 0; i < n->nout + s->nwin; i++) {
+        int v = i < n->nout ? i : s->win[i - n->nout];
+        if (a->off.k[v]) met *= i < n->nout ? c->step[v] : n->var[v].size;
+    }
+    return met;
+}
+
+typedef struct {
+    const Nest   *n;
+    const Stage  *s;
+    const Choice *c;
+    const Access *held;
+    int64_t       met;
+} Held;
+
+static void look_at_operand(const Expr *e, void *cx) {
+    Held *h = cx;
+    if (e->op != SC_READ || !h->n->access[e->operand].node) return;
+    const Access *a = &h->n->access[e->operand];
+    int64_t       met = vectors_met(h->n, h->s, h->c, a);
+    if (!h->held || met < h->met) {
+        h->held = a;
+        h->met = met;
+    }
+}
+
+/* Outs and window: innermost those that move the operand with the fewest vectors, since what moves with the innermost is
+ * kept in registers; among equals those with most values outside. */
 static void order_points(const Nest *n, Stage *s, const Choice *c) {
+    Held h = {.n = n, .s = s, .c = c};
+    expr_walk(s->expr, look_at_operand, &h);
     s->npoint = 0;
     for (int i = 0; i < n->nout + s->nwin; i++) {
         int     v = i < n->nout ? i : s->win[i - n->nout], at = s->npoint++;
         int64_t count = i < n->nout ? c->step[v] : n->var[v].size;
+        bool    moves = h.held && h.held->off.k[v];
         while (at > 0) {
             int     u = s->point[at - 1];
             int64_t before = u < n->nout ? c->step[u] : n->var[u].size;
-            if (before >= count) break;
+            bool    inner = h.held && h.held->off.k[u];
+            if (inner == moves ? before >= count : moves) break;
             s->point[at] = u;
             at--;
         }
@@ -119,15 +152,16 @@ static bool reduces_window(const Nest *n, const Stage *s) {
 
 /* ---- stores -------------------------------------------------------------------------------------------- */
 
-/* Lanes of the stores: the outs among the main stage's lanes; if those are reductions, the tile's outs by the stride
- * with which the first result is stored. */
+/* Lanes of the stores: the outs among the main stage's lanes, and remainders of the tile that lie between them in
+ * memory; if the lanes are reductions, the tile's outs by the stride with which the first result is stored. */
 static void store_lanes(Nest *n, const Choice *c) {
     n->width = c->width;
     n->nlane = 0;
     for (int i = 0; i < c->nlane && !c->across; i++)
         if (c->lane[i] < n->nout) n->lane[n->nlane++] = c->lane[i];
-    for (int v = 0; v < n->nout && c->across; v++) {
-        if (n->step[v] == 1 || n->nlane == MAX_LANE_VARS) continue;
+    for (int v = 0; v < n->nout; v++) {
+        bool between = n->var[v].apart && n->nlane && n->store[0].off.k[v] < n->store[0].off.k[n->lane[0]];
+        if (n->step[v] == 1 || n->nlane == MAX_LANE_VARS || !(c->across || between)) continue;
         int at = n->nlane++;
         while (at > 0 && n->store[0].off.k[n->lane[at - 1]] > n->store[0].off.k[v]) {
             n->lane[at] = n->lane[at - 1];
@@ -152,6 +186,13 @@ static double cut_by(const Nest *n, int v, const double *share) {
     return bytes;
 }
 
+/* Is there an out left that may stand outside of the remainders? */
+static bool inner_only(const Nest *n, const bool *taken) {
+    for (int v = 0; v < n->nout; v++)
+        if (!taken[v] && !n->var[v].apart) return true;
+    return false;
+}
+
 static void order_outs(Nest *n, Arena *a) {
     double *share = ARENA_ARRAY(a, double, n->naccess + n->nstore);
     bool    taken[MAX_VARS] = {false};
@@ -160,7 +201,7 @@ static void order_outs(Nest *n, Arena *a) {
     for (int k = 0; k < n->nout; k++) {
         int best = -1;
         for (int v = 0; v < n->nout; v++) {
-            if (taken[v]) continue;
+            if (taken[v] || (n->var[v].apart && inner_only(n, taken))) continue;
             bool one = nest_trips(n, v) == 1, best_one = best >= 0 && nest_trips(n, best) == 1;
             if (best >= 0 && one && !best_one) continue;
             if (best < 0 || (best_one && !one) || cut_by(n, v, share) > cut_by(n, best, share)) best = v;
@@ -180,7 +221,8 @@ static void share_out(Nest *n) {
     n->npar = 0;
     nest_count(n);
     if (n->flops + n->bytes < WORTH_THREADS) return;
-    while (n->npar < n->nloop && trips < ENOUGH_TRIPS) trips *= nest_trips(n, n->loop[n->npar++]);
+    while (n->npar < n->nloop && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].apart)
+        trips *= nest_trips(n, n->loop[n->npar++]);
     if (trips == 1) n->npar = 0;
 }
 

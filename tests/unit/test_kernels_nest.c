@@ -116,6 +116,33 @@ static void strided_convolution(void **state) {
              "out y = %y\n out dx = %dx\n out dz = %dz\n}", 2);
 }
 
+/* The gradient of an image under a stride: every remainder of the image's sides, kernels smaller and larger than the
+ * stride, with and without padding; in one dimension too. */
+static void strided_backwards(void **state) {
+    (void)state;
+    static const struct {
+        int side, k, stride, pad;
+    } SHAPES[] = {{16, 3, 2, 1}, {17, 3, 2, 1}, {33, 1, 2, 0}, {16, 1, 2, 0}, {15, 1, 2, 1}, {19, 7, 2, 3}, {35, 3, 2, 1}, {9, 2, 2, 0},
+                  {20, 3, 3, 1}, {22, 5, 3, 2}, {31, 7, 4, 3}, {13, 1, 3, 1}, {11, 4, 3, 0}, {5, 5, 4, 2}, {3, 3, 2, 0}};
+    for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
+        int    n = SHAPES[i].side, k = SHAPES[i].k, s = SHAPES[i].stride, p = SHAPES[i].pad, m = (n + 2 * p - k) / s + 1;
+        Arena *a = arena_new();
+        kt_check(arena_printf(a,
+                 "graph g(n<=3) { %%y = input data \"y\" : f32[n,5,%d,%d]\n %%w = param \"w\" : f32[5,7,%d,%d]\n"
+                 "%%x = input data \"x\" : f32[n,7,%d,%d]\n"
+                 "%%d = comp [b,c,p,q | o<5,r<%d,s<%d ; i=(p-r+%d)/%d<%d,j=(q-s+%d)/%d<%d] sum "
+                 "mul(%%w[o,c,r,s], %%y[b,o,i,j]) : f32[n,7,%d,%d]\n"
+                 "%%e = comp [b,c,p,q] map sel(lt(0, %%x[b,c,p,q]), %%d[b,c,p,q], 0) : f32[n,7,%d,%d]\n"
+                 "out d = %%d\n out e = %%e\n}",
+                 m, m, k, k, n, n, k, k, p, s, m, p, s, m, n, n, n, n), 3);
+        kt_check(arena_printf(a,
+                 "graph g(n<=3) { %%y = input data \"y\" : f32[n,16,%d]\n %%w = param \"w\" : f32[16,9,%d]\n"
+                 "%%d = comp [b,c,p | o<16,r<%d ; i=(p-r+%d)/%d<%d] sum mul(%%w[o,c,r], %%y[b,o,i]) : f32[n,9,%d]\n"
+                 "out d = %%d\n}", m, k, k, p, s, m, n), 2);
+        arena_free(a);
+    }
+}
+
 /* conv, bias, max-pool with argmax, relu, and everything backwards. */
 static void pooled_convolution(void **state) {
     (void)state;
@@ -229,7 +256,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps),          cmocka_unit_test(scalars_of_all_kinds), cmocka_unit_test(reductions),
         cmocka_unit_test(bytes),         cmocka_unit_test(contractions),         cmocka_unit_test(convolution),
-        cmocka_unit_test(strided_convolution), cmocka_unit_test(pooled_convolution), cmocka_unit_test(fusions_off),
+        cmocka_unit_test(strided_convolution), cmocka_unit_test(strided_backwards), cmocka_unit_test(pooled_convolution), cmocka_unit_test(fusions_off),
         cmocka_unit_test(rows_of_softmax),
         cmocka_unit_test(lookups),       cmocka_unit_test(views_and_random),     cmocka_unit_test(updates),
     };
