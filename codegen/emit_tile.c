@@ -136,15 +136,18 @@ static void body(Loops *l) {
         if (w->across) w->red.width = w->width, w->red.nvec = (w->red.lanes + w->width - 1) / w->width;
     }
     Work *first = &l->work[0];
+    int   rows = first->out.rows, nvec = first->out.nvec;
     for (int u = 0, chain = 0; u < first->red.rows; u++)
         for (int q = 0; q < first->red.nvec; q++, chain++)
-            for (int r = 0; r < first->out.rows; r++)
-                for (int v = 0; v < first->out.nvec; v++)
-                    for (int k = 0; k < l->n; k++) {
-                        Work *w = &l->work[k];
-                        Point red = layout_point(e, &w->red, u, q), p = body_point(e, w, r, v, &red);
-                        accumulate(e, w, (r * w->out.nvec + v) * w->s->chains + chain % w->s->chains, &p);
-                    }
+            for (int i = 0; i < rows * nvec; i++) {
+                int r = first->s->vectors_outside ? i % rows : i / nvec;
+                int v = first->s->vectors_outside ? i / rows : i % nvec;
+                for (int k = 0; k < l->n; k++) {
+                    Work *w = &l->work[k];
+                    Point red = layout_point(e, &w->red, u, q), p = body_point(e, w, r, v, &red);
+                    accumulate(e, w, (r * nvec + v) * w->s->chains + chain % w->s->chains, &p);
+                }
+            }
 }
 
 /* ---- reduction loops ----------------------------------------------------------------------------------- */

@@ -116,6 +116,7 @@ typedef struct {
                                    window, or all reductions (then one vector is summed up at the end) */
     int         npoint, point[MAX_VARS];  /* outs and window in the order in which a tile takes their values, innermost
                                    last: what stays the same from one to the next stays in registers */
+    bool        vectors_outside;          /* a pass takes the points vector after vector, not row after row */
     int         nloop, loop[MAX_VARS];    /* reduction loops, outermost first */
     int64_t     step[MAX_VARS];           /* per reduction variable: values taken by one pass of its loop */
     int         chains;         /* independent partial results per point over unrolled reductions */

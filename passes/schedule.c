@@ -61,14 +61,20 @@ static void order_reductions(const Nest *n, Stage *s) {
     }
 }
 
-/* How many vectors of access `a` a pass over the tile's points meets. */
+/* How many vectors (or numbers) of access `a` a pass over the tile's points meets. */
 static int64_t vectors_met(const Nest *n, const Stage *s, const Choice *c, const Access *a) {
-    int64_t met = 1;
+    int64_t met = 1, lanes = 1;
+    bool    varies = false;
+    for (int i = 0; i < c->nlane && !c->across; i++) {
+        lanes *= c->step[c->lane[i]];
+        varies |= a->off.k[c->lane[i]] != 0;
+    }
     for (int i = 0; i < n->nout + s->nwin; i++) {
         int v = i < n->nout ? i : s->win[i - n->nout];
-        if (a->off.k[v]) met *= i < n->nout ? c->step[v] : n->var[v].size;
+        if (!a->off.k[v] || (!c->across && in_list(c->lane, c->nlane, v))) continue;
+        met *= i < n->nout ? c->step[v] : n->var[v].size;
     }
-    return met;
+    return varies ? met * ((lanes + c->width - 1) / c->width) : met;
 }
 
 typedef struct {
@@ -96,6 +102,8 @@ static void order_points(const Nest *n, Stage *s, const Choice *c) {
     Held h = {.n = n, .s = s, .c = c};
     expr_walk(s->expr, look_at_operand, &h);
     s->npoint = 0;
+    s->vectors_outside = h.held && !c->across;
+    for (int i = 0; i < c->nlane && h.held; i++) s->vectors_outside &= !h.held->off.k[c->lane[i]];
     for (int i = 0; i < n->nout + s->nwin; i++) {
         int     v = i < n->nout ? i : s->win[i - n->nout], at = s->npoint++;
         int64_t count = i < n->nout ? c->step[v] : n->var[v].size;
