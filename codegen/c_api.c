@@ -252,12 +252,14 @@ static Val make_args(Wrap *w) {
     Val value[] = {
         [ABI_IN] = room_table(w, 0, w->f->nin), [ABI_OUT] = room_table(w, w->f->nin, w->f->nout),
         [ABI_WEIGHTS] = w->weights, [ABI_OPT] = w->opt, [ABI_STATE] = w->state, [ABI_ARENA] = w->arena,
-        [ABI_SCALARS] = scalar_table(w), [ABI_SEED] = w->seed, [ABI_STEP] = w->step, [ABI_COUNT] = w->count,
+        [ABI_SCALARS] = scalar_table(w), [ABI_SEED] = w->seed, [ABI_STEP] = w->step,
         [ABI_BARRIER] = none, [ABI_POOL] = none,
     };
     Val args = l_alloca(cg, cg->args);
     for (unsigned i = 0; i < sizeof value / sizeof *value; i++)
-        l_store(cg, value[i], LLVMBuildStructGEP2(cg->b, cg->args, args, i, ""), 8);
+        if (value[i]) l_store(cg, value[i], LLVMBuildStructGEP2(cg->b, cg->args, args, i, ""), 8);
+    Val bound = LLVMBuildStructGEP2(cg->b, cg->args, args, ABI_BOUND, "");
+    l_store(cg, w->count, l_gep_const(cg, cg->i64, bound, 1), 8);
     return args;
 }
 

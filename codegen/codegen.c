@@ -11,12 +11,14 @@
 /* ---- the target ---------------------------------------------------------------------------------- */
 
 /* Loops come out of the nests with pointers of their own: LLVM's search for better ones (loop strength reduction) takes
- * half of the compile time and gains nothing. The option is the process's, so it is set once. */
+ * half of the compile time and gains nothing. Their instructions come in the order that keeps fewest values in
+ * registers, which LLVM's scheduler (misched) would undo. The options are the process's, so they are set once. */
 static void set_options(void) {
     static bool done;
     if (done) return;
     done = true;
-    LLVMParseCommandLineOptions(2, (const char *const[]){"netc", "-disable-lsr"}, NULL);
+    static const char *const OPTIONS[] = {"netc", "-disable-lsr", "-enable-misched=false"};
+    LLVMParseCommandLineOptions(sizeof OPTIONS / sizeof *OPTIONS, OPTIONS, NULL);
 }
 
 static void start_backend(Arch arch) {
@@ -61,7 +63,8 @@ static void make_types(Codegen *cg) {
     LLVMTypeRef p = cg->ptr, n = cg->i64;
     LLVMTypeRef fields[] = {
         [ABI_IN] = p,   [ABI_OUT] = p,     [ABI_WEIGHTS] = p, [ABI_OPT] = p,  [ABI_STATE] = p,   [ABI_ARENA] = p,
-        [ABI_SCALARS] = p, [ABI_SEED] = n, [ABI_STEP] = n,    [ABI_COUNT] = n, [ABI_BARRIER] = p, [ABI_POOL] = p,
+        [ABI_SCALARS] = p, [ABI_SEED] = n, [ABI_STEP] = n,
+        [ABI_BOUND] = LLVMArrayType2(n, MAX_BOUNDS + 1), [ABI_BARRIER] = p, [ABI_POOL] = p,
     };
     cg->args = LLVMStructCreateNamed(cx, "netc_args");
     LLVMStructSetBody(cg->args, fields, sizeof fields / sizeof *fields, false);
@@ -245,6 +248,11 @@ LLVMValueRef abi_out(Codegen *cg, int i) {
 
 LLVMValueRef abi_scalar(Codegen *cg, int i) {
     return l_load_invariant(cg, cg->f32, l_gep_const(cg, cg->f32, abi_load(cg, ABI_SCALARS), i), 4);
+}
+
+LLVMValueRef abi_bound(Codegen *cg, int i) {
+    LLVMValueRef p = LLVMBuildStructGEP2(cg->b, cg->args, abi_args(cg), (unsigned)ABI_BOUND, "");
+    return l_load_invariant(cg, cg->i64, l_gep_const(cg, cg->i64, p, i), 8);
 }
 
 void abi_barrier(Codegen *cg) {

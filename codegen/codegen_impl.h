@@ -2,6 +2,7 @@
  *
  *   l.h            thin wrappers of the LLVM C API: l_load, l_gep, l_loop ...
  *   emit_nest*.c   nests (codegen_function); reads, indices, bounds
+ *   nest_key.c     which nests have the same code
  *   emit_scalar.c  one emit_ID per row of scalars.def
  *   emit_math.c    exp, log, tanh, sin, cos, pow
  *   emit_rng.c     Philox
@@ -42,6 +43,14 @@ struct Piece {
     CodegenTimes        times;
 };
 
+/* A nest's function, which serves all nests that are equal up to addresses: see nest_key.c. */
+typedef struct {
+    uint64_t       hash;
+    const int64_t *key;
+    int            n;
+    const char    *symbol;
+} SharedNest;
+
 typedef struct Crew Crew;               /* pieces.c: the threads, and the pieces that wait for them */
 
 struct Codegen {
@@ -61,6 +70,7 @@ struct Codegen {
     LLVMValueRef         fn;            /* the function being emitted; its parameters: args, tid, nthreads */
 
     VEC(Emitted)        functions;
+    VEC(SharedNest)     nests;
     const char         *table;          /* symbol of the function table; NULL: none */
     bool                finished;       /* every piece has its object code */
     LLVMOrcLLJITRef     jit;            /* NULL before codegen_jit */
@@ -71,7 +81,7 @@ struct Codegen {
 
 /* Fields of netc_args (runtime/netc_rt.h), in its order. */
 typedef enum {
-    ABI_IN, ABI_OUT, ABI_WEIGHTS, ABI_OPT, ABI_STATE, ABI_ARENA, ABI_SCALARS, ABI_SEED, ABI_STEP, ABI_COUNT,
+    ABI_IN, ABI_OUT, ABI_WEIGHTS, ABI_OPT, ABI_STATE, ABI_ARENA, ABI_SCALARS, ABI_SEED, ABI_STEP, ABI_BOUND,
     ABI_BARRIER, ABI_POOL
 } AbiField;
 
@@ -97,10 +107,12 @@ void codegen_attributes(Codegen *cg, LLVMValueRef fn);
 
 /* The parameters of the function being emitted. */
 LLVMValueRef abi_args(Codegen *cg), abi_tid(Codegen *cg), abi_nthreads(Codegen *cg);
-/* A field of args: ptr or i64. */
+/* A field of args but ABI_BOUND: ptr or i64. */
 LLVMValueRef abi_load(Codegen *cg, AbiField f);
 /* args->in[i], args->out[i] (ptr), args->scalars[i] (float). */
 LLVMValueRef abi_in(Codegen *cg, int i), abi_out(Codegen *cg, int i), abi_scalar(Codegen *cg, int i);
+/* args->bound[i] (i64) */
+LLVMValueRef abi_bound(Codegen *cg, int i);
 /* if (args->barrier) args->barrier(args->pool) */
 void abi_barrier(Codegen *cg);
 
@@ -132,7 +144,7 @@ typedef struct {
     LLVMValueRef key0, key1, step_lo, step_hi;      /* i32 */
 } RngKey;
 
-RngKey rng_key(Codegen *cg, uint32_t site);
+RngKey rng_key(Codegen *cg, LLVMValueRef site);     /* i32 */
 /* Element index (i64 or a vector of i64) -> f32 in (0,1), rng_uniform's bits. Any indices. */
 LLVMValueRef rng_at(Codegen *cg, RngKey k, LLVMValueRef index);
 /* Elements base .. base + 4 w - 1 as four vectors of w lanes, in order; base (i64) a multiple of 4: a quarter of

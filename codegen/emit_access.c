@@ -3,12 +3,17 @@
  * be read (its place has slack); nothing outside of it is written. */
 #include "codegen/nest_impl.h"
 
-enum { MEMO_LOAD = 160, MEMO_LANES, MEMO_MOVE, MEMO_MASK, MEMO_SCALARS, MEMO_RANDOM };
+enum { MEMO_LOAD = 160, MEMO_LANES, MEMO_MOVE, MEMO_MASK, MEMO_SCALARS, MEMO_RANDOM, MEMO_TABLE };
 
 static int node_slot(const Emit *e, int store) { return e->n->naccess + store; }
 
 static bool has_masks(const Emit *e, DType d) {
     return e->cg->target.arch == ARCH_X86_64 && e->cg->target.width >= 8 && dtype_size(d) == 4;
+}
+
+/* A masked store is one fast instruction from AVX-512 on; before, several stores are faster on many processors. */
+static bool has_masked_store(const Emit *e, DType d) {
+    return has_masks(e, d) && strstr(e->cg->target.features, "+avx512vl");
 }
 
 void move_pointers(Emit *e, int v, Val i) {
@@ -87,7 +92,7 @@ static Val guard_mask(Emit *e, const Guard *g, const Point *p) {
     Codegen *cg = e->cg;
     if (always_holds(e, g, p)) return NULL;
     Val at = emit_index(e, &g->lin, p), limit = l_int_like(at, g->size);
-    if (g->bound) limit = widen(e, LLVMBuildTrunc(cg->b, e->rows, cg->i32, ""), l_lanes(at));
+    if (g->bound) limit = widen(e, LLVMBuildTrunc(cg->b, bound_value(e, g->bound), cg->i32, ""), l_lanes(at));
     Val ok = l_icmp(cg, LLVMIntULT, at, limit);
     for (int v = 0; v < e->n->nvar; v++) {
         const NestVar *var = &e->n->var[v];
@@ -132,10 +137,19 @@ static Val from_memory(Emit *e, DType d, Val v) {
 
 static Val load_plain(Emit *e, const Lanes *l, int64_t off, int width) {
     Codegen *cg = e->cg;
-    Val      old = memo_find(e, MEMO_LOAD, l->ptr, NULL, NULL, off, width);
+    int64_t  form = width + (e->epoch << 8);
+    Val      old = memo_find(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form);
     if (old) return old;
+    e->loads++;
     Val v = l_load(cg, l_vec(l->element, width), l_gep_const(cg, l->element, l->ptr, off), dtype_size(l->dtype));
-    return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, width, v);
+    return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form, v);
+}
+
+/* A fence within the thread: no instruction, but LLVM takes no value of memory across it. */
+void forget_loads(Emit *e) {
+    LLVMBuildFence(e->cg->b, LLVMAtomicOrderingSequentiallyConsistent, true, "");
+    e->epoch++;
+    e->loads = 0;
 }
 
 /* Does the target load (or store) scattered numbers by one instruction? That is short code, but hardly faster than
@@ -163,7 +177,7 @@ static Val gather_lanes(Emit *e, const Lanes *l) {
 static Val load_lanes(Emit *e, const Lanes *l) {
     Codegen *cg = e->cg;
     Val      r = LLVMGetPoison(l_vec(l->element, l->width));
-    if (!l->mask && has_scattered(e, l->dtype, l->width, false)) return gather_lanes(e, l);
+    if (!l->mask && l->index && has_scattered(e, l->dtype, l->width, false)) return gather_lanes(e, l);
     for (int i = 0; i < l->valid; i++) {
         Val at = l_gep_const(cg, l->element, l->ptr, l->off[i]);
         if (l->index) {
@@ -384,6 +398,36 @@ static Val load_random(Emit *e, int access, const Lanes *l) {
     return rng_at(cg, e->rng[access], at);
 }
 
+/* ---- small tables ------------------------------------------------------------------------------------ */
+
+/* An element of a table of constants that an index alone tells: by comparisons, since every lane has its own. NULL if
+ * the table is too large for that. */
+static Val load_table(Emit *e, const Access *a, const Lanes *l) {
+    enum { MOST = 16 };
+    Codegen *cg = e->cg;
+    int64_t  count = type_count(&a->node->type);
+    if (a->node->op != OP_CONST || !l->index || l_lanes(l->index) == 1 || l->mask || count > MOST) return NULL;
+    if (a->node->type.dtype != DT_I32 && a->node->type.dtype != DT_F32) return NULL;
+    if (!all_equal(l->off, l->width) || l->off[0]) return NULL;
+    for (int v = 0; v < e->n->nvar; v++)
+        if (a->off.k[v]) return NULL;
+    const double *table = a->node->u.konst.value;
+    bool          real = a->node->type.dtype == DT_F32;
+    Val           r = NULL;
+    for (int64_t i = 0; i < count; i++) {
+        Val x = l_const_splat(real ? l_f32(cg, table[i]) : l_i32(cg, (int64_t)table[i]), l->width);
+        if (!r) r = x;
+        if (i == 0 || table[i] == table[0]) continue;
+        Val is = memo_find(e, MEMO_TABLE, l->index, NULL, NULL, i, 0);
+        if (!is) {
+            is = l_icmp(cg, LLVMIntEQ, l->index, l_int_like(l->index, i));
+            memo_add(e, MEMO_TABLE, l->index, NULL, NULL, i, 0, is);
+        }
+        r = l_select(cg, is, x, r);
+    }
+    return r;
+}
+
 /* ---- access ------------------------------------------------------------------------------------------ */
 
 Val access_load(Emit *e, int access, const Point *p) {
@@ -410,6 +454,8 @@ Val access_load(Emit *e, int access, const Point *p) {
         Val v = load_random(e, access, &l);
         return l.mask ? l_select(e->cg, widen(e, l.mask, l.width), v, l_zero(LLVMTypeOf(v))) : v;
     }
+    Val known_element = load_table(e, a, &l);
+    if (known_element) return known_element;
     if (l.index && l_lanes(l.index) == 1 && !l.mask) {
         l.ptr = l_gep(e->cg, l.element, l.ptr, LLVMBuildSExt(e->cg->b, l.index, e->cg->i64, ""));
         l.index = NULL;
@@ -433,7 +479,7 @@ static void store_run(Emit *e, DType d, Val ptr, int64_t off, Val v, int from, i
     Codegen *cg = e->cg;
     Ty       t = codegen_memory_type(cg, d);
     int      width = l_lanes(v), size = dtype_size(d);
-    if (from == 0 && n < width && n > 2 && has_masks(e, d)) {
+    if (from == 0 && n < width && n > 2 && has_masked_store(e, d)) {
         l_masked_store(cg, v, l_gep_const(cg, t, ptr, off), size, l_mask_const(cg, 0, n, width));
         return;
     }
@@ -482,6 +528,16 @@ static void store_guarded(Emit *e, int store, const Point *p, Val v) {
         l_store(cg, l_extract(cg, v, i), at, dtype_size(s->node->type.dtype));
         l_if_end(cg, &yes);
     }
+}
+
+Val stored_at(Emit *e, int store, const Point *p) {
+    const Store *s = &e->n->store[store];
+    DType        d = s->node->type.dtype;
+    Val          to = e->ptr[node_slot(e, store)];
+    Lanes l = {.dtype = d, .element = codegen_memory_type(e->cg, d), .ptr = to, .origin = to, .width = p->width,
+               .valid = p->valid};
+    lin_offsets(e, &s->off, p, l.off);
+    return load_pattern(e, &l);
 }
 
 void store_at(Emit *e, int store, const Point *p, Val v) {

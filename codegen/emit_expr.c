@@ -94,10 +94,10 @@ static Val constant(Emit *e, const Expr *x) {
     return LLVMConstInt(codegen_type(e->cg, x->dtype), (unsigned long long)(int64_t)x->value, true);
 }
 
-static Val bound(Emit *e) {
-    Val old = memo_find(e, MEMO_EXPR, NULL, NULL, NULL, 0, 0);
+static Val bound(Emit *e, int i) {
+    Val old = memo_find(e, MEMO_EXPR, NULL, NULL, NULL, i, 0);
     if (old) return old;
-    return memo_add(e, MEMO_EXPR, NULL, NULL, NULL, 0, 0, LLVMBuildSIToFP(e->cg->b, e->rows, e->cg->f32, ""));
+    return memo_add(e, MEMO_EXPR, NULL, NULL, NULL, i, 0, LLVMBuildSIToFP(e->cg->b, bound_value(e, i), e->cg->f32, ""));
 }
 
 /* Row and lane of every point of p in the registers of a stage: one shuffle per register that is met. */
@@ -149,7 +149,7 @@ static Val eval_op(Emit *e, const Expr *x, const Point *p) {
 
 Val emit_eval(Emit *e, const Expr *x, const Point *p) {
     if (x->op == SC_CONST) return constant(e, x);
-    if (x->op == SC_BOUND) return bound(e);
+    if (x->op == SC_BOUND) return bound(e, x->bound);
     if (x->op == SC_IDX) {
         Lin id[MAX_VARS];
         for (int v = 0; v < MAX_VARS; v++) id[v] = lin_var(v);
@@ -160,6 +160,7 @@ Val emit_eval(Emit *e, const Expr *x, const Point *p) {
     if (v) return v;
     if (x->op != SC_READ) v = eval_op(e, x, p);
     else if (e->n->access[x->operand].node) v = access_load(e, x->operand, p);
+    else if (e->n->access[x->operand].stage == STAGE_LISTED) return e->listed;
     else v = stage_value(e, e->n->access[x->operand].stage, p);
     return memo_add(e, MEMO_EXPR, x, NULL, NULL, p->serial, 1, v);
 }

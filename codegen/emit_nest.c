@@ -3,12 +3,17 @@
  * on nothing but shapes, and no number depends on the shares. */
 #include "codegen/nest_impl.h"
 
+enum { FIXED_PARAMS = 3 };              /* of a nest's function, before its addresses */
+
 /* ---- iterations ---------------------------------------------------------------------------------------- */
+
+Val bound_value(Emit *e, int bound) { return e->bound[bound]; }
 
 Val var_limit(Emit *e, int v) {
     const NestVar *var = &e->n->var[v];
     if (!var->bound) return l_i64(e->cg, var->size);
-    return var->per == 1 ? e->rows : LLVMBuildNSWMul(e->cg->b, e->rows, l_i64(e->cg, var->per), "");
+    Val n = bound_value(e, var->bound);
+    return var->per == 1 ? n : LLVMBuildNSWMul(e->cg->b, n, l_i64(e->cg, var->per), "");
 }
 
 /* Tiles of out v, the last one perhaps smaller. */
@@ -50,6 +55,13 @@ static bool peels(const Emit *e, int v, bool (*test)(const Emit *, int, const Gu
     return false;
 }
 
+/* The loops before the first one that adds. */
+static int front_loops(const Nest *n) {
+    int k = 0;
+    while (k < n->nloop && !n->var[n->loop[k]].adds) k++;
+    return k;
+}
+
 /* The loops inside `level` with v = base + konst, `count` values in a tile. */
 static void inside(Emit *e, int level, int v, Val base, int64_t konst, int64_t count) {
     Saved s = save(e);
@@ -87,6 +99,8 @@ static void static_loop(Emit *e, int level, int v) {
 
 /* A loop over v: whole tiles, then what is left: a smaller tile, or point by point under a bound. */
 static void out_level(Emit *e, int level) {
+    if (e->n->adds && level == front_loops(e->n)) emit_zeros(e);
+    if (e->n->list.on && level == e->n->list.level) emit_list(e);
     if (level == e->n->nloop) {
         emit_tile(e);
         return;
@@ -210,39 +224,37 @@ static Val address_of(Emit *e, const Node *n) {
     }
 }
 
-static void find_addresses(Emit *e) {
+/* Addresses are parameters: equal layers share one nest's code. */
+static void find_addresses(Emit *e, const Slots *s) {
     const Nest *n = e->n;
     int         slots = n->naccess + n->nstore;
     e->origin = ARENA_ARRAY(e->a, Val, slots);
     e->ptr = ARENA_ARRAY(e->a, Val, slots);
     e->rng = ARENA_ARRAY(e->a, RngKey, n->naccess);
     for (int i = 0; i < slots; i++) {
-        const Node *node = i < n->naccess ? n->access[i].node : n->store[i - n->naccess].node;
-        if (!node) continue;
-        if (node->op == OP_RNG) e->rng[i] = rng_key(e->cg, node->u.rng.site);
-        for (int k = 0; k < i && !e->origin[i]; k++) {
-            const Node *other = k < n->naccess ? n->access[k].node : n->store[k - n->naccess].node;
-            if (other == node) e->origin[i] = e->origin[k];
-        }
-        if (!e->origin[i]) e->origin[i] = address_of(e, node);
-        e->ptr[i] = e->origin[i];
+        if (s->of[i] < 0) continue;
+        Val value = LLVMGetParam(e->cg->fn, (unsigned)(FIXED_PARAMS + s->of[i]));
+        if (s->node[s->of[i]]->op == OP_RNG) e->rng[i] = rng_key(e->cg, value);
+        else e->ptr[i] = e->origin[i] = value;
     }
 }
 
 static void start_emit(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
     *e = (Emit){.cg = cg, .a = a, .k = k, .n = n};
     for (int v = 0; v < MAX_VARS; v++) e->count[v] = 1;
-    e->rows = abi_load(cg, ABI_COUNT);
+    for (int i = 1; i < k->graph->bounds.n; i++) e->bound[i] = abi_bound(cg, i);
 }
 
-static Ty nest_type(Codegen *cg) { return LLVMFunctionType(cg->none, (Ty[]){cg->ptr, cg->i64, cg->i64}, 3, false); }
-
-static const char *nest_symbol(Arena *a, const Kernels *k, const Nest *n) {
-    return arena_printf(a, "%s_%s", k->name, n->name);
+/* void nest(args, first trip, end of trips, addresses and random sites) */
+static Ty nest_type(Codegen *cg, Arena *a, const Slots *s) {
+    Ty *t = ARENA_ARRAY(a, Ty, FIXED_PARAMS + s->n);
+    t[0] = cg->ptr, t[1] = t[2] = cg->i64;
+    for (int i = 0; i < s->n; i++) t[FIXED_PARAMS + i] = s->node[i]->op == OP_RNG ? cg->i32 : cg->ptr;
+    return LLVMFunctionType(cg->none, t, (unsigned)(FIXED_PARAMS + s->n), false);
 }
 
-static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
-    Val fn = codegen_shared(cg, nest_symbol(a, k, n), nest_type(cg));
+static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol) {
+    Val fn = codegen_shared(cg, symbol, nest_type(cg, a, s));
     l_attribute(cg, fn, LLVMAttributeFunctionIndex, "noinline", 0);
     /* A register that is spilled across two lines of the cache costs as much as dozens of operations. */
     if (k->target.width > 4) l_attribute(cg, fn, LLVMAttributeFunctionIndex, "alignstack", 4 * (uint64_t)k->target.width);
@@ -250,7 +262,7 @@ static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
     l_at(cg, l_block(cg, "entry"));
     Emit *e = ARENA_NEW(a, Emit);
     start_emit(e, cg, a, k, n);
-    find_addresses(e);
+    find_addresses(e, s);
     Val lo = LLVMGetParam(fn, 1), hi = LLVMGetParam(fn, 2);
     if (n->kind == NEST_SCATTER) emit_scatter(e, lo, hi);
     else all_trips(e, lo, hi);
@@ -259,35 +271,54 @@ static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
 
 /* ---- the function -------------------------------------------------------------------------------------- */
 
-static void call_nest(Emit *e, Val fn) {
+/* The call of nest `symbol` for trips lo .. hi-1. */
+static void call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi) {
     Codegen *cg = e->cg;
-    Ty       type = nest_type(cg);
+    Ty       type = nest_type(cg, e->a, s);
+    Val     *arg = ARENA_ARRAY(e->a, Val, FIXED_PARAMS + s->n);
+    arg[0] = abi_args(cg), arg[1] = lo, arg[2] = hi;
+    for (int i = 0; i < s->n; i++) {
+        const Node *n = s->node[i];
+        arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : address_of(e, n);
+    }
+    LLVMBuildCall2(cg->b, type, codegen_callee(cg, symbol, type), arg, (unsigned)(FIXED_PARAMS + s->n), "");
+}
+
+static void call_nest(Emit *e, const Slots *s, const char *symbol) {
+    Codegen *cg = e->cg;
     Val      tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, "");
     Val      n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
     if (e->n->barrier) abi_barrier(cg);
     if (!e->n->npar) {
         If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));
-        LLVMBuildCall2(cg->b, type, fn, (Val[]){abi_args(cg), l_i64(cg, 0), l_i64(cg, 1)}, 3, "");
+        call(e, s, symbol, l_i64(cg, 0), l_i64(cg, 1));
         l_if_end(cg, &first);
         return;
     }
     Val trips = trips_of(e);
     Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, trips, tid), n, "");
     Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, trips, l_add(cg, tid, l_i64(cg, 1))), n, "");
-    LLVMBuildCall2(cg->b, type, fn, (Val[]){abi_args(cg), lo, hi}, 3, "");
+    call(e, s, symbol, lo, hi);
 }
 
 void codegen_function(Codegen *cg, const Kernels *k) {
-    Arena *a = arena_new();
+    Arena       *a = arena_new();
+    Slots       *slots = ARENA_ARRAY(a, Slots, k->nnest);
+    const char **symbol = ARENA_ARRAY(a, const char *, k->nnest);
     for (int i = 0; i < k->nnest; i++) {
-        emit_nest(cg, a, k, k->nest[i]);
+        const Nest *n = k->nest[i];
+        const char *own = arena_printf(cg->arena, "%s_%s", k->name, n->name);
+        slots[i] = slots_of(a, k, n);
+        symbol[i] = shared_nest(cg, k, n, &slots[i], own);
+        if (symbol[i]) continue;
+        emit_nest(cg, a, k, n, &slots[i], symbol[i] = own);
         codegen_cut(cg);
     }
     codegen_begin(cg, k->name);
     for (int i = 0; i < k->nnest; i++) {
         Emit *e = ARENA_NEW(a, Emit);
         start_emit(e, cg, a, k, k->nest[i]);
-        call_nest(e, codegen_callee(cg, nest_symbol(a, k, k->nest[i]), nest_type(cg)));
+        call_nest(e, &slots[i], symbol[i]);
     }
     codegen_end(cg);
     arena_free(a);

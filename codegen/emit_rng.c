@@ -3,12 +3,12 @@
 
 enum { ROUNDS = 10 };
 
-RngKey rng_key(Codegen *cg, uint32_t site) {
+RngKey rng_key(Codegen *cg, LLVMValueRef site) {
     LLVMValueRef seed = abi_load(cg, ABI_SEED), step = abi_load(cg, ABI_STEP);
     LLVMValueRef high = LLVMBuildLShr(cg->b, step, l_i64(cg, 32), "");
     return (RngKey){
         .key0 = LLVMBuildTrunc(cg->b, seed, cg->i32, ""),
-        .key1 = l_i32(cg, site),
+        .key1 = site,
         .step_lo = LLVMBuildTrunc(cg->b, step, cg->i32, ""),
         .step_hi = LLVMBuildTrunc(cg->b, high, cg->i32, ""),
     };

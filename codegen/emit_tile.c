@@ -128,26 +128,39 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
     w->seen[acc] = mask ? LLVMBuildOr(cg->b, w->seen[acc], mask, "") : every;
 }
 
+/* Every point of the tile with one point of the pass. */
+static void body_points(Loops *l, int u, int q, int chain) {
+    const Layout *out = &l->work[0].out;
+    bool          swap = l->work[0].s->vectors_first;
+    for (int i = 0; i < out->rows * out->nvec; i++) {
+        int r = swap ? i % out->rows : i / out->nvec, v = swap ? i / out->rows : i % out->nvec;
+        for (int k = 0; k < l->n; k++) {
+            Work *w = &l->work[k];
+            Point red = layout_point(l->e, &w->red, u, q), p = body_point(l->e, w, r, v, &red);
+            accumulate(l->e, w, (r * w->out.nvec + v) * w->s->chains + chain % w->s->chains, &p);
+        }
+    }
+}
+
+/* What one point of the pass loads may serve the next ones while there are registers for it. A value of memory that
+ * waits for a later point in the stack's memory instead would be stored and loaded where it could just be loaded. */
 static void body(Loops *l) {
     Emit *e = l->e;
+    int   room = e->k->target.registers - 1;
     for (int k = 0; k < l->n; k++) {
         Work *w = &l->work[k];
         w->red = layout_of(e, w->s->nred, w->s->red, w->across ? w->s->nlane : 0, w->s->lane, w->s->width);
         if (w->across) w->red.width = w->width, w->red.nvec = (w->red.lanes + w->width - 1) / w->width;
+        for (int i = 0; i < w->nacc; i++) room -= !w->dead[i];
     }
-    Work *first = &l->work[0];
-    int   rows = first->out.rows, nvec = first->out.nvec;
-    for (int u = 0, chain = 0; u < first->red.rows; u++)
-        for (int q = 0; q < first->red.nvec; q++, chain++)
-            for (int i = 0; i < rows * nvec; i++) {
-                int r = first->s->vectors_outside ? i % rows : i / nvec;
-                int v = first->s->vectors_outside ? i / rows : i % nvec;
-                for (int k = 0; k < l->n; k++) {
-                    Work *w = &l->work[k];
-                    Point red = layout_point(e, &w->red, u, q), p = body_point(e, w, r, v, &red);
-                    accumulate(e, w, (r * nvec + v) * w->s->chains + chain % w->s->chains, &p);
-                }
-            }
+    const Layout *red = &l->work[0].red;
+    e->loads = 0;
+    for (int i = 0, each = 0; i < red->rows * red->nvec; i++) {
+        int before = e->loads;
+        if (i && before + each > room && e->k->level >= 2) forget_loads(e), before = 0;
+        body_points(l, i / red->nvec, i % red->nvec, i);
+        if (i == 0) each = e->loads - before;
+    }
 }
 
 /* ---- reduction loops ----------------------------------------------------------------------------------- */
@@ -180,6 +193,27 @@ static void spread_carry(Loops *l) {
 }
 
 static void reduce_level(Loops *l, int level);
+
+/* The body at every point of the list. */
+static void list_loop(Loops *l) {
+    Emit    *e = l->e;
+    Codegen *cg = e->cg;
+    int      slots = e->n->naccess + e->n->nstore, mark = e->memo.n;
+    Val     *saved = arena_copy(e->a, e->ptr, sizeof *saved * (size_t)slots);
+    gather_carry(l);
+    Loop loop = l_loop(cg, l_i64(cg, 0), e->list_count, 1, l->ncarry, l->carry);
+    spread_carry(l);
+    Val move = list_move_at(e, loop.i);
+    e->listed = list_value_at(e, loop.i);
+    for (int i = 0; i < e->n->naccess; i++)
+        if (e->n->access[i].listed) e->ptr[i] = l_gep(cg, codegen_memory_type(cg, e->n->access[i].dtype), e->ptr[i], move);
+    body(l);
+    gather_carry(l);
+    l_loop_end(cg, &loop, l->carry);
+    spread_carry(l);
+    memcpy(e->ptr, saved, sizeof *saved * (size_t)slots);
+    memo_restore(e, mark);
+}
 
 /* for v from lo to hi in steps: the levels inside, with `step` values at a time. */
 static void reduce_loop(Loops *l, int level, int v, Val lo, Val hi, int64_t step, int64_t last) {
@@ -407,7 +441,8 @@ static int emit_stages(Emit *e, int stage) {
         start(e, &work[l.n], stage + l.n);
         l.n++;
     } while (stage + l.n < e->n->nstage && e->n->stage[stage + l.n].joined);
-    reduce_level(&l, 0);
+    if (e->n->list.on) list_loop(&l);
+    else reduce_level(&l, 0);
     for (int i = 0; i < l.n; i++) finish(e, &work[i]);
     for (int i = 0; i < work[0].s->nwin; i++) e->count[work[0].s->win[i]] = 1;
     return l.n;
@@ -425,6 +460,7 @@ static void emit_stores(Emit *e) {
             for (int i = 0; i < e->n->nstore; i++) {
                 none[i] = guards_fail(e, e->n->store[i].nguard, e->n->store[i].guard, &p);
                 if (!none[i]) v[i] = emit_eval(e, e->n->store[i].expr, &p);
+                if (!none[i] && e->n->adds) v[i] = l_fadd(e->cg, stored_at(e, i, &p), widen(e, v[i], p.width));
             }
             for (int i = 0; i < e->n->nstore; i++)
                 if (!none[i]) store_at(e, i, &p, v[i]);

@@ -3,7 +3,9 @@
  *   emit_nest.c    functions, threads, loops over outs
  *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
  *   emit_expr.c    an expression at a vector of points
+ *   emit_list.c    lists of the points that count; results that are added up in memory
  *   emit_access.c  loads and stores of a vector of points, guards
+ *   nest_key.c     which nests have the same code
  *   layout.c       which point of a tile lies in which lane of which vector
  *
  * The value of a nest's variable v at a point is
@@ -63,13 +65,29 @@ typedef struct {
     int64_t        count[MAX_VARS];       /* values of the variable in the current tile or pass */
     Val           *origin;      /* per access, then per store: the address of the node's first element */
     Val           *ptr;         /* the same, moved by the open loops */
-    Val            rows;        /* i64: rows of this call */
+    Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */
+    Val            list_value, list_move, list_count;     /* arrays; i64 */
+    Val            listed;      /* the value at the point of the list */
     VEC(Memo)      memo;
     int            head[MEMO_HEADS];
     int            serial;
+    int            loads;       /* made since forget_loads */
+    int64_t        epoch;       /* of the loads that the memo may give */
 } Emit;
+
+/* The tensors and random nodes that a nest touches, each once: what its code gets as parameters. */
+typedef struct {
+    int          n;
+    const Node **node;
+    int         *of;            /* by access, then by store: its number, -1 = it has no address */
+} Slots;
+
+/* nest_key.c */
+Slots       slots_of(Arena *a, const Kernels *k, const Nest *n);
+/* The function that has the code of n already; NULL: none has, and `symbol` is noted as the one that will. */
+const char *shared_nest(Codegen *cg, const Kernels *k, const Nest *n, const Slots *s, const char *symbol);
 
 /* layout.c */
 Layout layout_of(const Emit *e, int nvar, const int *var, int nlane, const int *lane, int width);
@@ -93,6 +111,8 @@ void   memo_restore(Emit *e, int mark);                               /* e->memo
 /* emit_access.c */
 Val    access_load(Emit *e, int access, const Point *p);
 void   store_at(Emit *e, int store, const Point *p, Val v);
+/* What lies where store_at would store. */
+Val    stored_at(Emit *e, int store, const Point *p);
 /* i1 or a vector of it; NULL: all guards hold everywhere. */
 Val    guards_mask(Emit *e, int n, const Guard *g, const Point *p);
 /* Does one of them fail at every point, whatever the counters of the open loops are? */
@@ -101,12 +121,23 @@ bool   guards_fail(const Emit *e, int n, const Guard *g, const Point *p);
  * that fails there alone? */
 bool   peel_first(const Emit *e, int n, const Guard *g, int v);
 bool   peel_last(const Emit *e, int n, const Guard *g, int v);
+/* From here on memory is loaded again, by LLVM too, rather than kept in registers. */
+void   forget_loads(Emit *e);
 /* Moves all running pointers by the counter i of a loop over v. */
 void   move_pointers(Emit *e, int v, Val i);
 
+/* emit_list.c: makes the list of the nest, for the values of the outs whose loops are open. */
+void   emit_list(Emit *e);
+/* Value and move (i64) at the point i of the list. */
+Val    list_value_at(Emit *e, Val i);
+Val    list_move_at(Emit *e, Val i);
+/* Sets the results that the open loops lead to to 0. */
+void   emit_zeros(Emit *e);
+
 /* emit_tile.c */
 void   emit_tile(Emit *e);
-/* emit_nest.c: iterations of v in this call. */
+/* emit_nest.c: a bound of this call (i64); iterations of v in this call. */
+Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);
 
 /* emit_scatter.c */

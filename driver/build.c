@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "runtime/pool.h"
-#include "runtime/vocab.h"
 
 static double now(void) {
     struct timespec t;
@@ -34,13 +33,6 @@ int build_messages(const Build *b) {
     for (int i = 0; i < d->list.n; i++)
         if (d->list.at[i].level == DIAG_ERROR && strncmp(diag_code(d->list.at[i].code), "E07", 3)) limits = false;
     return limits ? NETC_EXIT_LIMIT : NETC_EXIT_MODEL;
-}
-
-/* The front end's question for the size of a vocab dim, answered by the runtime's reader. */
-static bool vocab_size(void *cx, const char *file, const char *by, int col, int64_t min, bool eos, int64_t *size,
-                       const char **why) {
-    (void)cx;
-    return netc_vocab_size(file, by, col, min, eos, size, why);
 }
 
 /* `run` gives a name=value that the program does not know to the runtime: it may be an argument of the entry. */
@@ -74,7 +66,7 @@ int build_load_with(Build *b, Arena *a, const Options *o, int n, const char *con
         fprintf(stderr, "netc: cannot read %s: %s\n", b->path, strerror(errno));
         return NETC_EXIT_IO;
     }
-    FrontOptions f = {.data_dir = o->value[OPT_DATA], .vocab = vocab_size, .cx = b};
+    FrontOptions f = {.data_dir = o->value[OPT_DATA], .vocab = build_vocab, .cx = b};
     overrides(b, &f, n, more);
     b->program = program_load(a, b->diag, b->path, &f);
     if (b->program) program_check(b->program);
@@ -277,6 +269,7 @@ void build_time_report(const Build *b, FILE *out) {
 
 void build_free(Build *b) {
     if (b->cg) codegen_free(b->cg);
+    for (int i = 0; i < b->vocabs.n; i++) netc_vocab_free(&b->vocabs.at[i].symbols);
     for (int i = 0; i < b->functions.n; i++)
         if (b->functions.at[i].graph) arena_free(b->functions.at[i].graph->arena);
 }

@@ -14,6 +14,7 @@
 #include "passes/kernels.h"
 #include "passes/pass.h"
 #include "runtime/netc_rt.h"
+#include "runtime/vocab.h"
 
 /* A tensor of a block (weights, states, optimizer slots), at a 64-byte aligned byte offset. */
 typedef struct {
@@ -29,6 +30,12 @@ typedef struct {
     VEC(Slot) slots;
     int64_t   size;                /* bytes */
 } Block;
+
+/* The symbols of a vocab dim, as they were found when the program was loaded. */
+typedef struct {
+    const char *dim;
+    netc_vocab  symbols;
+} Symbols;
 
 typedef struct {
     const char     *name;          /* "train", "entry.classify", "expand.0" */
@@ -52,6 +59,7 @@ typedef struct {
     Target         target;
     Block          weights, state, opt;
     VEC(Function)  functions;
+    VEC(Symbols)   vocabs;
     Codegen       *cg;
     double         t_start, t_front, t_lower, t_passes, t_emit, t_code;   /* seconds, for --time-report */
 } Build;
@@ -73,6 +81,10 @@ int build_kernels(Build *b, const char *name);
 int build_function(Build *b, const char *name);
 /* Every expand of the data block. An exit code. */
 int build_expands(Build *b);
+/* vocab.c: FrontOptions.vocab, cx being the Build: symbols from the weights that the command reads, else from
+ * the file. */
+bool build_vocab(void *cx, const DimInfo *d, int64_t *size, const char **why);
+const netc_vocab *build_symbols(const Build *b, const char *dim);    /* NULL: not known */
 uint64_t build_hash(const Graph *g);
 /* The description of everything built so far. */
 char *build_describe(Build *b, size_t *size);

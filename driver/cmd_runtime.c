@@ -32,9 +32,11 @@ static int needs_entry(const Build *b, const char *name) {
     return NETC_EXIT_USAGE;
 }
 
-/* Training calls an entry only where its answers are put to the vote. */
-static bool needs_entries(const Build *b) {
-    return b->options->command != CMD_train || program_train(b->program)->ensemble > 1;
+/* Training calls an entry where its answers are put to the vote, and for samples. */
+static bool needs_function(const Build *b, const FuncInfo *entry) {
+    const TrainInfo *t = program_train(b->program);
+    bool sampled = t && t->every && !strcmp(t->sample, entry->name);
+    return b->options->command != CMD_train || !t || t->ensemble > 1 || sampled;
 }
 
 int prepare(Build *b, const char *const *names, netc_model **m) {
@@ -43,8 +45,9 @@ int prepare(Build *b, const char *const *names, netc_model **m) {
         if (!strcmp(*names, "expands")) {
             code = build_expands(b);
         } else if (!strcmp(*names, "entries")) {
-            for (int i = 0; i < b->model->nentry && !code && needs_entries(b); i++)
-                code = build_function(b, arena_printf(b->arena, "entry.%s", b->model->entry[i].name));
+            for (int i = 0; i < b->model->nentry && !code; i++)
+                if (needs_function(b, &b->model->entry[i]))
+                    code = build_function(b, arena_printf(b->arena, "entry.%s", b->model->entry[i].name));
         } else {
             if (!strcmp(*names, "train")) code = needs_optimizer(b);
             if (!code && !strncmp(*names, "entry.", 6)) code = needs_entry(b, *names + 6);

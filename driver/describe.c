@@ -19,19 +19,28 @@ static void numbers(Buf *j, const double *v, int n) {
     buf_puts(j, "]");
 }
 
-static void dims(Buf *j, const Program *p) {
+/* "vocab": how it is declared, and its symbols if they are known. */
+static void vocab(Buf *j, const Build *b, const DimInfo *d) {
+    const netc_vocab *v = build_symbols(b, d->name);
+    buf_puts(j, ",\"vocab\":{\"file\":");
+    buf_json(j, d->vocab_file);
+    buf_printf(j, ",\"by\":\"%s\",\"col\":%d,\"min\":%lld,\"eos\":%s", d->vocab_by, d->vocab_col,
+               (long long)d->vocab_min, d->vocab_eos ? "true" : "false");
+    for (int64_t i = 0; v && i < v->plain; i++) {
+        buf_puts(j, i ? "," : ",\"symbols\":[");
+        buf_json(j, v->symbol[i]);
+    }
+    buf_puts(j, v ? "]}" : "}");
+}
+
+static void dims(Buf *j, const Build *b) {
     int            n;
-    const DimInfo *d = program_dims(p, &n);
+    const DimInfo *d = program_dims(b->program, &n);
     buf_puts(j, "\"dims\":[");
     for (int i = 0; i < n; i++) {
         buf_printf(j, "%s{\"name\":\"%s\",\"size\":%lld", i ? "," : "", d[i].name, (long long)d[i].size);
         if (d[i].ragged) buf_puts(j, ",\"ragged\":true");
-        if (d[i].vocab) {
-            buf_puts(j, ",\"vocab\":{\"file\":");
-            buf_json(j, d[i].vocab_file);
-            buf_printf(j, ",\"by\":\"%s\",\"col\":%d,\"min\":%lld,\"eos\":%s}", d[i].vocab_by, d[i].vocab_col,
-                       (long long)d[i].vocab_min, d[i].vocab_eos ? "true" : "false");
-        }
+        if (d[i].vocab) vocab(j, b, &d[i]);
         if (d[i].ngrid) {
             buf_puts(j, ",\"grid\":");
             numbers(j, d[i].grid, d[i].ngrid);
@@ -78,13 +87,48 @@ static void block(Buf *j, const char *name, const Block *b) {
     buf_puts(j, "],\n");
 }
 
+static bool listed(const char *name, const char *const *list, int n) {
+    for (int i = 0; name && i < n; i++)
+        if (!strcmp(list[i], name)) return true;
+    return false;
+}
+
+/* The dim of a bound: a dim called n has the bound n_, since the rows are called n. */
+static const char *bound_dim(const Graph *g, int bound) {
+    const char *name = g->bounds.at[bound].name;
+    return strcmp(name, "n_") ? name : "n";
+}
+
+/* The ragged dim of axis i: the one whose bound it has, or one whose lengths the function finds; or NULL. */
+static const char *ragged_axis(const Function *f, const Type *t, const PortInfo *info, int i, int skip) {
+    if (t->dim[i].bound > 1) return bound_dim(f->kernels->graph, t->dim[i].bound);
+    const char *name = info ? info->axis[i - skip] : NULL;
+    return f->info && listed(name, f->info->found, f->info->nfound) ? name : NULL;
+}
+
+/* The ragged dim of each axis from `skip` on, if one has any. */
+static void axes(Buf *j, const Function *f, const Type *t, const PortInfo *info, int skip) {
+    bool ragged = false;
+    for (int i = skip; i < t->rank; i++) ragged |= ragged_axis(f, t, info, i, skip) != NULL;
+    if (!ragged) return;
+    for (int i = skip; i < t->rank; i++) {
+        const char *name = ragged_axis(f, t, info, i, skip);
+        buf_puts(j, i > skip ? "," : ",\"axes\":[");
+        if (name) buf_json(j, name);
+        else buf_puts(j, "null");
+    }
+    buf_puts(j, "]");
+}
+
 /* One argument or result: `t` has the row axis iff it is bounded by the rows of the call. */
-static void port(Buf *j, const char *name, const Type *t, const PortInfo *info) {
+static void port(Buf *j, const Function *f, const char *name, const Type *t, const PortInfo *info, bool lengths) {
     static const char *const TEXT[] = {"f32", "i32", "u8", "pred"};
     bool rows = t->rank && t->dim[0].bound == 1;
     buf_printf(j, "{\"name\":\"%s\",\"dtype\":\"%s\",\"shape\":", name, TEXT[t->dtype]);
     shape(j, t, rows);
     if (!rows) buf_puts(j, ",\"rows\":false");
+    axes(j, f, t, info, rows);
+    if (lengths) buf_puts(j, ",\"lengths\":true");
     if (info && info->dim)
         buf_printf(j, ",\"dim\":\"%s\",\"size\":%lld", info->dim, (long long)info->dim_size);
     if (info && info->has_default) {
@@ -103,18 +147,26 @@ static const PortInfo *find_port(const PortInfo *p, int n, const char *name) {
 static void function(Buf *j, const Function *f) {
     const FuncInfo *info = f->info;
     const Kernels  *k = f->kernels;
-    buf_printf(j, "  {\"name\":\"%s\",\"arena\":%lld,\"flops\":%lld,\n   \"in\":[", f->name,
-               (long long)k->arena_size, (long long)kernels_flops(k));
+    const Graph    *g = k->graph;
+    buf_printf(j, "  {\"name\":\"%s\",\"arena\":%lld,\"flops\":%lld,\"bounds\":[", f->name, (long long)k->arena_size,
+               (long long)kernels_flops(k));
+    for (int i = 1; i < g->bounds.n; i++) {
+        buf_puts(j, i > 1 ? "," : "");
+        buf_json(j, bound_dim(g, i));
+    }
+    buf_puts(j, "],\n   \"in\":[");
     for (int i = 0; i < k->nin; i++) {
         const char *name = k->in[i]->u.input.key;
         buf_puts(j, i ? "," : "");
-        port(j, name, &k->in[i]->type, info ? find_port(info->in, info->nin, name) : NULL);
+        port(j, f, name, &k->in[i]->type, info ? find_port(info->in, info->nin, name) : NULL,
+             info && listed(name, info->length, info->nlength));
     }
     buf_puts(j, "],\n   \"out\":[");
     for (int i = 0; i < k->nout; i++) {
         const char *name = k->out[i].name;
         buf_puts(j, i ? "," : "");
-        port(j, name, &k->out[i].value->type, info ? find_port(info->out, info->nout, name) : NULL);
+        port(j, f, name, &k->out[i].value->type, info ? find_port(info->out, info->nout, name) : NULL,
+             info && listed(name, info->found, info->nfound));
     }
     buf_puts(j, "]}");
 }
@@ -124,9 +176,30 @@ static void train(Buf *j, const TrainInfo *t) {
                (long long)t->seed, (long long)t->batch, (long long)t->epochs, (long long)t->patience,
                (long long)t->ensemble);
     if (t->keep.key) buf_printf(j, ",\"keep\":{\"key\":\"%s\",\"sign\":%d}", t->keep.key, t->keep.sign);
+    if (t->bucket) buf_printf(j, ",\"bucket\":\"%s\"", t->bucket);
+    if (t->every) {
+        buf_printf(j, ",\"every\":{\"steps\":%lld,\"entry\":\"%s\",\"args\":[", (long long)t->every, t->sample);
+        for (int i = 0; i < t->nsample_arg; i++) {
+            buf_puts(j, i ? "," : "");
+            buf_json(j, t->sample_arg[i]);
+        }
+        buf_puts(j, "]}");
+    }
     buf_puts(j, ",\"sweep\":[");
     for (int i = 0; i < t->nsweep; i++) buf_printf(j, "%s\"%s\"", i ? "," : "", t->sweep[i]);
     buf_puts(j, "]},\n");
+}
+
+/* Those that are not plain means. */
+static void metrics(Buf *j, const FuncInfo *f) {
+    bool first = true;
+    buf_puts(j, "\"metrics\":[");
+    for (int i = 0; f->formula && i < f->nmetric; i++) {
+        if (!f->formula[i]) continue;
+        buf_printf(j, "%s{\"name\":\"%s\",\"formula\":%s}", first ? "" : ",", f->metric[i], f->formula[i]);
+        first = false;
+    }
+    buf_puts(j, "],\n");
 }
 
 /* FNV-1a of a graph's text without its comments (names and lines of the source): two files whose graphs
@@ -163,9 +236,10 @@ char *build_describe(Build *b, size_t *size) {
     block(&body, "params", &b->weights);
     block(&body, "states", &b->state);
     block(&body, "opt", &b->opt);
-    dims(&body, b->program);
+    dims(&body, b);
     hypers(&body, b->program);
     if (program_train(b->program)) train(&body, program_train(b->program));
+    metrics(&body, &b->model->objective);
     Buf data = buf_new(b->arena);
     if (program_data_json(b->program, &data)) buf_printf(&body, "\"data\":%s,\n", data.s);
     buf_printf(&j, "{\"netc\":\"%s\",\"name\":\"%s\",\"model\":\"%s\",\"hash\":\"%016llx\",\"target\":\"%s\",\n", NETC_VERSION,

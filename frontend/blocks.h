@@ -49,6 +49,10 @@ typedef struct {
     int                nhyper;
     const DimInfo     *dim;
     int                ndim;
+    const FuncInfo    *entry;      /* of the model */
+    int                nentry;
+    const PortInfo    *field;      /* of the data */
+    int                nfield;
     const BlockHost   *host;
 } TrainNames;
 
@@ -58,8 +62,6 @@ typedef struct {
     const Ast *optimizer;          /* a call `adam(eta)` or a name `sgd` */
     const Ast *l2, *l1;
     const Ast *clip;               /* the bound itself; info.clip_by_norm says of what */
-    const Ast *every;              /* the list [steps, call of an entry] */
-    const char *bucket;            /* a ragged dim, or NULL */
 } TrainBlock;
 
 /* Overrides "train.KEY=value" replace the block's own settings and are marked used. */

@@ -37,12 +37,17 @@ static void loss_output(Cx *cx, Value *loss) {
     output(cx, OUT_VALUE, "loss", mean, false, NULL);
 }
 
+static void sum_output(Cx *cx, const char *name, Value *v) {
+    output(cx, OUT_VALUE, name, over_rows(cx, as_number(cx, v, cx->at, true)), false, NULL);
+}
+
 static void metric_outputs(Cx *cx, const Results *r) {
     for (int i = 0; i < r->metrics.n; i++) {
-        cx->at = r->metrics.at[i].loc;
-        Value *v = as_number(cx, r->metrics.at[i].value, cx->at, true);
-        output(cx, OUT_VALUE, arena_printf(cx->arena, "metric.%s", r->metrics.at[i].name), over_rows(cx, v), false,
-               NULL);
+        const Metric *m = &r->metrics.at[i];
+        cx->at = m->loc;
+        if (!m->formula) sum_output(cx, arena_printf(cx->arena, "metric.%s", m->name), m->value);
+        for (int k = 0; k < m->parts.n; k++)
+            sum_output(cx, arena_printf(cx->arena, "ratio.%s.%d", m->name, k), m->parts.at[k]);
     }
 }
 

@@ -272,6 +272,8 @@ static void check_train(Program *p, const Ast *t) {
     TrainNames *names = ARENA_NEW(p->arena, TrainNames);
     *names = (TrainNames){.metric = model->info.objective.metric, .nmetric = model->info.objective.nmetric,
                           .hyper = p->hypers.at, .nhyper = p->hypers.n, .dim = p->dims.at, .ndim = p->dims.n,
+                          .entry = model->info.entry, .nentry = model->info.nentry,
+                          .field = p->datas.at[d].field, .nfield = p->datas.at[d].item->params.n,
                           .host = block_host(p)};
     p->train = train_block_check(p->arena, p->diag, t, names, p->option.override, p->option.noverride);
     if (p->train) check_optimizer(p);

@@ -131,7 +131,13 @@ void   env_set(Arena *a, Env *env, const char *name, Value *v, Loc loc);
 typedef enum { F_FILE, F_FN, F_LAYER, F_MODEL, F_OBJECTIVE, F_ENTRY, F_OPTIM, F_SCAN, F_OTHER } FrameKind;
 
 typedef struct { const char *name; struct State *state; } StateName;
-typedef struct { const char *name; Value *value; Loc loc; } Metric;
+typedef struct {
+    const char *name;
+    Value      *value;             /* a mean over the examples */
+    Loc         loc;
+    const char *formula;           /* not NULL: arithmetic on ratios (ratio.c) .. */
+    VEC(Value *) parts;            /* .. of the sums of these, two for each */
+} Metric;
 
 /* What the statements of one body leave besides names. */
 typedef struct {
@@ -334,6 +340,10 @@ bool   block(Cx *cx, const AstList *items, Frame *f, bool members, Value **ret);
 bool   no_parameters(Cx *cx, const AstList *items);          /* neither param nor state in a fn */
 bool   fresh(Cx *cx, const char *name, Frame *f, Loc at);
 bool   eval_values(Cx *cx, const AstList *rhs, Frame *f, int n, Loc at, Value **out);
+
+/* ratio.c */
+bool   has_ratio(const Ast *e, const Frame *f);
+bool   ratio_metric(Cx *cx, const Ast *e, Frame *f, Metric *metric);
 
 /* scan.c */
 bool   stmt_scan(Cx *cx, const Ast *it, Frame *f);

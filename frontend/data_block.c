@@ -23,6 +23,7 @@ struct DataNode {
     DataOp      op;
     DataNode   *of;                /* NULL: a source */
     int         length;            /* of the chain */
+    bool        text, streamed;    /* it begins with a text; a stream is in it */
     bool        expanded;          /* this or an operation before it is an expand */
     const char *kind;              /* source: "idx" */
     const AstList *files;          /* source: ARG of STR */
@@ -83,6 +84,11 @@ static DataNode *node_new(Reader *r, DataOp op, DataNode *of, Loc at) {
     n->line = at.line;
     n->length = of ? of->length + 1 : 1;
     n->expanded = (of && of->expanded) || op == D_EXPAND;
+    n->text = of && of->text;
+    n->streamed = (of && of->streamed) || op == D_STREAM;
+    if (of && of->streamed) return BAD(at, "stream is the last operation on a text");
+    if (n->text && (op == D_SHUFFLE || op == D_EXPAND))
+        return BAD(at, "a text keeps its order; what can be done with it is a range, split and stream");
     if (n->length <= CHAIN_LIMIT) return n;
     return BAD(at, "more than %d operations on one source", CHAIN_LIMIT);
 }
@@ -146,6 +152,14 @@ static bool leaves_folder(const char *name) {
     return false;
 }
 
+/* The first field with an axis of a ragged dim, or NULL. */
+static const PortInfo *ragged_field(const DataBlock *b) {
+    for (int i = 0; i < b->nfield; i++)
+        for (int k = 0; k < b->field[i].type.rank; k++)
+            if (b->field[i].ragged[k]) return &b->field[i];
+    return NULL;
+}
+
 static DataNode *read_source(Reader *r, const char *kind, const Ast *call) {
     const DataBlock *b = r->block;
     bool by_field = !strcmp(kind, "idx") || !strcmp(kind, "npy");
@@ -161,8 +175,13 @@ static DataNode *read_source(Reader *r, const char *kind, const Ast *call) {
     if (by_field && call->args.n != b->nfield)
         return BAD(call->loc, "%s takes one file for each of the %d field%s of data %s, not %d", kind, b->nfield,
                    plural(b->nfield), b->decl->name, call->args.n);
+    const PortInfo *ragged = by_field || !strcmp(kind, "images") ? ragged_field(b) : NULL;
+    if (ragged)
+        return BAD(call->loc, "%s does not say how long the rows of '%s' are; npz, safetensors, csv and tsv do", kind,
+                   ragged->name);
     DataNode *n = node_new(r, D_SOURCE, NULL, call->loc);
     n->kind = kind;
+    n->text = !strcmp(kind, "text");
     n->files = &call->args;
     return n;
 }
@@ -203,8 +222,12 @@ static DataNode *read_stream(Reader *r, DataNode *of, const Ast *call, int from)
     if (!n->y) return NULL;
     const PortInfo *x = &r->block->field[find_field(r->block, n->x)], *y = &r->block->field[find_field(r->block, n->y)];
     bool sequences = x->dim && y->dim && x->type.rank == 1 && y->type.rank == 1 && x->axis[0] && y->axis[0];
-    if (sequences && !strcmp(x->dim, y->dim) && !strcmp(x->axis[0], y->axis[0])) return n;
-    return BAD(call->loc, "stream needs two fields of one type, symbols over a dim, as x: Char[T], y: Char[T]");
+    if (!sequences || strcmp(x->dim, y->dim) || strcmp(x->axis[0], y->axis[0]) || x == y)
+        return BAD(call->loc, "stream needs two fields of one type, symbols over a dim, as x: Char[T], y: Char[T]");
+    if (!of->text) return BAD(call->loc, "stream follows a text(..) or a range of one");
+    if (r->block->nfield == 2) return n;
+    return BAD(call->loc, "a text fills the two fields of its stream; data %s has %d", r->block->decl->name,
+               r->block->nfield);
 }
 
 static bool read_variant(Reader *r, const Ast *row, DataExpand *e, int64_t *to) {
@@ -241,6 +264,10 @@ static DataNode *read_expand(Reader *r, DataNode *of, const Ast *call, int from)
     if (!read_function(r, call->args.at[from]->a, &e)) return NULL;
     e.field = read_field(r, call->args.at[from + 1]->a);
     if (!e.field) return NULL;
+    const PortInfo *f = &r->block->field[find_field(r->block, e.field)];
+    for (int k = 0; k < f->type.rank; k++)
+        if (f->ragged[k]) return BAD(call->loc, "expand changes fields of a fixed size; '%s' has the ragged dim %s",
+                                     f->name, f->axis[k] ? f->axis[k] : "");
     if (list->kind != AST_LIST) return BAD(list->loc, "the variants are a list of lists, as [[0,0],[1,0]]");
     e.nvariant = list->args.n;
     e.variant = arena_alloc(r->arena, sizeof *e.variant * (size_t)e.nvariant);
@@ -415,6 +442,16 @@ static bool is_split(const char *name) {
     return false;
 }
 
+/* What is in front of a split's name: texts as streams. */
+static void check_splits(Reader *r) {
+    const DataBlock *b = r->block;
+    for (int i = 0; i < b->names.n; i++) {
+        const DataName *n = &b->names.at[i];
+        if (is_split(n->name) && n->node && n->node->text && !n->node->streamed)
+            WRONG(n->loc, "a text is trained on in windows: %s = .. |> stream(x, y)", n->name);
+    }
+}
+
 static void warn_unused(Reader *r) {
     const DataBlock *b = r->block;
     for (int i = 0; i < b->names.n; i++) {
@@ -433,12 +470,17 @@ DataBlock *data_block_check(Arena *a, Diag *d, const Ast *data, const PortInfo *
     b->decl = data;
     b->field = field;
     b->nfield = nfield;
+    for (int i = 0; i < nfield; i++)
+        for (int k = 0; k < field[i].type.rank; k++)
+            if (field[i].ragged[k] && !field[i].axis[k])
+                diag_error(d, data->params.at[i]->loc, E_DATA_ARGUMENT, "a ragged axis of a field is a dim as it is declared, as in x: Char[T]");
     for (int i = 0; i < data->items.n && d->errors - errors < DIAG_LIMIT; i++) {
         const Ast *it = data->items.at[i];
         if (it->kind == AST_ASSIGN) read_assign(&r, it);
         else diag_error(d, it->loc, E_PLACE, "'%s' cannot stand in a data block", ast_kind_name(it->kind));
     }
     if (!find_name(b, "train")) diag_error(d, data->loc, E_DATA_SPLIT, "data %s does not set 'train'", data->name);
+    check_splits(&r);
     if (d->errors > errors) return NULL;
     warn_unused(&r);
     return b;
@@ -457,6 +499,14 @@ static void put_field(Buf *out, const PortInfo *f) {
     buf_printf(out, ",\"dtype\":\"%s\",\"shape\":[", dtype_text(f->type.dtype));
     for (int i = 0; i < f->type.rank; i++) buf_printf(out, "%s%lld", i ? "," : "", (long long)f->type.dim[i].size);
     buf_putc(out, ']');
+    bool ragged = false;
+    for (int i = 0; i < f->type.rank; i++) ragged |= f->ragged[i];
+    for (int i = 0; i < f->type.rank && ragged; i++) {
+        buf_puts(out, i ? "," : ",\"axes\":[");
+        if (f->ragged[i]) buf_json(out, f->axis[i]);
+        else buf_puts(out, "null");
+    }
+    if (ragged) buf_putc(out, ']');
     if (f->dim) {
         buf_puts(out, ",\"dim\":");
         buf_json(out, f->dim);

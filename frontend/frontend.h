@@ -22,26 +22,6 @@ typedef struct {
 } Override;
 
 typedef struct {
-    Override *override;
-    int       noverride;
-    bool      keep_unknown;        /* an override of nothing in the program is no error: the caller looks at `used` */
-    const char *data_dir;          /* where file names of the .net are looked up; NULL: beside the file */
-    /* Number of symbols of a vocab dim, read from its file; `args` is the call `vocab(...)` of the
-     * source. Returns false (with a message in *why) if the file cannot be read. NULL: vocab sizes
-     * must be overridden. The symbols themselves are the runtime's business. */
-    bool (*vocab)(void *cx, const char *file, const char *by, int col, int64_t min, bool eos, int64_t *size,
-                  const char **why);
-    void *cx;
-} FrontOptions;
-
-Program *program_load(Arena *a, Diag *d, const char *path, const FrontOptions *o);
-/* The same from text in memory (tests): `name` is shown in messages. */
-Program *program_load_text(Arena *a, Diag *d, const char *name, const char *text, const FrontOptions *o);
-bool     program_check(Program *p);                  /* the whole file: models, entries, data, train */
-
-/* ---- what a checked program has ---------------------------------------------------------------- */
-
-typedef struct {
     const char *name;
     int64_t     size;              /* ragged: the maximum */
     bool        ragged, vocab;
@@ -52,6 +32,25 @@ typedef struct {
     const double *grid;            /* dim K = 5 in [3, 5, 7] */
     int         ngrid;
 } DimInfo;
+
+typedef struct {
+    Override *override;
+    int       noverride;
+    bool      keep_unknown;        /* an override of nothing in the program is no error: the caller looks at `used` */
+    const char *data_dir;          /* where file names of the .net are looked up; NULL: beside the file */
+    /* Number of symbols of the vocab dim `d` (all but its size is set). Returns false (with a message in *why)
+     * if it cannot be known. NULL: vocab sizes must be overridden. The symbols themselves are the runtime's
+     * business. */
+    bool (*vocab)(void *cx, const DimInfo *d, int64_t *size, const char **why);
+    void *cx;
+} FrontOptions;
+
+Program *program_load(Arena *a, Diag *d, const char *path, const FrontOptions *o);
+/* The same from text in memory (tests): `name` is shown in messages. */
+Program *program_load_text(Arena *a, Diag *d, const char *name, const char *text, const FrontOptions *o);
+bool     program_check(Program *p);                  /* the whole file: models, entries, data, train */
+
+/* ---- what a checked program has ---------------------------------------------------------------- */
 
 typedef struct {
     const char   *name;
@@ -83,6 +82,7 @@ typedef struct {
     const char *dim;
     int64_t     dim_size;
     const char *axis[MAX_RANK];    /* name of each axis's dim, or NULL */
+    bool        ragged[MAX_RANK];
     bool        has_default;
     double      value;             /* default */
 } PortInfo;
@@ -92,6 +92,7 @@ typedef struct {
     PortInfo   *in, *out;
     int         nin, nout;
     const char **metric;           /* objective */
+    const char **formula;          /* of each: NULL, a mean over the examples, or what ratio.c makes of it */
     int         nmetric;
     bool        recurrent;         /* uses a scan or a ragged dim .. */
     Loc         sequence;          /* .. first here */
@@ -122,6 +123,11 @@ typedef struct {
     int          nsweep;
     int64_t      ensemble;                 /* members, 1 = off */
     bool         has_optimizer, clip_by_norm;
+    const char  *bucket;                   /* a ragged dim, or NULL */
+    int64_t      every;                    /* steps from one sample to the next; 0: none */
+    const char  *sample;                   /* the entry, and its arguments as NAME=VALUE */
+    const char **sample_arg;
+    int          nsample_arg;
 } TrainInfo;
 
 const DimInfo   *program_dims(const Program *p, int *n);

@@ -57,6 +57,7 @@ static const Habit NAMES[] = {
     {"keras", "; layers stand without a prefix: x |> Dense(10)"},
     {"tf", "; functions stand without a prefix: exp(x)"},
     {"torch", "; functions stand without a prefix: exp(x)"},
+    {"ratio", "; ratio(a, b) stands in a metric alone"},
     {"np", "; functions stand without a prefix: exp(x)"},
     {"self", "; names of the model stand without a prefix"},
     {"true", "; it is written 'true'"},

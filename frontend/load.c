@@ -74,8 +74,7 @@ static bool vocab_size(Program *p, const Ast *it, DimInfo *d) {
     if (!p->option.vocab)
         return report(cx, v->loc, E_FILE, "the file of vocab %s is needed to know its size", it->name);
     const char *why = "it cannot be read";
-    if (p->option.vocab(p->option.cx, d->vocab_file, d->vocab_by, d->vocab_col, d->vocab_min, d->vocab_eos, &d->size,
-                        &why))
+    if (p->option.vocab(p->option.cx, d, &d->size, &why))
         return d->size >= 1 || report(cx, v->loc, E_FILE, "vocab %s: %s has no symbols", it->name, d->vocab_file);
     const char *file = strstr(why, d->vocab_file) ? "" : arena_printf(p->arena, "%s: ", d->vocab_file);
     return report(cx, v->loc, E_FILE, "vocab %s: %s%s (%s=SIZE gives the size without the file)", it->name, file, why,

@@ -321,12 +321,18 @@ static bool stmt_metric(Cx *cx, const Ast *it, Frame *f) {
             remark(cx, f->out->metrics.at[i].loc, "'%s' is declared here", it->name);
             return false;
         }
+    if (has_ratio(it->a, f)) {
+        Metric r = {.name = it->name, .value = value_poison(cx), .loc = it->loc};
+        bool ok = ratio_metric(cx, it->a, f, &r);
+        vec_push(cx->arena, &f->out->metrics, r);
+        return ok;
+    }
     Value *v = eval_tensor(cx, it->a, f);
     if (v && (v->ty.rank || v->ty.base == B_ELEMENT)) {
         report(cx, it->a->loc, E_LOSS, "a metric is one number per example, this is %s", ty_text(cx->arena, &v->ty));
         v = NULL;
     }
-    Metric m = {it->name, v ? v : value_poison(cx), it->loc};
+    Metric m = {.name = it->name, .value = v ? v : value_poison(cx), .loc = it->loc};
     vec_push(cx->arena, &f->out->metrics, m);
     return v != NULL;
 }

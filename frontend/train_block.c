@@ -158,14 +158,93 @@ static bool read_sweep(Reader *r, const Ast *e) {
     return true;
 }
 
+/* ---- every: [steps, call of an entry] ------------------------------------------------------------ */
+
+/* The entry that `call` calls, or NULL after a message. */
+static const FuncInfo *find_entry(Reader *r, const Ast *call) {
+    const TrainNames *names = r->names;
+    const char      **known = ARENA_ARRAY(r->arena, const char *, names->nentry + 1);
+    const char       *name = call->a->kind == AST_ID ? call->a->name : "";
+    for (int i = 0; i < names->nentry; i++) {
+        known[i] = names->entry[i].name;
+        if (!strcmp(known[i], name)) return &names->entry[i];
+    }
+    diag_error(r->diag, call->a->loc, E_NAME, "the model has no entry '%s'%s", name,
+               near_name(r, name, known, names->nentry));
+    return NULL;
+}
+
+/* The name that argument i of the call gives a value to: a parameter, or a dim whose length the entry is told. */
+static const char *argument_name(Reader *r, const FuncInfo *f, const AstList *args, int i) {
+    const Ast   *e = args->at[i];
+    const char **known = ARENA_ARRAY(r->arena, const char *, f->nin + f->nlength + 1);
+    int          n = 0;
+    for (int k = 0; k < f->nin; k++) known[n++] = f->in[k].name;
+    for (int k = 0; k < f->nlength; k++) known[n++] = f->length[k];
+    for (int k = 0; e->name && k < n; k++)
+        if (!strcmp(known[k], e->name)) return e->name;
+    if (!e->name && i < f->nin) return f->in[i].name;
+    if (e->name)
+        diag_error(r->diag, e->loc, E_ARGUMENTS, "%s has no parameter '%s'%s", f->name, e->name,
+                   near_name(r, e->name, known, n));
+    else
+        diag_error(r->diag, e->loc, E_ARGUMENTS, "%s takes %d arguments", f->name, f->nin);
+    return NULL;
+}
+
+/* "NAME=VALUE" as on a command line. */
+static bool read_argument(Reader *r, const FuncInfo *f, const AstList *args, int i, const char **setting) {
+    const char *name = argument_name(r, f, args, i);
+    const Ast  *e = args->at[i]->a;
+    double      v;
+    if (!name) return false;
+    if (e->kind == AST_STR) {
+        *setting = arena_printf(r->arena, "%s=%s", name, e->name);
+        return true;
+    }
+    if (!r->names->host->number(r->names->host->cx, e, &v))
+        return WRONG(e->loc, "%s gets a text in quotes or a number known at compile time", name);
+    Buf b = buf_new(r->arena);
+    buf_printf(&b, "%s=", name);
+    buf_number(&b, v);
+    *setting = b.s;
+    return true;
+}
+
+static bool gets_all(Reader *r, const FuncInfo *f, const TrainInfo *t, const Ast *call) {
+    for (int i = 0; i < f->nin; i++) {
+        size_t n = strlen(f->in[i].name);
+        bool   given = f->in[i].has_default;
+        for (int k = 0; k < t->nsample_arg; k++)
+            given |= !strncmp(t->sample_arg[k], f->in[i].name, n) && t->sample_arg[k][n] == '=';
+        if (!given)
+            return diag_error(r->diag, call->loc, E_ARGUMENTS, "%s lacks its argument '%s'", f->name, f->in[i].name);
+    }
+    return true;
+}
+
 static bool read_every(Reader *r, const Ast *e) {
-    int64_t steps;
+    TrainInfo *t = &r->block->info;
+    int64_t    steps;
     if (e->kind != AST_LIST || e->args.n != 2 || e->args.at[1]->kind != AST_CALL)
         return WRONG(e->loc, "every is a number of steps and an entry to run then, as [1000, sample(\"T\", N=200)]");
     if (!read_whole(r, e->args.at[0], "every", 1, 1000000000, &steps)) return false;
-    r->block->every = e;
-    diag_warning(r->diag, e->loc, W_TRAIN_EVERY, "'every' is not carried out by this version of netc");
-    return true;
+    const Ast      *call = e->args.at[1];
+    const FuncInfo *f = find_entry(r, call);
+    if (!f) return false;
+    t->sample_arg = ARENA_ARRAY(r->arena, const char *, call->args.n);
+    for (int i = 0; i < call->args.n; i++)
+        if (!read_argument(r, f, &call->args, i, &t->sample_arg[t->nsample_arg++])) return false;
+    t->every = steps;
+    t->sample = f->name;
+    return gets_all(r, f, t, call);
+}
+
+static bool has_axis(const PortInfo *field, int n, const char *dim) {
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < field[i].type.rank; k++)
+            if (field[i].axis[k] && !strcmp(field[i].axis[k], dim)) return true;
+    return false;
 }
 
 static bool read_bucket(Reader *r, const Ast *e) {
@@ -176,7 +255,9 @@ static bool read_bucket(Reader *r, const Ast *e) {
         known[i] = names->dim[i].name;
         if (strcmp(e->name, names->dim[i].name)) continue;
         if (!names->dim[i].ragged) return WRONG(e->loc, "'%s' is not ragged: all examples have its size", e->name);
-        r->block->bucket = e->name;
+        if (!has_axis(names->field, names->nfield, e->name))
+            return WRONG(e->loc, "no field of the data is a sequence over '%s'", e->name);
+        r->block->info.bucket = e->name;
         return true;
     }
     return diag_error(r->diag, e->loc, E_NAME, "unknown dim '%s'%s", e->name,

@@ -105,6 +105,7 @@ PortInfo port_info(Program *p, const char *name, const Ty *ty) {
     for (int i = 0; i < ty->rank; i++) {
         q.type.dim[i] = (Extent){ty->dim[i]->size, 0};
         q.axis[i] = ty->dim[i]->name;
+        q.ragged[i] = ty->dim[i]->ragged;
     }
     return q;
 }
@@ -130,7 +131,11 @@ void walk_ports(Program *p, const Ast *item, const Walk *w, FuncInfo *info) {
     }
     Results *r = w->frame->out;
     info->metric = ARENA_ARRAY(p->arena, const char *, r->metrics.n);
-    for (int i = 0; i < r->metrics.n; i++) info->metric[info->nmetric++] = r->metrics.at[i].name;
+    info->formula = ARENA_ARRAY(p->arena, const char *, r->metrics.n);
+    for (int i = 0; i < r->metrics.n; i++) {
+        info->formula[info->nmetric] = r->metrics.at[i].formula;
+        info->metric[info->nmetric++] = r->metrics.at[i].name;
+    }
     if (!w->result) return;
     bool many = w->result->kind == V_TUPLE;
     info->nout = many ? w->result->u.tuple.n : 1;

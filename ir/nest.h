@@ -76,7 +76,8 @@ typedef struct {
  * node's own subscripts are not used. */
 typedef struct {
     Node     *node;             /* the tensor (never a view), or NULL: a stage's value */
-    int       stage;            /* node NULL: value of this stage at the same point */
+    int       stage;            /* node NULL: value of this stage at the same point, or STAGE_LISTED */
+    bool      listed;           /* moved by the list's `move` */
     DType     dtype;
     Lin       off;              /* element offset from the node's place */
     int       nind;
@@ -98,7 +99,26 @@ typedef struct {
     int64_t     div;
     bool        apart;          /* a remainder (passes/residue.c): each value has code of its own, so that conditions
                                    on it are settled when the code is made */
+    bool        adds;           /* an out that does not tell results apart: what its values give is added up in memory */
 } NestVar;
+
+/* Reductions of which few points count, as a list. Before the loops over the outs that `value` and `move` do not depend
+ * on, the points where `value` is not 0 are written down with `move`, the elements by which they move the other
+ * operand; the stage then runs over the list. value, move: over outs and the reductions; vectors along `lane`. */
+typedef struct {
+    bool        on;
+    const Expr *value, *move;   /* f32, i32 */
+    int64_t     most;           /* points at full size */
+    /* schedule */
+    int         level;          /* loops over outs around the list */
+    int         width;
+    int         nred, red[MAX_VARS];
+    int         nlane, lane[MAX_LANE_VARS];
+    int         nloop, loop[MAX_VARS];    /* outermost first */
+    int64_t     step[MAX_VARS];
+} List;
+
+enum { STAGE_LISTED = -2 };     /* Access.stage: the value at the point of the list */
 
 /* A reduction, computed at every point of outs x window and kept in registers. */
 typedef struct {
@@ -116,7 +136,7 @@ typedef struct {
                                    window, or all reductions (then one vector is summed up at the end) */
     int         npoint, point[MAX_VARS];  /* outs and window in the order in which a tile takes their values, innermost
                                    last: what stays the same from one to the next stays in registers */
-    bool        vectors_outside;          /* a pass takes the points vector after vector, not row after row */
+    bool        vectors_first;  /* the vectors of a tile outside of its rows; else innermost */
     int         nloop, loop[MAX_VARS];    /* reduction loops, outermost first */
     int64_t     step[MAX_VARS];           /* per reduction variable: values taken by one pass of its loop */
     int         chains;         /* independent partial results per point over unrolled reductions */
@@ -150,6 +170,9 @@ typedef struct {
     Stage     stage[MAX_STAGES];
     int       nstore;
     Store     store[MAX_STORES];
+    List      list;             /* of stage 0's reductions */
+    bool      adds;             /* some outs are `adds`: the results are set to 0 inside the loops before the first of
+                                   these, then added to */
     /* schedule */
     int       width;            /* of the stores' vectors */
     int       nlane, lane[MAX_LANE_VARS];     /* outs in the stores' lanes, innermost first */

@@ -11,7 +11,8 @@
  *              max, sum of exp, log of a softmax
  *   siblings   maps or reductions over the same space that read the same tensor
  *
- * Before that, pack.c (pack) and unpool.c (unpool) rewrite operands of contractions.
+ * Before that, spread.c (spread), pack.c (pack) and unpool.c (unpool) rewrite contractions and their operands; after it,
+ * listed.c (listed) may run a sum over a list of the points that count.
  *
  * A group never needs what depends on it through another group.
  */
@@ -21,7 +22,7 @@
 
 enum { MAX_WINDOW = 16, MAX_GROUP = 24 };
 
-const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "unpool", NULL};
+const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "unpool", "spread", "listed", NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);
@@ -260,9 +261,14 @@ static bool join_sibling(Fuse *f, Node *n, Group *gr) {
 }
 
 static bool join_some(Fuse *f, Node *n) {
+    Spread s;
+    if (f->o->level >= 2 && spread_find(n, &s)) {
+        group_new(f, n)->alone = true;
+        return true;
+    }
     for (int i = n->narg - 1; i >= 0; i--) {
         Group *gr = f->group[node_storage(n->arg[i])->id];
-        if (!gr || gr->nodes.at[0]->op != OP_COMP) continue;
+        if (!gr || gr->alone || gr->nodes.at[0]->op != OP_COMP) continue;
         if (join_at_point(f, n, gr)) return true;
         if (fusion_on(f->o, "pool") && join_windows(f, n, gr)) return true;
     }

@@ -24,6 +24,31 @@ static void place_leaves(Fuse *f) {
     }
 }
 
+static bool read_by_view(const Fuse *f, const Node *n) {
+    for (int i = 0; i < f->users[n->id].n; i++)
+        if (f->users[n->id].at[i]->op != OP_COMP) return true;
+    return false;
+}
+
+/* A tensor of the arena that a spread sum reads in rows, over and over: each row (the two innermost axes) begins at an
+ * aligned address, so that no vector lies in two lines of the cache. */
+static void align_rows(Fuse *f) {
+    for (int i = 0; i < f->groups.n; i++) {
+        Spread      s;
+        const Node *n = f->groups.at[i]->space;
+        if (!f->groups.at[i]->alone || !spread_find(n, &s)) continue;
+        const Expr *e = n->u.comp.expr->arg[1];
+        const Node *arg = e->op == SC_READ ? n->arg[e->operand] : NULL;
+        if (!arg || arg->type.rank < 3 || !f->group[arg->id] || read_by_view(f, arg)) continue;
+        Place  *p = &f->k->place[arg->id];
+        int64_t width = f->t->width, next = 1;
+        for (int d = arg->type.rank - 1; d >= 0; next *= arg->type.dim[d].size, d--) {
+            if (d == arg->type.rank - 3) next = (next + width - 1) / width * width;
+            p->stride[d] = next;
+        }
+    }
+}
+
 static void build_nests(Fuse *f) {
     Kernels *k = f->k;
     k->nest = ARENA_ARRAY(f->a, Nest *, f->groups.n);
@@ -43,6 +68,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     Kernels *k = ARENA_NEW(a, Kernels);
     *k = (Kernels){.name = g->name, .graph = g, .target = *t, .level = o->level};
     lower_ops(g);
+    if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
     int  room = g->nodes.n + g->outs.n;          /* update.c adds at most a copy for every output */
@@ -57,6 +83,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     settle_outputs(&f);
     group_sort(&f);
     group_stored(&f);
+    align_rows(&f);
     build_nests(&f);
     plan_memory(&f);
     return k;

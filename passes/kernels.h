@@ -1,12 +1,13 @@
 /* From a graph to kernels, in this order:
  *
  *   lower_ops.c    what is not a comp becomes one (gather), outputs get values of their own
+ *   spread.c       gradients of images behind max-pooling become sums over pooled cells
  *   pack.c         guarded and masked operands of contractions become tensors that load well
  *   unpool.c       gradients through max-pooling become lookups
  *   fuse.c         which nodes are computed together; group.c: their dependence and order
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
- *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c (the model)
+ *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c (the model), listed.c
  *   plan.c         places in the arena, barriers
  */
 #ifndef NETC_PASSES_KERNELS_H

@@ -11,6 +11,7 @@ struct Group {
     Node       *space;          /* its outs are the nest's outs */
     Node       *pool;           /* the first window reduction, or NULL: the nodes before it are computed at every
                                    position of its window */
+    bool        alone;          /* nothing joins: the values are complete only when the nest has ended */
     GroupList   after;          /* groups that must run before, beyond those whose values it reads */
     int         first, last;    /* smallest and largest id of the nodes */
     int         visit;          /* the walk that met it last */
@@ -52,6 +53,15 @@ bool  residue_range(const Comp *c, int derived, int64_t *lo, int64_t *hi);
 void  pack_contractions(Graph *g);
 /* unpool.c */
 void  unpool_graph(Graph *g);
+/* spread.c: the sum for a gradient behind pooling that a nest computes by adding to memory. */
+void  spread_graph(Graph *g);
+/* Such a sum: variables of the comp that are loops of its nest, and all others as forms of those (but for the
+ * reductions that are no loops). */
+typedef struct {
+    bool   loop[MAX_VARS];
+    Affine form[MAX_VARS];
+} Spread;
+bool  spread_find(const Node *n, Spread *s);
 /* fuse.c: fills users, group, groups. */
 void   fuse_groups(Fuse *f);
 /* group.c */

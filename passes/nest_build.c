@@ -239,9 +239,24 @@ static void pin_residues(NestBuild *b, Stage *s, bool *pinned) {
     }
 }
 
+/* Outs, derived variables and some reductions are loops of the nest already. */
+static void map_spread(NestBuild *b, Stage *s) {
+    const Comp *c = &b->m->u.comp;
+    for (int v = c->nout; v < c->nout + c->nred + c->nder; v++) {
+        b->map[v] = b->loops[v];
+        if (v >= c->nout + c->nred || b->spread.loop[v]) continue;
+        s->red[s->nred] = nest_var(b->n, c->var[v].name, c->var[v].ext.size, c->var[v].ext.bound);
+        b->map[v] = lin_var(s->red[s->nred++]);
+    }
+}
+
 static void map_reductions(NestBuild *b, Stage *s, const int *given) {
     const Comp *c = &b->m->u.comp;
     bool        pinned[MAX_VARS] = {false};
+    if (b->gr->alone) {
+        map_spread(b, s);
+        return;
+    }
     pin_residues(b, s, pinned);
     for (int i = 0; i < c->nred; i++) {
         const Var *v = &c->var[c->nout + i];
@@ -373,6 +388,23 @@ static const char *fused_text(const NestBuild *b) {
     return s.n ? s.s : "";
 }
 
+/* The loops of a sum that adds to memory: the outs that tell results apart first. */
+static void spread_outs(NestBuild *b) {
+    const Comp *c = &b->gr->space->u.comp;
+    int         nvar = c->nout + c->nred + c->nder;
+    if (!spread_find(b->gr->space, &b->spread)) ICE("%s is no spread sum", b->n->name);
+    for (int v = 0; v < nvar; v++) {
+        if (!b->spread.loop[v]) continue;
+        b->loops[v] = lin_var(nest_var(b->n, c->var[v].name, c->var[v].ext.size, c->var[v].ext.bound));
+        b->n->var[b->n->nvar - 1].adds = v >= c->nout;
+    }
+    for (int v = 0; v < nvar; v++)
+        if (!b->spread.loop[v]) b->loops[v] = lin_of(&b->spread.form[v], b->loops);
+    for (int v = 0; v < c->nout; v++) b->outs[v] = b->loops[v];
+    b->n->nout = b->n->nvar;
+    b->n->adds = true;
+}
+
 Nest *nest_build(Fuse *f, Group *gr, int number) {
     Nest     *n = ARENA_NEW(f->a, Nest);
     NestBuild b = {.f = f, .gr = gr, .n = n};
@@ -382,7 +414,8 @@ Nest *nest_build(Fuse *f, Group *gr, int number) {
         build_scatter(&b);
         return n;
     }
-    residue_split(&b);
+    if (gr->alone) spread_outs(&b);
+    else residue_split(&b);
     if (gr->pool) add_window(&b);
     for (int i = 0; i < gr->nodes.n; i++) add_member(&b, i);
     return n;

@@ -21,8 +21,11 @@ typedef struct {
     int         first, last;    /* nests */
 } Life;
 
-static int64_t room_of(const Node *n) {
-    int64_t bytes = type_count(&n->type) * dtype_size(n->type.dtype) + ARENA_SLACK;
+/* Bytes from the first element to the last, and slack. */
+static int64_t room_of(const Kernels *k, const Node *n) {
+    int64_t last = 0;
+    for (int i = 0; i < n->type.rank; i++) last += (n->type.dim[i].size - 1) * k->place[n->id].stride[i];
+    int64_t bytes = (last + 1) * dtype_size(n->type.dtype) + ARENA_SLACK;
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
@@ -38,7 +41,7 @@ static Life *find_lives(const Kernels *k, Arena *a, int *count) {
         for (int s = 0; s < nest->nstore; s++) {
             const Node *node = nest->store[s].node;
             if (k->place[node->id].space != SPACE_ARENA) continue;
-            lives[(*count)++] = (Life){node, room_of(node), k->place[node->id].offset, i, i};
+            lives[(*count)++] = (Life){node, room_of(k, node), k->place[node->id].offset, i, i};
             life[node->id] = *count;
         }
         for (int r = 0; r < nest->naccess; r++) {
@@ -100,7 +103,7 @@ typedef struct {
 static Range range_of(const Kernels *k, const Node *n) {
     Place   p = k->place[n->id];
     bool    numbered = p.space == SPACE_OUT || p.space == SPACE_IN || p.space == SPACE_SCALAR;
-    return (Range){p.space, p.offset, p.offset + (numbered ? 1 : room_of(n) - ARENA_SLACK)};
+    return (Range){p.space, p.offset, p.offset + (numbered ? 1 : room_of(k, n) - ARENA_SLACK)};
 }
 
 static bool ranges_meet(Range a, Range b) { return a.space == b.space && a.lo < b.hi && b.lo < a.hi; }

@@ -27,12 +27,21 @@ static void plain_stage(const Nest *n, Stage *s) {
     }
 }
 
+/* 0: results of different v lie in runs of memory of their own; 1: v adds; 2: inside such a run. */
+static int order_of_adding(const Nest *n, int v) {
+    if (n->var[v].adds) return 1;
+    for (int u = 0; u < n->nout; u++)
+        if (n->var[u].adds && n->store[0].off.k[u] >= n->store[0].off.k[v]) return 2;
+    return 0;
+}
+
+/* What is added up is zeroed before the first loop that adds, a run of memory at a time (emit_list.c). */
 static void plain_nest(Nest *n) {
     n->width = 1;
-    for (int v = 0; v < n->nout; v++) {
-        n->step[v] = 1;
-        n->loop[n->nloop++] = v;
-    }
+    for (int part = 0; part < 3; part++)
+        for (int v = 0; v < n->nout; v++)
+            if (order_of_adding(n, v) == part) n->loop[n->nloop++] = v;
+    for (int v = 0; v < n->nout; v++) n->step[v] = 1;
     for (int i = 0; i < n->nstage; i++) plain_stage(n, &n->stage[i]);
 }
 
@@ -61,63 +70,104 @@ static void order_reductions(const Nest *n, Stage *s) {
     }
 }
 
-/* How many vectors (or numbers) of access `a` a pass over the tile's points meets. */
-static int64_t vectors_met(const Nest *n, const Stage *s, const Choice *c, const Access *a) {
-    int64_t met = 1, lanes = 1;
-    bool    varies = false;
-    for (int i = 0; i < c->nlane && !c->across; i++) {
-        lanes *= c->step[c->lane[i]];
-        varies |= a->off.k[c->lane[i]] != 0;
-    }
-    for (int i = 0; i < n->nout + s->nwin; i++) {
-        int v = i < n->nout ? i : s->win[i - n->nout];
-        if (!a->off.k[v] || (!c->across && in_list(c->lane, c->nlane, v))) continue;
-        met *= i < n->nout ? c->step[v] : n->var[v].size;
-    }
-    return varies ? met * ((lanes + c->width - 1) / c->width) : met;
-}
+/* ---- the order of a tile's points ------------------------------------------------------------------------ */
+
+/* Loops over the points of a tile: variables with several values, and (var -1) the vectors along the lanes. */
+typedef struct {
+    int     var;
+    int64_t count;
+} PointLoop;
+
+enum { MAX_POINT_LOOPS = 5 };
 
 typedef struct {
     const Nest   *n;
-    const Stage  *s;
     const Choice *c;
-    const Access *held;
-    int64_t       met;
-} Held;
+    int           nread, read[MAX_READS];
+    int           m;
+    PointLoop     loop[MAX_POINT_LOOPS], best[MAX_POINT_LOOPS];
+    int64_t       least;        /* registers that best needs */
+} PointOrder;
 
-static void look_at_operand(const Expr *e, void *cx) {
-    Held *h = cx;
-    if (e->op != SC_READ || !h->n->access[e->operand].node) return;
-    const Access *a = &h->n->access[e->operand];
-    int64_t       met = vectors_met(h->n, h->s, h->c, a);
-    if (!h->held || met < h->met) {
-        h->held = a;
-        h->met = met;
+static void note_read(const Expr *e, void *cx) {
+    PointOrder *o = cx;
+    if (e->op == SC_READ && o->n->access[e->operand].node && o->nread < MAX_READS) o->read[o->nread++] = e->operand;
+}
+
+static bool moves_with(const PointOrder *o, const Access *a, int var) {
+    if (var >= 0) return a->off.k[var] || a->nind;
+    for (int i = 0; i < o->c->nlane; i++)
+        if (a->off.k[o->c->lane[i]]) return true;
+    return a->nind;
+}
+
+/* Registers for what is loaded once for all points: an operand that does not move with a loop is kept through it, with
+ * as many values as the loops inside it give it. */
+static int64_t kept(const PointOrder *o) {
+    int64_t sum = 0;
+    for (int i = 0; i < o->nread; i++) {
+        const Access *a = &o->n->access[o->read[i]];
+        int64_t       values = 1;
+        bool          keep = false;
+        for (int k = 0; k < o->m; k++) {
+            bool moves = moves_with(o, a, o->loop[k].var);
+            if (moves && keep) values *= o->loop[k].count;
+            keep |= !moves;
+        }
+        sum += values;
+    }
+    return sum;
+}
+
+/* All orders of the loops from `at` inwards; the vectors stand first or last. */
+static void try_point_orders(PointOrder *o, int at) {
+    if (at == o->m) {
+        for (int i = 1; i < o->m - 1; i++)
+            if (o->loop[i].var < 0) return;
+        int64_t need = kept(o);
+        if (o->least >= 0 && need >= o->least) return;
+        o->least = need;
+        memcpy(o->best, o->loop, sizeof o->best);
+        return;
+    }
+    for (int i = at; i < o->m; i++) {
+        PointLoop first = o->loop[i];
+        memmove(&o->loop[at + 1], &o->loop[at], sizeof first * (size_t)(i - at));
+        o->loop[at] = first;
+        try_point_orders(o, at + 1);
+        memmove(&o->loop[at], &o->loop[at + 1], sizeof first * (size_t)(i - at));
+        o->loop[i] = first;
     }
 }
 
-/* Outs and window: innermost those that move the operand with the fewest vectors, since what moves with the innermost is
- * kept in registers; among equals those with most values outside. */
+static int64_t vectors_of(const Nest *n, const Choice *c) {
+    int64_t lanes = 1;
+    for (int i = 0; i < c->nlane; i++) lanes *= c->lane[i] < n->nout ? c->step[c->lane[i]] : n->var[c->lane[i]].size;
+    return c->across ? 1 : (lanes + c->width - 1) / c->width;
+}
+
+/* Outs and window in the order that keeps fewest operands in registers; of equal ones, those with most values outside
+ * and the vectors inside. */
 static void order_points(const Nest *n, Stage *s, const Choice *c) {
-    Held h = {.n = n, .s = s, .c = c};
-    expr_walk(s->expr, look_at_operand, &h);
+    PointOrder o = {.n = n, .c = c, .least = -1};
     s->npoint = 0;
-    s->vectors_outside = h.held && !c->across;
-    for (int i = 0; i < c->nlane && h.held; i++) s->vectors_outside &= !h.held->off.k[c->lane[i]];
+    expr_walk(s->expr, note_read, &o);
     for (int i = 0; i < n->nout + s->nwin; i++) {
-        int     v = i < n->nout ? i : s->win[i - n->nout], at = s->npoint++;
+        int     v = i < n->nout ? i : s->win[i - n->nout], at = o.m;
         int64_t count = i < n->nout ? c->step[v] : n->var[v].size;
-        bool    moves = h.held && h.held->off.k[v];
-        while (at > 0) {
-            int     u = s->point[at - 1];
-            int64_t before = u < n->nout ? c->step[u] : n->var[u].size;
-            bool    inner = h.held && h.held->off.k[u];
-            if (inner == moves ? before >= count : moves) break;
-            s->point[at] = u;
-            at--;
+        if (count == 1 || in_list(c->lane, c->nlane, v) || o.m == MAX_POINT_LOOPS - 1) {
+            s->point[s->npoint++] = v;
+            continue;
         }
-        s->point[at] = v;
+        for (; at > 0 && o.loop[at - 1].count < count; at--) o.loop[at] = o.loop[at - 1];
+        o.loop[at] = (PointLoop){v, count};
+        o.m++;
     }
+    o.loop[o.m++] = (PointLoop){-1, vectors_of(n, c)};
+    try_point_orders(&o, 0);
+    for (int i = 0; i < o.m; i++)
+        if (o.best[i].var >= 0) s->point[s->npoint++] = o.best[i].var;
+    s->vectors_first = o.m > 1 && o.best[0].var < 0;
 }
 
 static void apply_choice(Nest *n, int first, int count, const Choice *c) {
@@ -229,7 +279,8 @@ static void share_out(Nest *n) {
     n->npar = 0;
     nest_count(n);
     if (n->flops + n->bytes < WORTH_THREADS) return;
-    while (n->npar < n->nloop && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].apart)
+    int most = n->list.on ? n->list.level : n->nloop;
+    while (n->npar < most && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].adds && !n->var[n->loop[n->npar]].apart)
         trips *= nest_trips(n, n->loop[n->npar++]);
     if (trips == 1) n->npar = 0;
 }
@@ -243,7 +294,12 @@ static void tile_nest(const Fuse *f, Nest *n) {
     for (int i = 0; i < n->nstage; i += joined_stages(n, i))
         if (stage_work(n, i, joined_stages(n, i)) > stage_work(n, main, joined_stages(n, main))) main = i;
     Task w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
+    if (n->adds) {
+        if (!list_schedule(f, n, -1)) plain_nest(n);
+        return;
+    }
     c = choose(&w, NULL);
+    if (fusion_on(f->o, "listed") && list_schedule(f, n, c.cost)) return;
     for (int v = 0; v < n->nout; v++) n->step[v] = c.step[v];
     if (n->nstage) apply_choice(n, main, w.count, &c);
     for (int i = 0; i < n->nstage; i += joined_stages(n, i)) {

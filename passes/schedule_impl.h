@@ -38,6 +38,10 @@ typedef struct {
 /* merge.c */
 void   merge_vars(Nest *n);
 
+/* listed.c: a schedule over a list of the points that count, if the nest has that form and it costs less than `cost`
+ * cycles (below 0: in any case). */
+bool   list_schedule(const Fuse *f, Nest *n, double cost);
+
 /* cost.c */
 Task   task_of(const Target *t, const Nest *n, int first, int count);
 bool   task_window(const Task *w, int v);       /* is v a variable of the window? */

@@ -14,25 +14,9 @@
  * a frame (pack.c, for the gradient of the image), the frame is made from d and arg at once. */
 #include <string.h>
 
-#include "passes/kernels_impl.h"
+#include "passes/unpool_impl.h"
 
 enum { LANES = 4 };              /* an axis worth turning for */
-
-/* A node of the form above. Axis k of g is pooled (div[k] > 0) or the same axis of arg and d. */
-typedef struct {
-    Node       *g, *arg;
-    const Expr *value;          /* d: over g's variables, every read at the window's point */
-    const Expr *flat;           /* the read of arg */
-    int64_t     div[MAX_RANK];  /* stride of the windows */
-    int64_t     scale[MAX_RANK];          /* what one step of the window's variable adds to flat */
-    Extent      ext[MAX_RANK];  /* of arg and d */
-    int64_t     span[MAX_RANK]; /* of the window */
-} Unpool;
-
-typedef struct {
-    Graph   *g;
-    NodeList turned;            /* operands with axes in another order, to make equal ones once */
-} Rewrite;
 
 /* ---- recognizing ----------------------------------------------------------------------------------------- */
 
@@ -68,7 +52,7 @@ static bool find_axis(Unpool *p, const Comp *c, int k, const Affine *at, const A
     return p->span[k] <= d->div && p->scale[k] > 0 && d->div * (d->ext.size - 1) + p->span[k] <= c->var[k].ext.size;
 }
 
-static bool find_unpool(Node *n, Unpool *p) {
+bool find_unpool(Node *n, Unpool *p) {
     const Comp *c = &n->u.comp;
     *p = (Unpool){.g = n};
     if (n->op != OP_COMP || c->kind != KIND_SUM || !c->nder || c->nder != c->nred) return false;
@@ -173,8 +157,7 @@ static bool lanes_last(const Sum *s, const Node *arg, const Sub *sub, int *order
     return false;
 }
 
-/* `arg` with its axes in another order. */
-static Node *turn(Rewrite *w, Node *arg, const int *order) {
+Node *turn(Rewrite *w, Node *arg, const int *order) {
     Var var[MAX_RANK] = {0};
     Sub sub[MAX_RANK] = {0};
     for (int i = 0; i < arg->type.rank; i++) {

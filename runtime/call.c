@@ -141,13 +141,26 @@ static void run_region(void *cx, uint32_t tid, uint32_t nthreads) {
     r->fn(r->args, tid, nthreads);
 }
 
+/* The rows, and for each ragged dim the longest length of the batch. */
+static void set_bounds(const netc_call *c, int64_t rows, int64_t *bound) {
+    const netc_func *f = c->func;
+    bound[1] = rows;
+    for (int k = 2; k < f->nbound; k++) {
+        const int32_t *length = f->bound_in[k] < 0 ? NULL : c->in[f->bound_in[k]];
+        bound[k] = length ? 1 : f->bound_size[k];
+        for (int64_t r = 0; length && r < rows; r++)
+            if (length[r] > bound[k]) bound[k] = length[r];
+    }
+}
+
 void netc_call_run(netc_call *c, netc_blocks *b, const netc_time *t, uint64_t seed, int64_t count) {
     netc_engine *e = c->engine;
     set_scalars(e, t);
     netc_args args = {
         .in = (const void *const *)c->in, .out = (void *const *)c->out, .weights = b->weights, .opt = b->opt,
         .state = b->state, .arena = e->arena, .scalars = e->scalars, .seed = seed, .step = (uint64_t)t->step,
-        .count = count, .barrier = netc_pool_threads(e->pool) > 1 ? netc_pool_barrier : NULL, .pool = e->pool};
+        .barrier = netc_pool_threads(e->pool) > 1 ? netc_pool_barrier : NULL, .pool = e->pool};
+    set_bounds(c, count, args.bound);
     netc_pool_run(e->pool, run_region, &(region){c->func->fn, &args});
 }
 
@@ -176,6 +189,9 @@ int netc_feed_new(netc_feed *f, const netc_split *s, netc_call *call) {
     f->position = netc_array((size_t)m->batch, sizeof *f->position);
     for (int i = 0; i < fn->nin; i++) {
         int k = find_field(m, fn->in[i].name);
+        int32_t length;
+        f->field[i] = -1;
+        if (fn->in[i].lengths && netc_batch_lengths(s, &(int64_t){0}, 1, fn->in[i].name, &length)) continue;
         if (k < 0)
             return netc_error(NETC_EXIT_DATA, "function %s: the data block %s has no field '%s'", fn->name,
                               m->data_name ? m->data_name : "", fn->in[i].name);
@@ -209,7 +225,8 @@ static void expand_field(netc_feed *f, netc_blocks *b, int64_t n, void *dst) {
 void netc_feed_fill(netc_feed *f, netc_blocks *b, int64_t n) {
     for (int i = 0; i < f->call->func->nin; i++) {
         void *dst = f->call->in[i];
-        if (f->split->function && f->field[i] == f->split->field) expand_field(f, b, n, dst);
+        if (f->field[i] < 0) netc_batch_lengths(f->split, f->position, n, f->call->func->in[i].name, dst);
+        else if (f->split->function && f->field[i] == f->split->field) expand_field(f, b, n, dst);
         else netc_batch_gather(f->split, f->position, n, f->field[i], dst);
     }
 }

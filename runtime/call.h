@@ -48,7 +48,7 @@ void netc_call_run(netc_call *c, netc_blocks *b, const netc_time *t, uint64_t se
 typedef struct {
     const netc_split *split;
     netc_call        *call;     /* whose in[] are filled */
-    int              *field;    /* field of the data block, per port */
+    int              *field;    /* field of the data block, per port; -1: lengths */
     netc_call         expand;   /* {0}: the split is not expanded */
     int64_t          *position; /* of one batch */
 } netc_feed;

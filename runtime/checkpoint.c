@@ -110,24 +110,24 @@ static void prune(const netc_run_folder *r, int64_t step) {
 
 /* ---- saving ------------------------------------------------------------------------------------------ */
 
-/* Fills `metrics` (room for METRICS_FIXED + 2 * metrics) and returns how many there are. */
+/* Fills `metrics` (room for METRICS_FIXED + 2 * sums) and returns how many there are. */
 static int64_t pack_position(const netc_position *at, uint64_t cursor[CURSOR], double *metrics) {
     const netc_score *s = &at->sums;
     int64_t values[CURSOR] = {at->epoch, at->batch, at->step, s->rows, at->best_epoch, at->best_step, at->stale, 0};
     for (int i = 0; i < CURSOR; i++) cursor[i] = (uint64_t)values[i];
     double fixed[METRICS_FIXED] = {at->best, at->kept, at->seconds, at->epoch_seconds, s->loss};
     memcpy(metrics, fixed, sizeof fixed);
-    for (int i = 0; i < s->nmetric; i++) {
+    for (int i = 0; i < s->nsum; i++) {
         metrics[METRICS_FIXED + i] = s->sum[i];
-        metrics[METRICS_FIXED + s->nmetric + i] = s->share[i];
+        metrics[METRICS_FIXED + s->nsum + i] = s->share[i];
     }
-    return METRICS_FIXED + 2 * s->nmetric;
+    return METRICS_FIXED + 2 * s->nsum;
 }
 
 int netc_checkpoint_save(const netc_run_folder *r, const netc_model *m, const netc_identity *id, const netc_blocks *b,
                          const netc_position *at) {
     uint64_t     cursor[CURSOR];
-    double       metrics[METRICS_FIXED + 2 * NETC_MAX_METRICS];
+    double       metrics[METRICS_FIXED + 2 * NETC_MAX_SUMS];
     int64_t      shape[1] = {CURSOR}, nmetrics[1] = {pack_position(at, cursor, metrics)};
     netc_tensors s = {0};
     netc_weights_collect(m, b->weights, b->state, "checkpoint", &s);
@@ -158,7 +158,7 @@ static const netc_tensor *find_vector(const netc_tensors *s, const char *name, n
 static int unpack_position(const netc_tensors *s, const char *path, netc_position *at) {
     netc_score        *q = &at->sums;
     const netc_tensor *tc = find_vector(s, NAME_CURSOR, NETC_U64, CURSOR);
-    const netc_tensor *tm = find_vector(s, NAME_METRICS, NETC_F64, METRICS_FIXED + 2 * q->nmetric);
+    const netc_tensor *tm = find_vector(s, NAME_METRICS, NETC_F64, METRICS_FIXED + 2 * q->nsum);
     if (!tc || !tm) return netc_error(NETC_EXIT_DATA, "%s: not a checkpoint of this objective", path);
     const uint64_t *c = tc->data;
     const double   *d = tm->data;
@@ -174,9 +174,9 @@ static int unpack_position(const netc_tensors *s, const char *path, netc_positio
     at->seconds = d[2];
     at->epoch_seconds = d[3];
     q->loss = d[4];
-    for (int i = 0; i < q->nmetric; i++) {
+    for (int i = 0; i < q->nsum; i++) {
         q->sum[i] = d[METRICS_FIXED + i];
-        q->share[i] = d[METRICS_FIXED + q->nmetric + i] != 0;
+        q->share[i] = d[METRICS_FIXED + q->nsum + i] != 0;
     }
     return NETC_EXIT_OK;
 }

@@ -13,18 +13,31 @@ int netc_command_threads(const netc_options *o, int *threads);
 /* Operands are a mistake: NETC_EXIT_USAGE after a message if there are more than `allowed`. */
 int netc_command_no_operands(const netc_options *o, int allowed);
 
-/* Arguments of a function from --in NAME=FILE (and, where the description gives a default or the port is
- * one number, from NAME=VALUE): whole arrays, ready to be cut into batches. */
+/* Arguments of a function, all rows, ready to be cut into batches:
+ *
+ *   --in NAME=x.npy    an array; ragged axes are padded, --in T=lengths.npy says how long each row is (else all
+ *                      are as long as the array)
+ *   --in NAME=x.txt    symbols of a vocab: a row for each line. --in NAME=- : standard input, line by line
+ *   --in NAME=TEXT     any other text, for symbols of a vocab: one row
+ *   NAME=VALUE         the same in all rows: a number, a symbol, the length of a dim that no argument fixes; or
+ *                      one row of text */
 typedef struct {
-    netc_call *call;
-    void     **data;            /* per port: rows * row_bytes, NULL: `fill` is used */
-    float     *fill;            /* the default or NAME=VALUE, for ports without data */
-    int64_t    rows;            /* the same for all arrays; 1 without any */
+    netc_call    *call;
+    netc_column  *column;       /* per port: its rows; data NULL: `fill` is used */
+    float        *fill;         /* the default or NAME=VALUE, for ports without data */
+    netc_lengths *lengths;      /* of the ragged dims whose lengths the function takes; length NULL: `fill` */
+    int           nlengths;
+    int64_t       rows;         /* the same for all arrays; 1 without any */
+    int           lines;        /* the port that standard input fills, -1: none */
 } netc_inputs;
 
 /* Takes the settings that are arguments of the function and gives the others to the model. */
 int  netc_inputs_read(netc_inputs *in, netc_call *call, const netc_options *o);
+/* The same without a command line: NAME=VALUE only. */
+int  netc_inputs_set(netc_inputs *in, netc_call *call, const char *const *setting, int n);
 void netc_inputs_free(netc_inputs *in);                 /* {0} is allowed */
+/* Makes `line` the one row of the port in->lines. `where` is named in messages. */
+int  netc_inputs_line(netc_inputs *in, const char *line, const char *where);
 /* Copies rows first .. first+n-1 into the call's buffers. */
 void netc_inputs_batch(const netc_inputs *in, int64_t first, int64_t n);
 

@@ -1,9 +1,8 @@
 /* Splits in use: gathering batches, random orders. */
-#include "runtime/data.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/data_impl.h"
 #include "runtime/philox.h"
 
 void netc_data_free(netc_data *d) {
@@ -14,8 +13,13 @@ void netc_data_free(netc_data *d) {
     free(d->split);
     for (netc_source *s = d->sources; s;) {
         netc_source *next = s->next;
-        for (int i = 0; i < s->ncolumn; i++) free(s->column[i].data);
+        for (int i = 0; i < s->ncolumn; i++) {
+            free(s->column[i].data);
+            free(s->column[i].start);
+        }
+        for (int i = 0; i < s->nlengths; i++) free(s->lengths[i].length);
         free(s->column);
+        free(s->lengths);
         free(s);
         s = next;
     }
@@ -34,15 +38,18 @@ uint64_t netc_data_fingerprint(const netc_data *d) {
     for (const netc_source *s = d->sources; s; s = s->next) {
         for (int i = 0; i < s->ncolumn; i++) {
             const netc_column *c = &s->column[i];
-            size_t row = (size_t)c->port->count * (size_t)netc_dtype_size(c->dtype);
-            h = netc_xxh64(c->data, (size_t)s->rows * row, h);
+            int64_t numbers = s->text ? s->rows : c->start ? c->start[s->rows] : s->rows * c->port->count;
+            if (c->data) h = netc_xxh64(c->data, (size_t)numbers * (size_t)netc_dtype_size(c->dtype), h);
         }
+        for (int i = 0; i < s->nlengths; i++)
+            h = netc_xxh64(s->lengths[i].length, (size_t)s->rows * sizeof(int32_t), h);
     }
     for (int i = 0; i < d->nsplit; i++) {
         const netc_split *s = &d->split[i];
         int64_t view[] = {s->count, s->first, s->variants};
         h = netc_xxh64(s->name, strlen(s->name), h);
         h = netc_xxh64(view, sizeof view, h);
+        if (s->lanes) h = netc_xxh64((int64_t[]){s->lanes, s->lane, s->window}, 3 * sizeof(int64_t), h);
         if (s->map) h = netc_xxh64(s->map, (size_t)s->count * sizeof *s->map, h);
         if (s->variant) h = netc_xxh64(s->variant, (size_t)s->variants * (size_t)s->nargs * sizeof *s->variant, h);
     }
@@ -55,31 +62,28 @@ static int64_t dataset_index(const netc_split *s, int64_t position) {
     return s->map ? s->map[position] : s->first + position;
 }
 
-/* i / 255 for the 256 values of a pixel: a look-up is faster than a division where those are scalar. */
-#define UNIT1(i) (i) / 255.0f
-#define UNIT4(i) UNIT1(i), UNIT1((i) + 1), UNIT1((i) + 2), UNIT1((i) + 3)
-#define UNIT16(i) UNIT4(i), UNIT4((i) + 4), UNIT4((i) + 8), UNIT4((i) + 12)
-#define UNIT64(i) UNIT16(i), UNIT16((i) + 16), UNIT16((i) + 32), UNIT16((i) + 48)
-static const float UNIT[256] = {UNIT64(0), UNIT64(64), UNIT64(128), UNIT64(192)};
-
-static void copy_row(const netc_column *c, int64_t row, char *to) {
-    const netc_port *p = c->port;
-    const uint8_t *u8 = (const uint8_t *)c->data + row * p->count;
-    float *f = (float *)to;
-    if (c->dtype == p->dtype) {
-        memcpy(to, (const char *)c->data + (size_t)row * p->row_bytes, p->row_bytes);
-    } else if (c->scale) {
-        for (int64_t k = 0; k < p->count; k++) f[k] = UNIT[u8[k]];
-    } else {
-        for (int64_t k = 0; k < p->count; k++) f[k] = (float)u8[k];
-    }
+/* The first symbol of an example of a stream. */
+static int64_t window_at(const netc_split *s, int64_t example) {
+    return s->first + example % s->lanes * s->lane + example / s->lanes * s->window;
 }
 
 void netc_batch_gather(const netc_split *s, const int64_t *position, int64_t n, int field, void *dst) {
-    const netc_column *c = &s->source->column[field];
+    const netc_source *source = s->source;
+    const netc_column *c = &source->column[field];
     for (int64_t i = 0; i < n; i++) {
-        copy_row(c, dataset_index(s, position[i]) / s->variants, (char *)dst + (size_t)i * c->port->row_bytes);
+        char *to = (char *)dst + (size_t)i * c->port->row_bytes;
+        if (s->lanes) data_copy(&source->column[0], window_at(s, position[i]) + (field == s->follower), s->window, to);
+        else netc_column_row(c, source->lengths, source->nlengths, dataset_index(s, position[i]) / s->variants, to);
     }
+}
+
+bool netc_batch_lengths(const netc_split *s, const int64_t *position, int64_t n, const char *dim, int32_t *dst) {
+    const netc_source *source = s->source;
+    const int32_t *length = s->lanes ? NULL : netc_lengths_of(source->lengths, source->nlengths, dim);
+    if (!length && !s->lanes) return false;
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = length ? length[dataset_index(s, position[i]) / s->variants] : (int32_t)s->window;
+    return true;
 }
 
 void netc_batch_variant(const netc_split *s, const int64_t *position, int64_t n, int arg, int32_t *dst) {
@@ -108,4 +112,56 @@ void netc_permutation(uint64_t seed, uint64_t epoch, int64_t n, int64_t *out) {
         out[i] = out[j];
         out[j] = kept;
     }
+}
+
+/* ---- orders of an epoch --------------------------------------------------------------------------- */
+
+typedef struct {
+    int32_t length;
+    int64_t place, position;    /* `place` in the random order: equal lengths keep it */
+} entry;
+
+static int by_length(const void *a, const void *b) {
+    const entry *x = a, *y = b;
+    if (x->length != y->length) return x->length < y->length ? -1 : 1;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+/* Sorts each group of batches by the length of `dim`. */
+static void sort_groups(const netc_split *s, const char *dim, int64_t group, int64_t *order) {
+    entry *e = netc_array((size_t)(group < s->count ? group : s->count), sizeof *e);
+    for (int64_t first = 0; first < s->count; first += group) {
+        int64_t n = s->count - first < group ? s->count - first : group;
+        for (int64_t i = 0; i < n; i++) {
+            e[i] = (entry){0, i, order[first + i]};
+            netc_batch_lengths(s, &e[i].position, 1, dim, &e[i].length);
+        }
+        qsort(e, (size_t)n, sizeof *e, by_length);
+        for (int64_t i = 0; i < n; i++) order[first + i] = e[i].position;
+    }
+    free(e);
+}
+
+/* The full batches in a random order; a short one stays last. */
+static void shuffle_batches(int64_t count, int64_t batch, uint64_t seed, uint64_t epoch, int64_t *order) {
+    int64_t n = count / batch, *pick = netc_array((size_t)n + 1, sizeof *pick);
+    int64_t *sorted = netc_array((size_t)count, sizeof *sorted);
+    memcpy(sorted, order, (size_t)count * sizeof *order);
+    netc_permutation(seed ^ UINT64_C(0x6275636b65740000), epoch, n, pick);
+    for (int64_t i = 0; i < n; i++)
+        memcpy(order + i * batch, sorted + pick[i] * batch, (size_t)batch * sizeof *order);
+    free(sorted);
+    free(pick);
+}
+
+void netc_epoch_order(const netc_split *s, const char *bucket, int64_t batch, uint64_t seed, uint64_t epoch,
+                      int64_t *out) {
+    if (s->lanes) {
+        for (int64_t i = 0; i < s->count; i++) out[i] = i;
+        return;
+    }
+    netc_permutation(seed, epoch, s->count, out);
+    if (!bucket || !netc_lengths_of(s->source->lengths, s->source->nlengths, bucket)) return;
+    sort_groups(s, bucket, batch * NETC_BUCKET, out);
+    shuffle_batches(s->count, batch, seed, epoch, out);
 }

@@ -38,44 +38,51 @@ int data_check_element(const netc_port *p, int64_t value, const char *where) {
                       (long long)value, p->dim, (long long)p->size, (long long)p->size - 1);
 }
 
-static int bad_row(const netc_port *p, const char *what, int64_t element, double value, const char *why) {
-    return netc_error(NETC_EXIT_DATA, "%s: row %lld (the first is 0): %s is %g: %s", what,
-                      (long long)(element / p->count), p->name, value, why);
+static int bad_row(const netc_port *p, const char *what, int64_t row, double value, const char *why) {
+    return netc_error(NETC_EXIT_DATA, "%s: row %lld (the first is 0): %s is %g: %s", what, (long long)row, p->name,
+                      value, why);
 }
 
 /* Integers of any type to i32 or u8. */
-static int convert_integers(const netc_port *p, const netc_tensor *t, const char *what, void *to) {
+static int convert_integers(const netc_port *p, const netc_tensor *t, const char *what, const int64_t *start,
+                            int64_t rows, void *to) {
     double low = p->dtype == NETC_U8 ? 0 : INT32_MIN, high = p->dtype == NETC_U8 ? 255 : INT32_MAX;
     int64_t n = netc_tensor_count(t);
     for (int64_t i = 0; i < n; i++) {
         double v = netc_tensor_get(t, i);
-        if (v < low || v > high) return bad_row(p, what, i, v, "it does not fit its type");
+        if (v < low || v > high)
+            return bad_row(p, what, data_row_of(p, start, rows, i), v, "it does not fit its type");
         if (p->dtype == NETC_U8) ((uint8_t *)to)[i] = (uint8_t)v;
         else ((int32_t *)to)[i] = (int32_t)v;
         if (!p->dim || (v >= 0 && v < (double)p->size)) continue;
         char where[512];
-        snprintf(where, sizeof where, "%s: row %lld (the first is 0)", what, (long long)(i / p->count));
+        snprintf(where, sizeof where, "%s: row %lld (the first is 0)", what,
+                 (long long)data_row_of(p, start, rows, i));
         return data_check_element(p, (int64_t)v, where);
     }
     return NETC_EXIT_OK;
 }
 
-static int convert(const netc_port *p, const netc_tensor *t, const char *what, void *to) {
-    if (p->dtype != NETC_F32) return convert_integers(p, t, what, to);
+int data_convert(const netc_port *p, const netc_tensor *t, const char *what, const int64_t *start, int64_t rows,
+                 void *to) {
+    if (p->dtype != NETC_F32) return convert_integers(p, t, what, start, rows, to);
     bool rounded;
     netc_tensor_to_f32(t, to, &rounded);
     if (rounded) netc_note("%s: %s rounded to f32", what, netc_dtype_text(t->dtype));
     return NETC_EXIT_OK;
 }
 
+int data_check_type(const netc_port *p, const netc_tensor *t, const char *what) {
+    if (p->dtype == NETC_F32 || is_integer(t->dtype)) return NETC_EXIT_OK;
+    return netc_error(NETC_EXIT_DATA, "%s: holds %s, but %s needs integers; save it with .astype('<i4')", what,
+                      netc_dtype_text(t->dtype), p->name);
+}
+
 int netc_rows_from_tensor(const netc_port *p, netc_tensor *t, const char *what, bool keep_u8, bool flat,
                           netc_dtype *dtype, void **data) {
     int code = check_shape(p, t, what, flat);
+    if (!code) code = data_check_type(p, t, what);
     if (code) return code;
-    if (p->dtype != NETC_F32 && !is_integer(t->dtype)) {
-        return netc_error(NETC_EXIT_DATA, "%s: holds %s, but %s needs integers; save it with .astype('<i4')", what,
-                          netc_dtype_text(t->dtype), p->name);
-    }
     bool keep = t->dtype == p->dtype || (t->dtype == NETC_U8 && p->dtype == NETC_F32 && keep_u8);
     *dtype = keep ? t->dtype : p->dtype;
     if (keep && !p->dim) {
@@ -85,7 +92,7 @@ int netc_rows_from_tensor(const netc_port *p, netc_tensor *t, const char *what, 
     }
     *data = netc_try_alloc((uint64_t)netc_tensor_count(t) * (uint64_t)netc_dtype_size(*dtype), what);
     if (!*data) return NETC_EXIT_LIMIT;
-    code = convert(p, t, what, *data);
+    code = data_convert(p, t, what, NULL, t->shape[0], *data);
     if (code) free(*data);
     return code;
 }
@@ -100,10 +107,12 @@ int data_set_rows(data_load *l, int64_t rows, const char *path) {
                       (long long)l->s->rows);
 }
 
-static int check_finite(const netc_column *c, int64_t n, const char *path) {
+static int check_finite(const netc_column *c, int64_t rows, const char *path) {
     const float *v = c->data;
+    int64_t n = c->start ? c->start[rows] : rows * c->port->count;
     for (int64_t i = 0; c->dtype == NETC_F32 && i < n; i++) {
-        if (!isfinite(v[i])) return bad_row(c->port, path, i, v[i], "not a finite number");
+        if (!isfinite(v[i]))
+            return bad_row(c->port, path, data_row_of(c->port, c->start, rows, i), v[i], "not a finite number");
     }
     return NETC_EXIT_OK;
 }
@@ -111,16 +120,23 @@ static int check_finite(const netc_column *c, int64_t n, const char *path) {
 int data_set_column(data_load *l, int field, netc_tensor *t, const char *path, bool u8_is_image) {
     netc_column *c = &l->s->column[field];
     void *data = NULL;
-    int code = netc_rows_from_tensor(c->port, t, path, true, u8_is_image, &c->dtype, &data);
+    int code = t->rank ? NETC_EXIT_OK : netc_error(NETC_EXIT_DATA, "%s: one number, but rows are needed", path);
+    if (!code && c->port->ragged) {
+        code = data_set_rows(l, t->shape[0], path);
+        if (!code) code = netc_column_from_padded(c, l->s->lengths, l->s->nlengths, t, path, true);
+    } else if (!code) {
+        code = netc_rows_from_tensor(c->port, t, path, true, u8_is_image, &c->dtype, &data);
+        c->data = code ? NULL : data;
+    }
     if (code) return code;
-    c->data = data;
     c->scale = u8_is_image && c->dtype == NETC_U8 && c->port->dtype == NETC_F32;
     code = data_set_rows(l, t->shape[0], path);
-    return code ? code : check_finite(c, l->s->rows * c->port->count, path);
+    return code ? code : check_finite(c, l->s->rows, path);
 }
 
 static int load_files(data_load *l, int (*read)(const char *, netc_tensor *), bool u8_is_image) {
-    int code = NETC_EXIT_OK;
+    int code = data_no_ragged(l);
+    if (code) return code;
     if (l->nfile != l->s->ncolumn) {
         return netc_error(NETC_EXIT_DATA, "%s: %d files for the %d fields of data %s", l->kind, l->nfile, l->s->ncolumn,
                           l->m->data_name);
@@ -144,10 +160,28 @@ static int check_fields(void *cx, const char *path, const netc_tensors *s) {
         const netc_port *p = l->s->column[i].port;
         const netc_tensor *t = netc_tensors_find(s, p->name);
         if (!t) return netc_error(NETC_EXIT_DATA, "%s: has no array named %s", path, p->name);
-        int code = check_shape(p, t, path, false);
+        int code = p->ragged ? NETC_EXIT_OK : check_shape(p, t, path, false);
         if (code) return code;
     }
+    for (int i = 0; i < l->s->nlengths; i++) {
+        const char *dim = l->s->lengths[i].dim->name;
+        if (!netc_tensors_find(s, dim))
+            return netc_error(NETC_EXIT_DATA, "%s: has no array named %s with the lengths of its rows (i32)", path, dim);
+    }
     return NETC_EXIT_OK;
+}
+
+static int read_lengths(data_load *l, netc_tensors *s) {
+    int code = NETC_EXIT_OK;
+    for (int i = 0; i < l->s->nlengths && !code; i++) {
+        netc_lengths *to = &l->s->lengths[i];
+        const netc_tensor *t = netc_tensors_find(s, to->dim->name);
+        char *what = netc_format("%s: %s", l->file[0], to->dim->name);
+        code = netc_lengths_from_tensor(to->dim, t, what, &to->length);
+        if (!code) code = data_set_rows(l, t->shape[0], what);
+        free(what);
+    }
+    return code;
 }
 
 /* A tensor of a set as one that owns its data. */
@@ -167,6 +201,7 @@ int data_load_named(data_load *l) {
     netc_tensors s;
     if (l->nfile != 1) return netc_error(NETC_EXIT_DATA, "%s: one file is needed, not %d", l->kind, l->nfile);
     int code = netc_tensors_read(l->file[0], check_fields, l, &s);
+    if (!code) code = read_lengths(l, &s);
     for (int i = 0; i < l->s->ncolumn && !code; i++) {
         netc_tensor t = {0};
         const char *name = l->s->column[i].port->name;

@@ -111,7 +111,7 @@ static int add_folder(image_load *w, const char *folder, int64_t label) {
 static int class_number(const image_load *w, const netc_vocab *v, const names *classes, int i, int64_t *label) {
     const netc_port *p = w->label->port;
     const char *name = classes->name[i];
-    *label = v->count ? netc_vocab_find(v, name, strlen(name)) : i;
+    *label = v ? netc_vocab_find(v, name, strlen(name)) : i;
     if (*label >= 0) return NETC_EXIT_OK;
     return netc_error(NETC_EXIT_DATA, "%s/%s: the folder's name is no symbol of dim %s", w->l->file[0], name, p->dim);
 }
@@ -119,20 +119,21 @@ static int class_number(const image_load *w, const netc_vocab *v, const names *c
 static int add_classes(image_load *w, const names *classes) {
     const netc_port *p = w->label->port;
     const char *root = w->l->file[0];
-    netc_vocab v = {0};
-    int code = data_vocab(w->l, p, &v);
-    if (!code && !v.count && p->dim && classes->count != p->size) {
+    netc_vocab own;
+    const netc_vocab *v;
+    int code = data_vocab(w->l, p, &own, &v);
+    if (!code && !v && p->dim && classes->count != p->size) {
         code = netc_error(NETC_EXIT_DATA, "%s: has %d subfolders (one per class), but dim %s has %lld values", root,
                           classes->count, p->dim, (long long)p->size);
     }
     for (int i = 0; i < classes->count && !code; i++) {
         int64_t label;
         char *folder = netc_format("%s/%s", root, classes->name[i]);
-        code = class_number(w, &v, classes, i, &label);
+        code = class_number(w, v, classes, i, &label);
         if (!code) code = add_folder(w, folder, label);
         free(folder);
     }
-    netc_vocab_free(&v);
+    netc_vocab_free(&own);
     return code;
 }
 
@@ -140,7 +141,8 @@ int data_load_images(data_load *l) {
     image_load w = {.l = l};
     names classes = {0};
     if (l->nfile != 1) return netc_error(NETC_EXIT_DATA, "images: one folder is needed, not %d", l->nfile);
-    int code = assign_fields(&w);
+    int code = data_no_ragged(l);
+    if (!code) code = assign_fields(&w);
     if (!code && w.label) code = list_folder(l->file[0], true, &classes);
     if (!code) code = w.label ? add_classes(&w, &classes) : add_folder(&w, l->file[0], 0);
     free_names(&classes);

@@ -23,6 +23,7 @@ static const struct {
 } KINDS[] = {
     {"idx", data_load_idx},   {"npy", data_load_npy},   {"npz", data_load_named},   {"safetensors", data_load_named},
     {"csv", data_load_table}, {"tsv", data_load_table}, {"images", data_load_images},
+    {"text", data_load_text},
 };
 enum { NKINDS = sizeof KINDS / sizeof *KINDS };
 
@@ -34,6 +35,18 @@ static bool same_source(const netc_json *a, const netc_json *b) {
     return true;
 }
 
+/* A place for the lengths of every ragged dim that a field has. */
+static void find_lengths(const netc_model *m, netc_source *s) {
+    s->lengths = netc_array((size_t)m->ndim, sizeof *s->lengths);
+    for (int i = 0; i < m->ndim; i++) {
+        bool used = false;
+        for (int f = 0; f < m->nfield; f++)
+            for (int k = 0; k < m->field[f].rank; k++)
+                used |= m->field[f].axis[k] && !strcmp(m->field[f].axis[k], m->dim[i].name);
+        if (used) s->lengths[s->nlengths++].dim = &m->dim[i];
+    }
+}
+
 static netc_source *new_source(const planner *p, const netc_json *e) {
     netc_source *s = netc_alloc(sizeof *s);
     s->plan = e;
@@ -41,6 +54,7 @@ static netc_source *new_source(const planner *p, const netc_json *e) {
     s->ncolumn = p->m->nfield;
     s->column = netc_array((size_t)s->ncolumn, sizeof *s->column);
     for (int i = 0; i < s->ncolumn; i++) s->column[i] = (netc_column){.port = &p->m->field[i]};
+    find_lengths(p->m, s);
     s->next = p->d->sources;
     p->d->sources = s;                  /* from here on netc_data_free frees it */
     return s;
@@ -169,10 +183,11 @@ static int expand(const planner *p, const netc_json *e, netc_split *v) {
 static int make_view(planner *p, const netc_json *e, netc_split *v) {
     const char *op = netc_json_string(netc_json_get(e, "op"), "");
     if (!strcmp(op, "source")) return make_source(p, e, v);
-    if (!strcmp(op, "stream")) return netc_error(NETC_EXIT_MODEL, "data: stream is not compiled yet");
     if (!netc_json_get(e, "of")) return broken("an operation without an operand");
     int code = make_view(p, netc_json_get(e, "of"), v);
     if (code) return code;
+    if (v->lanes) return netc_error(NETC_EXIT_MODEL, "data: nothing follows a stream");
+    if (!strcmp(op, "stream")) return data_stream(p->m, e, v);
     if (!strcmp(op, "slice")) return slice(e, v);
     if (!strcmp(op, "split")) return split(e, v);
     if (!strcmp(op, "shuffle")) return shuffle(e, v);
@@ -199,36 +214,37 @@ int netc_data_load(const netc_model *m, const char *dir, const char *const *name
         netc_split *v = &d->split[d->nsplit++];
         v->name = e->key;
         code = make_view(&p, e, v);
+        if (!code && v->source->text && !v->lanes)
+            code = netc_error(NETC_EXIT_MODEL, "data: '%s' is a text, which is trained on as a stream: |> stream(x, y)",
+                              v->name);
     }
     if (code) netc_data_free(d);
     return code;
 }
 
-int data_vocab(const data_load *l, const netc_port *p, netc_vocab *v) {
-    *v = (netc_vocab){0};
-    netc_dim *dim = p->dim ? netc_model_dim(l->m, p->dim) : NULL;
-    if (!dim || !dim->vocab) return NETC_EXIT_OK;
-    const netc_json *symbols = netc_json_get(dim->vocab, "symbols");
-    int64_t min = netc_json_int(netc_json_get(dim->vocab, "min"), 1);
-    bool eos = netc_json_bool(netc_json_get(dim->vocab, "eos"), false);
-    int code;
-    if (symbols) {
-        const char **list = netc_array(symbols->count, sizeof *list);
-        int64_t n = 0;
-        for (const netc_json *e = netc_json_first(symbols); e; e = e->next) list[n++] = netc_json_string(e, "");
-        code = netc_vocab_make(v, list, n, min > 1, eos);
-        free(list);
-    } else {
-        char *path = netc_data_path(l->dir, netc_json_string(netc_json_get(dim->vocab, "file"), ""));
-        if (!path) return NETC_EXIT_IO;
-        code = netc_vocab_read(v, path, netc_json_string(netc_json_get(dim->vocab, "by"), "char"),
-                               (int)netc_json_int(netc_json_get(dim->vocab, "col"), -1), min, eos);
-        free(path);
-    }
-    if (!code && v->count != p->size) {
+/* The symbols of dim `d` from its file. */
+static int read_vocab(const data_load *l, const netc_dim *d, netc_vocab *v) {
+    char *path = netc_data_path(l->dir, netc_json_string(netc_json_get(d->vocab, "file"), ""));
+    if (!path) return NETC_EXIT_IO;
+    int code = netc_vocab_read(v, path, netc_json_string(netc_json_get(d->vocab, "by"), "char"),
+                               (int)netc_json_int(netc_json_get(d->vocab, "col"), -1),
+                               netc_json_int(netc_json_get(d->vocab, "min"), 1),
+                               netc_json_bool(netc_json_get(d->vocab, "eos"), false));
+    free(path);
+    return code;
+}
+
+int data_vocab(const data_load *l, const netc_port *p, netc_vocab *own, const netc_vocab **v) {
+    const netc_dim *d = p->dim ? netc_model_dim(l->m, p->dim) : NULL;
+    *own = (netc_vocab){0};
+    *v = netc_model_vocab(l->m, p->dim);
+    if (*v || !d || !d->vocab) return NETC_EXIT_OK;
+    int code = read_vocab(l, d, own);
+    if (!code && own->count != p->size) {
         code = netc_error(NETC_EXIT_DATA, "dim %s was compiled with %lld symbols, its file has %lld now; compile it "
-                          "again", p->dim, (long long)p->size, (long long)v->count);
-        netc_vocab_free(v);
+                          "again", p->dim, (long long)p->size, (long long)own->count);
+        netc_vocab_free(own);
     }
+    if (!code) *v = own;
     return code;
 }

@@ -1,6 +1,7 @@
 /* csv and tsv: fields take columns from left to right. A field of numbers [n] takes n columns; one of
  * symbols is matched as text; a picture [c, h, w] is the path of an image (relative to the table), or,
- * when the table has that many columns, its c * h * w numbers.
+ * when the table has that many columns, its c * h * w numbers. A field [T] over a ragged dim is one column: the
+ * symbols of its text (characters, words; <eos> is added if the vocab has it), or numbers with blanks between.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -12,9 +13,14 @@
 
 typedef struct {
     netc_column *c;
-    netc_vocab   vocab;         /* count 0: numbers */
+    netc_vocab   own;
+    const netc_vocab *vocab;    /* NULL: numbers */
     bool         image;
     int          columns;
+    /* a sequence */
+    int32_t     *length;        /* of every row, those of its dim */
+    int64_t      numbers, full; /* in c->data; its room */
+    netc_symbols symbols;       /* of one cell */
 } table_field;
 
 typedef struct {
@@ -33,7 +39,7 @@ static int64_t count_columns(const table_load *t, bool paths) {
     int64_t n = 0;
     for (int i = 0; i < t->l->s->ncolumn; i++) {
         const netc_port *p = t->field[i].c->port;
-        n += paths && may_be_image(p) ? 1 : p->count;
+        n += p->ragged || (paths && may_be_image(p)) ? 1 : p->count;
     }
     return n;
 }
@@ -50,8 +56,8 @@ static int plan_columns(table_load *t, const netc_record *r) {
     for (int i = 0; i < t->l->s->ncolumn; i++) {
         table_field *f = &t->field[i];
         const netc_port *p = f->c->port;
-        f->image = paths && may_be_image(p);
-        f->columns = f->image ? 1 : (int)p->count;
+        f->image = paths && may_be_image(p) && !p->ragged;
+        f->columns = f->image || p->ragged ? 1 : (int)p->count;
         f->c->dtype = f->image ? NETC_U8 : p->dtype;
         f->c->scale = f->image && p->dtype == NETC_F32;
     }
@@ -61,8 +67,18 @@ static int plan_columns(table_load *t, const netc_record *r) {
 static void grow(table_load *t) {
     if (t->rows < t->room) return;
     t->room = t->room ? 2 * t->room : 64;
+    for (int i = 0; i < t->l->s->nlengths; i++) {
+        netc_lengths *n = &t->l->s->lengths[i];
+        n->length = netc_resize(n->length, (size_t)t->room, sizeof *n->length);
+    }
     for (int i = 0; i < t->l->s->ncolumn; i++) {
         netc_column *c = t->field[i].c;
+        if (c->port->ragged) {
+            bool first = !c->start;
+            c->start = netc_resize(c->start, (size_t)t->room + 1, sizeof *c->start);
+            if (first) c->start[0] = 0;
+            continue;
+        }
         c->data = netc_resize(c->data, (size_t)t->room, (size_t)c->port->count * (size_t)netc_dtype_size(c->dtype));
     }
 }
@@ -101,8 +117,8 @@ static int read_cell(const table_load *t, const table_field *f, const netc_cell 
     const netc_port *p = f->c->port;
     double v;
     int64_t integer = 0;
-    if (f->vocab.count) {
-        integer = netc_vocab_find(&f->vocab, c->text, c->size);
+    if (f->vocab) {
+        integer = netc_vocab_find(f->vocab, c->text, c->size);
         if (integer < 0) return bad_cell(t, c, "'%.60s' is no symbol of dim %s", c->text, p->dim);
     } else {
         int code = read_number(t, f, c, &v);
@@ -118,6 +134,80 @@ static int read_cell(const table_load *t, const table_field *f, const netc_cell 
     if (p->dtype == NETC_U8) ((uint8_t *)f->c->data)[at] = (uint8_t)integer;
     else ((int32_t *)f->c->data)[at] = (int32_t)integer;
     return NETC_EXIT_OK;
+}
+
+/* The next number of a sequence, from text with a blank or the end behind it. */
+static int add_number(table_load *t, table_field *f, const netc_cell *c, const netc_cell *word) {
+    netc_column *column = f->c;
+    if (f->numbers == f->full) {
+        f->full = f->full ? 2 * f->full : 1024;
+        column->data = netc_resize(column->data, (size_t)f->full, (size_t)netc_dtype_size(column->dtype));
+    }
+    netc_cell at = *word;
+    at.line = c->line;
+    return read_cell(t, f, &at, f->numbers++);
+}
+
+static int read_words(table_load *t, table_field *f, const netc_cell *c) {
+    char *text = netc_strdup(c->text), *rest = text, *word;
+    int code = NETC_EXIT_OK;
+    while (!code && (word = strsep(&rest, " "))) {
+        netc_cell cell = {.text = word, .size = strlen(word), .column = c->column + (int)(word - text)};
+        if (cell.size) code = add_number(t, f, c, &cell);
+    }
+    free(text);
+    return code;
+}
+
+static int read_text(table_load *t, table_field *f, const netc_cell *c) {
+    const char *bad;
+    size_t      size;
+    netc_column *to = f->c;
+    f->symbols.n = 0;
+    if (!netc_vocab_encode(f->vocab, c->text, c->size, &f->symbols, &bad, &size)) {
+        netc_cell at = {.text = (char *)(uintptr_t)bad, .line = c->line, .column = c->column + (int)(bad - c->text)};
+        char *symbol = netc_format("%.*s", size < 60 ? (int)size : 60, bad);
+        int code = size ? bad_cell(t, &at, "'%s' is no symbol of dim %s", symbol, to->port->dim)
+                        : bad_cell(t, &at, "the text of %s%s is not UTF-8", to->port->name, "");
+        free(symbol);
+        return code;
+    }
+    if (f->numbers + f->symbols.n > f->full) {
+        f->full = 2 * (f->numbers + f->symbols.n);
+        to->data = netc_resize(to->data, (size_t)f->full, sizeof(int32_t));
+    }
+    if (f->symbols.n)
+        memcpy((int32_t *)to->data + f->numbers, f->symbols.at, (size_t)f->symbols.n * sizeof(int32_t));
+    f->numbers += f->symbols.n;
+    return NETC_EXIT_OK;
+}
+
+/* One length per row and dim: `seen` is that of the fields before, 0 without. */
+static int set_length(const table_load *t, const table_field *f, const netc_cell *c, int64_t n) {
+    const netc_port *p = f->c->port;
+    char what[224];
+    int32_t *length = &f->length[t->rows];
+    if (!n) return bad_cell(t, c, "%s is empty; a sequence has at least one step of %s", p->name, p->axis[0]);
+    if (n > p->shape[0]) {
+        snprintf(what, sizeof what, "%.40s has %lld steps%s, but dim %.40s goes to %lld", p->name, (long long)n,
+                 f->vocab && f->vocab->eos >= 0 ? " (with <eos>)" : "", p->axis[0], (long long)p->shape[0]);
+        return bad_cell(t, c, "%s%s", what, "");
+    }
+    if (*length && *length != n) {
+        snprintf(what, sizeof what, "%.40s has %lld steps of %.40s, a field before it has %d", p->name, (long long)n,
+                 p->axis[0], *length);
+        return bad_cell(t, c, "%s%s", what, "");
+    }
+    *length = (int32_t)n;
+    return NETC_EXIT_OK;
+}
+
+static int read_sequence(table_load *t, table_field *f, const netc_cell *c) {
+    int64_t from = f->numbers;
+    int code = f->vocab ? read_text(t, f, c) : read_words(t, f, c);
+    if (!code) code = set_length(t, f, c, f->numbers - from);
+    f->c->start[t->rows + 1] = f->numbers;
+    return code;
 }
 
 static int read_image(const table_load *t, const table_field *f, const netc_cell *c) {
@@ -139,11 +229,16 @@ static int read_row(table_load *t, const netc_record *r) {
     const netc_cell *c = r->cell;
     int code = NETC_EXIT_OK;
     grow(t);
+    for (int i = 0; i < t->l->s->nlengths; i++) t->l->s->lengths[i].length[t->rows] = 0;
     for (int i = 0; i < t->l->s->ncolumn && !code; i++) {
-        const table_field *f = &t->field[i];
-        if (f->image) code = read_image(t, f, c);
-        for (int k = 0; !f->image && k < f->columns && !code; k++) {
-            code = read_cell(t, f, &c[k], t->rows * f->columns + k);
+        table_field *f = &t->field[i];
+        if (f->c->port->ragged) {
+            f->length = (int32_t *)(uintptr_t)netc_lengths_of(t->l->s->lengths, t->l->s->nlengths, f->c->port->axis[0]);
+            code = read_sequence(t, f, c);
+        } else if (f->image) {
+            code = read_image(t, f, c);
+        } else {
+            for (int k = 0; k < f->columns && !code; k++) code = read_cell(t, f, &c[k], t->rows * f->columns + k);
         }
         c += f->columns;
     }
@@ -171,11 +266,18 @@ int data_load_table(data_load *l) {
     t.field = netc_array((size_t)l->s->ncolumn, sizeof *t.field);
     int code = NETC_EXIT_OK;
     for (int i = 0; i < l->s->ncolumn && !code; i++) {
+        const netc_port *p = l->s->column[i].port;
         t.field[i].c = &l->s->column[i];
-        code = data_vocab(l, t.field[i].c->port, &t.field[i].vocab);
+        if (p->ragged && p->rank != 1)
+            code = netc_error(NETC_EXIT_DATA, "%s: %s has %d axes, a sequence in a table has one; use npz", t.path,
+                              p->name, p->rank);
+        if (!code) code = data_vocab(l, p, &t.field[i].own, &t.field[i].vocab);
     }
     if (!code) code = read_table(&t);
-    for (int i = 0; i < l->s->ncolumn; i++) netc_vocab_free(&t.field[i].vocab);
+    for (int i = 0; i < l->s->ncolumn; i++) {
+        netc_vocab_free(&t.field[i].own);
+        free(t.field[i].symbols.at);
+    }
     free(t.field);
     free(t.folder);
     return code;

@@ -62,6 +62,23 @@ static int64_t shape(parser *p, const netc_json *v, const char *name, int *rank,
     return (int64_t)count;
 }
 
+/* The ragged dims among the axes. */
+static void parse_axes(parser *p, const netc_json *v, netc_port *port) {
+    const netc_json *axes = netc_json_get(v, "axes");
+    int k = 0;
+    for (const netc_json *e = netc_json_first(axes); e; e = e->next, k++) {
+        if (k == port->rank) return fail(p, port->name, "has more names of axes than axes");
+        const netc_dim *d = NULL;
+        port->axis[k] = netc_json_string(e, NULL);
+        port->ragged |= port->axis[k] != NULL;
+        if (port->axis[k] && (!(d = netc_model_dim(p->m, port->axis[k])) || d->size != port->shape[k]))
+            fail(p, port->name, "an axis is not of the dim that it names");
+    }
+    port->lengths = netc_json_bool(netc_json_get(v, "lengths"), false);
+    if (port->lengths && !netc_model_dim(p->m, port->name)) fail(p, port->name, "lengths of no dim");
+    if (port->lengths && (port->dtype != NETC_I32 || port->rank)) fail(p, port->name, "lengths are one i32 per row");
+}
+
 static void parse_port(parser *p, const netc_json *v, netc_port *port) {
     static const struct { const char *text; netc_dtype dtype; } TYPES[] = {
         {"f32", NETC_F32}, {"i32", NETC_I32}, {"u8", NETC_U8}, {"pred", NETC_BOOL}};
@@ -77,6 +94,7 @@ static void parse_port(parser *p, const netc_json *v, netc_port *port) {
     port->dim = netc_json_string(netc_json_get(v, "dim"), NULL);
     port->size = netc_json_int(netc_json_get(v, "size"), 0);
     if (port->dim && port->size < 1) fail(p, port->name, "the size of its dim is missing");
+    parse_axes(p, v, port);
 }
 
 static netc_port *parse_ports(parser *p, const netc_json *v, int *n) {
@@ -108,6 +126,25 @@ static netc_slot *parse_slots(parser *p, const netc_json *v, int *n, uint64_t si
     return slot;
 }
 
+/* The bounds of a function: the rows, then ragged dims, each the longest of the lengths in the input of its name. */
+static void parse_bounds(parser *p, const netc_json *v, netc_func *f) {
+    f->nbound = 1;
+    for (const netc_json *e = netc_json_first(v); e; e = e->next) {
+        if (f->nbound == NETC_BOUNDS) {
+            fail(p, f->name, "it has too many bounds");
+            return;
+        }
+        int k = f->nbound++;
+        f->bound[k] = netc_json_string(e, "");
+        f->bound_in[k] = -1;
+        const netc_dim *d = k > 1 ? netc_model_dim(p->m, f->bound[k]) : NULL;
+        f->bound_size[k] = k == 1 ? p->m->batch : d ? d->size : 0;
+        if (f->bound_size[k] < 1) fail(p, f->name, "a bound is no dim of the model");
+        for (int i = 0; k > 1 && i < f->nin; i++)
+            if (f->in[i].lengths && !strcmp(f->in[i].name, f->bound[k])) f->bound_in[k] = i;
+    }
+}
+
 static void parse_funcs(parser *p, const netc_json *v, const netc_function_entry *table) {
     netc_model *m = p->m;
     m->func = members(v, &m->nfunc, sizeof *m->func);
@@ -118,6 +155,7 @@ static void parse_funcs(parser *p, const netc_json *v, const netc_function_entry
         f->arena = bytes(p, e, "arena");
         f->in = parse_ports(p, netc_json_get(e, "in"), &f->nin);
         f->out = parse_ports(p, netc_json_get(e, "out"), &f->nout);
+        parse_bounds(p, netc_json_get(e, "bounds"), f);
         for (const netc_function_entry *t = table; t && t->name; t++) {
             if (!strcmp(t->name, f->name)) f->fn = t->fn;
         }
@@ -138,13 +176,24 @@ static void parse_names(parser *p, const netc_json *root) {
     m->step_flops = netc_json_number(netc_json_get(root, "step_flops"), 0);
 }
 
+/* The symbols of a vocabulary, if the description has them. */
+static void parse_vocab(parser *p, netc_dim *d) {
+    if (!netc_json_get(d->vocab, "symbols")) return;
+    if (netc_vocab_from_json(&d->table, d->vocab)) fail(p, d->name, "its symbols are missing or stand twice");
+    else if (d->table.count != d->size) fail(p, d->name, "its size is not the number of its symbols");
+}
+
 static void parse_dims(parser *p, const netc_json *v) {
     netc_model *m = p->m;
     m->dim = members(v, &m->ndim, sizeof *m->dim);
     int i = 0;
     for (const netc_json *e = netc_json_first(v); e; e = e->next) {
-        int64_t size = netc_json_int(netc_json_get(e, "size"), 0);
-        m->dim[i++] = (netc_dim){text(p, e, "name"), size, netc_json_get(e, "vocab")};
+        netc_dim *d = &m->dim[i++];
+        d->name = text(p, e, "name");
+        d->size = netc_json_int(netc_json_get(e, "size"), 0);
+        d->ragged = netc_json_bool(netc_json_get(e, "ragged"), false);
+        d->vocab = netc_json_get(e, "vocab");
+        parse_vocab(p, d);
     }
 }
 
@@ -175,6 +224,19 @@ static void parse_train(parser *p, const netc_json *v) {
     t->keep_sign = netc_json_int(netc_json_get(keep, "sign"), 1) < 0 ? -1 : 1;
     t->sweep = texts(netc_json_get(v, "sweep"), &t->nsweep);
     t->ensemble = netc_json_int(netc_json_get(v, "ensemble"), 1);
+    t->bucket = netc_json_string(netc_json_get(v, "bucket"), NULL);
+    const netc_json *every = netc_json_get(v, "every");
+    t->every = netc_json_int(netc_json_get(every, "steps"), 0);
+    t->sample = netc_json_string(netc_json_get(every, "entry"), "");
+    t->sample_arg = texts(netc_json_get(every, "args"), &t->nsample_arg);
+}
+
+static void parse_formulas(parser *p, const netc_json *v) {
+    netc_model *m = p->m;
+    int         i = 0;
+    m->formula = members(v, &m->nformula, sizeof *m->formula);
+    for (const netc_json *e = netc_json_first(v); e; e = e->next)
+        m->formula[i++] = (netc_formula){text(p, e, "name"), netc_json_get(e, "formula")};
 }
 
 static void parse_data(parser *p, const netc_json *v) {
@@ -209,6 +271,7 @@ netc_model *netc_model_new(const char *description, size_t size, const netc_func
     parse_funcs(&p, netc_json_get(root, "functions"), functions);
     parse_data(&p, netc_json_get(root, "data"));
     parse_train(&p, netc_json_get(root, "train"));
+    parse_formulas(&p, netc_json_get(root, "metrics"));
     if (!p.broken) return m;
     netc_model_free(m);
     return NULL;
@@ -221,6 +284,7 @@ void netc_model_free(netc_model *m) {
         free(m->func[i].in);
         free(m->func[i].out);
     }
+    for (int i = 0; i < m->ndim; i++) netc_vocab_free(&m->dim[i].table);
     free(m->cpu);
     free(m->dim);
     free(m->hyper);
@@ -230,6 +294,8 @@ void netc_model_free(netc_model *m) {
     free(m->func);
     free(m->field);
     free(m->train.sweep);
+    free(m->train.sample_arg);
+    free(m->formula);
     netc_json_free(m->doc);
     free(m);
 }
@@ -262,6 +328,11 @@ netc_dim *netc_model_dim(const netc_model *m, const char *name) {
         if (!strcmp(m->dim[i].name, name)) return &m->dim[i];
     }
     return NULL;
+}
+
+const netc_vocab *netc_model_vocab(const netc_model *m, const char *dim) {
+    const netc_dim *d = dim ? netc_model_dim(m, dim) : NULL;
+    return d && d->table.count ? &d->table : NULL;
 }
 
 int64_t netc_model_param_count(const netc_model *m) {

@@ -16,6 +16,9 @@ typedef struct {
     int64_t     count;          /* elements of one row */
     size_t      row_bytes;
     bool        rows;           /* false: one value per call (outputs) */
+    bool        ragged;         /* an axis is of a ragged dim: */
+    const char *axis[NETC_MAX_RANK];     /* of the shape: the ragged dim, or NULL */
+    bool        lengths;        /* the lengths of the ragged dim of its name: given (in) or found (out) */
     const char *dim;            /* element of this dim, or NULL: a number */
     int64_t     size;           /* of that dim; 0 without */
 } netc_port;
@@ -39,12 +42,18 @@ typedef struct {
     uint64_t       arena;       /* bytes of scratch */
     netc_port     *in, *out;
     int            nin, nout;
+    int            nbound;      /* bounds of a call: 1 = rows, .. nbound - 1 */
+    const char    *bound[NETC_BOUNDS];   /* their names */
+    int            bound_in[NETC_BOUNDS];/* the input with the lengths whose longest it is; -1: always the largest value */
+    int64_t        bound_size[NETC_BOUNDS];
 } netc_func;
 
 typedef struct {
     const char *name;
-    int64_t     size;
+    int64_t     size;           /* ragged: the maximum */
+    bool        ragged;
     const netc_json *vocab;     /* {"file","by","col","min","eos","symbols":[plain ones]?} or NULL */
+    netc_vocab  table;          /* its symbols; count 0: not a vocab, or one whose symbols are not known */
 } netc_dim;
 
 typedef struct {
@@ -62,7 +71,18 @@ typedef struct {
     const char **sweep;
     int         nsweep;
     int64_t     ensemble;       /* 1: off */
+    const char *bucket;         /* a ragged dim: batches of like lengths; NULL: off */
+    int64_t     every;          /* steps between two samples, 0: off */
+    const char *sample;         /* the entry that is called then .. */
+    const char **sample_arg;    /* .. with these NAME=VALUE */
+    int         nsample_arg;
 } netc_train_plan;
+
+/* A metric that is not a plain mean: arithmetic on quotients of sums, in the order of a stack machine. */
+typedef struct {
+    const char *name;
+    const netc_json *formula;   /* [[0], "exp"]: ratios by their numbers, numbers, operators */
+} netc_formula;
 
 struct netc_model {
     netc_json_doc *doc;         /* owns all the texts */
@@ -81,6 +101,7 @@ struct netc_model {
     netc_port   *field;  int nfield;                    /* of the data block */
     const char  *data_name;                             /* NULL: no data block */
     const netc_json *splits;                            /* {"train": E, ...} */
+    netc_formula *formula; int nformula;
     netc_train_plan train;
 };
 
@@ -88,6 +109,8 @@ struct netc_model {
  * inside their blocks, products, that each function is in the table. */
 netc_func  *netc_model_func(const netc_model *m, const char *name);      /* NULL if absent */
 netc_hyper *netc_model_hyper(const netc_model *m, const char *name);
+/* The symbols of a dim; NULL: it has none that are known. */
+const netc_vocab *netc_model_vocab(const netc_model *m, const char *dim);
 netc_slot  *netc_model_param(const netc_model *m, const char *key);
 netc_dim   *netc_model_dim(const netc_model *m, const char *name);
 int64_t     netc_model_param_count(const netc_model *m);                 /* numbers in all parameters */
@@ -117,6 +140,8 @@ int  netc_weights_load(const netc_model *m, const char *path, float *weights, fl
 /* The same from tensors already read (a checkpoint). `path` for messages. */
 int  netc_weights_assign(const netc_model *m, const char *path, const netc_tensors *s, float *weights, float *state);
 int  netc_opt_assign(const netc_model *m, const char *path, const netc_tensors *s, float *opt, float *state);
+/* The symbols of a dim that a weights file was trained with; count 0: it does not say. */
+int  netc_weights_vocab(const char *path, const char *dim, netc_vocab *v);
 /* Overwrites an orthogonal parameter's normal numbers by an orthogonal matrix: Gram-Schmidt on the
  * smaller side of [shape[0], rest], rows or columns of length 1. */
 void netc_orthogonalize(float *w, int64_t rows, int64_t cols);

@@ -23,10 +23,12 @@ enum {
 
 /* ---- generated code ------------------------------------------------------------------------------ */
 
+enum { NETC_BOUNDS = 8 };
+
 /* The arguments of a compiled function. The layout is known to codegen/ (abi_* there). */
 typedef struct netc_args {
     const void *const *in;      /* data inputs in the description's order: dense, C order, row axis first,
-                                   `batch` rows of room, 64 bytes readable past the end */
+                                   `batch` rows of room, ragged axes at their maximum, 64 bytes readable past the end */
     void *const *out;           /* outputs in the description's order, same rules */
     float       *weights;       /* the parameter block */
     float       *opt;           /* the optimizer's block */
@@ -34,7 +36,8 @@ typedef struct netc_args {
     char        *arena;         /* scratch, 64-byte aligned, `arena` bytes of the description */
     const float *scalars;       /* the description's scalars: hypers, then step, epoch, batches, progress */
     uint64_t     seed, step;    /* keys of the random numbers */
-    int64_t      count;         /* rows of this call, 1 .. batch */
+    int64_t      bound[NETC_BOUNDS];     /* run-time bounds of the function, in the order of its "bounds": [1] rows
+                                   of this call, 1 .. batch; [k] the longest length of ragged dim k, 1 .. its maximum */
     void       (*barrier)(void *pool);   /* NULL with one thread */
     void        *pool;
 } netc_args;
@@ -61,11 +64,15 @@ typedef struct {
  *   "states":  [{"key":"Net.bn.mu","shape":[16],"offset":BYTES,"lane":false,"init":0}],
  *   "opt":     [{"key":"opt.v.Net.c1.w","shape":[...],"offset":BYTES,"init":0}],
  *   "weights_size":BYTES, "state_size":BYTES, "opt_size":BYTES,
- *   "functions":[{"name":"train","arena":BYTES,
+ *   "functions":[{"name":"train","arena":BYTES,"bounds":["n","T"],
  *                 "in": [{"name":"img","dtype":"f32","shape":[1,28,28]},
- *                        {"name":"label","dtype":"i32","shape":[],"dim":"Digit","size":10}],
+ *                        {"name":"label","dtype":"i32","shape":[],"dim":"Digit","size":10},
+ *                        {"name":"word","dtype":"i32","shape":[20],"axes":["T"],"dim":"Letter","size":27},
+ *                        {"name":"T","dtype":"i32","shape":[],"lengths":true}],
  *                 "out":[{"name":"loss","dtype":"f32","shape":[],"rows":false}, ...]}],
- *                 shapes are without the row axis; "rows":false = one value per call
+ *                 shapes are without the row axis; "rows":false = one value per call; "axes": the ragged dim of each
+ *                 axis or null, left out if there is none; "lengths": the lengths of the dim of that name, one per
+ *                 row: given (in) or found (out). bounds: what netc_args.bound holds, from [1] on; the first is the rows
  *                 "step_flops": N (forward multiply-adds x 2)
  *   "data":    {"name":"Mnist","fields":[{"name":"img","dtype":"f32","shape":[1,28,28]},
  *                                        {"name":"label","dtype":"i32","shape":[],"dim":"Digit","size":10}],

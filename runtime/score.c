@@ -6,27 +6,118 @@
 
 #include "runtime/signals.h"
 
-static const char METRIC[] = "metric.";
+static const char METRIC[] = "metric.", RATIO[] = "ratio.";
+
+static bool begins(const char *name, const char *with) { return !strncmp(name, with, strlen(with)); }
+
+/* ---- formulas ---------------------------------------------------------------------------------------- */
+
+enum { STACK = 64 };
+
+typedef struct {
+    const char *name;
+    int         args;
+    double    (*one)(double);
+} operator;
+
+static double negate(double v) { return -v; }
+
+static const operator OPERATORS[] = {
+    {"add", 2, NULL}, {"sub", 2, NULL}, {"mul", 2, NULL}, {"div", 2, NULL}, {"pow", 2, NULL},
+    {"neg", 1, negate}, {"exp", 1, exp}, {"log", 1, log}, {"sqrt", 1, sqrt},
+};
+enum { NOPERATORS = sizeof OPERATORS / sizeof *OPERATORS };
+
+static double two(int op, double a, double b) {
+    return op == 0 ? a + b : op == 1 ? a - b : op == 2 ? a * b : op == 3 ? a / b : pow(a, b);
+}
+
+/* One word of a formula; returns the new height of the stack, -1: it is none. */
+static int formula_step(const netc_score *s, int metric, const netc_json *e, double *stack, int n) {
+    const char *name = netc_json_string(e, NULL);
+    int         k = 0;
+    if (netc_json_is(e, NETC_JSON_ARRAY)) {                       /* [k]: the metric's ratio number k */
+        int64_t ratio = netc_json_int(netc_json_at(e, 0), -1), at = s->first[metric] + 2 * ratio;
+        if (ratio < 0 || ratio >= NETC_MAX_SUMS || at + 1 >= s->nsum || n == STACK) return -1;
+        stack[n] = s->sum[at] / s->sum[at + 1];
+        return n + 1;
+    }
+    if (netc_json_is(e, NETC_JSON_NUMBER)) {
+        if (n == STACK) return -1;
+        stack[n] = netc_json_number(e, 0);
+        return n + 1;
+    }
+    while (k < NOPERATORS && (!name || strcmp(OPERATORS[k].name, name))) k++;
+    if (k == NOPERATORS || n < OPERATORS[k].args) return -1;
+    if (OPERATORS[k].args == 1) {
+        stack[n - 1] = OPERATORS[k].one(stack[n - 1]);
+        return n;
+    }
+    stack[n - 2] = two(k, stack[n - 2], stack[n - 1]);
+    return n - 1;
+}
+
+static bool formula_value(const netc_score *s, int metric, double *v) {
+    double stack[STACK];
+    int    n = 0;
+    for (const netc_json *e = netc_json_first(s->formula[metric]); e && n >= 0; e = e->next)
+        n = formula_step(s, metric, e, stack, n);
+    if (n == 1) *v = stack[0];
+    return n == 1;
+}
+
+/* ---- sums -------------------------------------------------------------------------------------------- */
+
+/* The metric of output i: a mean of "metric.NAME", or the formula of NAME at its first "ratio.NAME.0". */
+static int add_metric(netc_score *s, const netc_model *m, const char *output) {
+    const char *name = strchr(output, '.') + 1;
+    size_t      n = strlen(name);
+    int         k = 0, at = s->nmetric;
+    if (at == NETC_MAX_METRICS)
+        return netc_error(NETC_EXIT_LIMIT, "the objective has more than %d metrics", NETC_MAX_METRICS);
+    if (begins(output, RATIO)) {
+        if (n < 2 || strcmp(name + n - 2, ".0")) return NETC_EXIT_OK;
+        n -= 2;
+        while (k < m->nformula && (strncmp(m->formula[k].name, name, n) || m->formula[k].name[n])) k++;
+        if (k == m->nformula) return netc_error(NETC_EXIT_INTERNAL, "description: no formula of %s", output);
+        name = m->formula[k].name;
+        s->formula[at] = m->formula[k].formula;
+    }
+    s->name[at] = name;
+    s->first[at] = s->nsum;
+    s->nmetric++;
+    return NETC_EXIT_OK;
+}
+
+static int check_formulas(const netc_score *s) {
+    double v;
+    for (int i = 0; i < s->nmetric; i++)
+        if (s->formula[i] && !formula_value(s, i, &v))
+            return netc_error(NETC_EXIT_INTERNAL, "description: metric %s is no formula", s->name[i]);
+    return NETC_EXIT_OK;
+}
 
 int netc_score_new(netc_score *s, const netc_call *c) {
     const netc_func *f = c->func;
     *s = (netc_score){.loss_port = netc_call_out(c, "loss")};
     if (s->loss_port < 0) return netc_error(NETC_EXIT_INTERNAL, "description: %s has no output 'loss'", f->name);
     for (int i = 0; i < f->nout; i++) {
-        if (strncmp(f->out[i].name, METRIC, sizeof METRIC - 1)) continue;
-        if (s->nmetric == NETC_MAX_METRICS)
-            return netc_error(NETC_EXIT_LIMIT, "the objective has more than %d metrics", NETC_MAX_METRICS);
-        s->name[s->nmetric] = f->out[i].name + sizeof METRIC - 1;
-        s->port[s->nmetric++] = i;
+        const char *name = f->out[i].name;
+        if (!begins(name, METRIC) && !begins(name, RATIO)) continue;
+        int code = add_metric(s, c->engine->model, name);
+        if (!code && s->nsum == NETC_MAX_SUMS)
+            code = netc_error(NETC_EXIT_LIMIT, "the objective has more than %d sums in its metrics", NETC_MAX_SUMS);
+        if (code) return code;
+        s->port[s->nsum++] = i;
     }
     netc_score_clear(s);
-    return NETC_EXIT_OK;
+    return check_formulas(s);
 }
 
 void netc_score_clear(netc_score *s) {
     s->loss = 0;
     s->rows = 0;
-    for (int i = 0; i < s->nmetric; i++) {
+    for (int i = 0; i < s->nsum; i++) {
         s->sum[i] = 0;
         s->share[i] = true;
     }
@@ -36,7 +127,7 @@ double netc_score_add(netc_score *s, const netc_call *c, int64_t count) {
     double loss = *(const float *)c->out[s->loss_port];
     s->loss += loss * (double)count;
     s->rows += count;
-    for (int i = 0; i < s->nmetric; i++) {
+    for (int i = 0; i < s->nsum; i++) {
         double v = *(const float *)c->out[s->port[i]];
         s->sum[i] += v;
         if (v != floor(v) || v < 0 || v > (double)count) s->share[i] = false;
@@ -46,7 +137,15 @@ double netc_score_add(netc_score *s, const netc_call *c, int64_t count) {
 
 double netc_score_loss(const netc_score *s) { return s->rows ? s->loss / (double)s->rows : NAN; }
 
-double netc_score_metric(const netc_score *s, int i) { return s->rows ? s->sum[i] / (double)s->rows : NAN; }
+double netc_score_metric(const netc_score *s, int i) {
+    double v = NAN;
+    if (!s->rows) return NAN;
+    if (!s->formula[i]) return s->sum[s->first[i]] / (double)s->rows;
+    formula_value(s, i, &v);
+    return v;
+}
+
+static bool is_share(const netc_score *s, int i) { return !s->formula[i] && s->share[s->first[i]]; }
 
 bool netc_score_value(const netc_score *s, const char *key, double *v) {
     if (!strcmp(key, "loss")) {
@@ -72,7 +171,7 @@ void netc_score_text(netc_buf *b, const netc_score *s, const char *gap) {
     put_number(b, netc_score_loss(s));
     for (int i = 0; i < s->nmetric; i++) {
         netc_buf_printf(b, "%s%s ", gap, s->name[i]);
-        if (s->share[i]) netc_buf_printf(b, "%.2f %%", 100 * netc_score_metric(s, i));
+        if (is_share(s, i)) netc_buf_printf(b, "%.2f %%", 100 * netc_score_metric(s, i));
         else put_number(b, netc_score_metric(s, i));
     }
 }

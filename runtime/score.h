@@ -1,24 +1,29 @@
 /* Loss and metrics of a pass over examples, and how they are shown.
  *
- * A metric averages over the examples. It is shown as a share in percent ("accuracy 98.91 %") if it
+ * A metric averages over the examples, or is arithmetic on quotients of sums over them (`ratio(a, b)`, which
+ * the description's "metrics" say in the order of a stack machine). A mean is shown as a share in percent ("accuracy 98.91 %") if it
  * counts: the sum of every batch was a whole number between 0 and the batch's rows; otherwise as a number.
  */
 #ifndef NETC_RUNTIME_SCORE_H
 #define NETC_RUNTIME_SCORE_H
 #include "runtime/call.h"
 
-enum { NETC_MAX_METRICS = 32 };
+enum { NETC_MAX_METRICS = 32, NETC_MAX_SUMS = 64 };
 
 typedef struct {
     int         nmetric;        /* in the objective's order */
     const char *name[NETC_MAX_METRICS];
-    int         port[NETC_MAX_METRICS], loss_port;      /* outputs of the function */
-    double      loss, sum[NETC_MAX_METRICS];            /* sums over the rows */
-    bool        share[NETC_MAX_METRICS];
+    int         first[NETC_MAX_METRICS];                /* its sum, or the first of a formula's */
+    const netc_json *formula[NETC_MAX_METRICS];         /* NULL: a mean */
+    int         nsum;           /* outputs of the function that are summed over the rows */
+    int         port[NETC_MAX_SUMS], loss_port;
+    double      loss, sum[NETC_MAX_SUMS];
+    bool        share[NETC_MAX_SUMS];                   /* it counts rows */
     int64_t     rows;
 } netc_score;
 
-/* For the outputs "loss" (mean over the rows of a call) and "metric.NAME" (sums). Exit code after a message. */
+/* For the outputs "loss" (mean over the rows of a call), "metric.NAME" and "ratio.NAME.0", "ratio.NAME.1" ..
+ * (sums; a formula's first ratio is 0 by 1). Exit code after a message. */
 int    netc_score_new(netc_score *s, const netc_call *c);
 void   netc_score_clear(netc_score *s);
 /* Adds what the last call gave for `count` rows; returns its loss. */

@@ -160,7 +160,7 @@ static int read_next(netc_table *t, netc_record *r, bool *got) {
 static bool has_number(const netc_record *r) {
     double v;
     for (int i = 0; i < r->count; i++) {
-        if (netc_cell_number(&r->cell[i], &v)) return true;
+        if (netc_cell_number(&r->cell[i], &v) && isfinite(v)) return true;       /* "nan" may be a word */
     }
     return false;
 }

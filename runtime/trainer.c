@@ -6,6 +6,7 @@
 
 #include "runtime/checkpoint.h"
 #include "runtime/options.h"
+#include "runtime/sample.h"
 #include "runtime/signals.h"
 
 typedef struct {
@@ -23,6 +24,7 @@ typedef struct {
     netc_call      call;
     netc_feed      feed;
     netc_evaluator evaluator;           /* of valid */
+    netc_sampler   sampler;
     netc_position  at;
     int64_t       *order, batches;      /* of this epoch; steps per epoch */
     netc_progress  progress;
@@ -131,6 +133,7 @@ static void make_identity(trainer *t) {
     netc_identity_add(id, "data", "%016llx", (unsigned long long)netc_data_fingerprint(t->data));
     netc_identity_add(id, "keep", "%s%s", m->train.keep && m->train.keep_sign < 0 ? "-" : "",
                       m->train.keep ? m->train.keep : "none");
+    netc_identity_add(id, "bucket", "%s", m->train.bucket ? m->train.bucket : "none");
     for (int i = 0; i < m->nhyper; i++) {
         char text[NETC_REAL_TEXT];
         netc_identity_add(id, m->hyper[i].name, "%s", netc_real_text(m->hyper[i].value, text));
@@ -227,6 +230,7 @@ static int start(trainer *t) {
     if (!code) code = netc_score_new(&t->at.sums, &t->call);
     if (!code) code = check_watched(t);
     if (!code && t->valid) code = netc_evaluator_new(&t->evaluator, t->engine, t->valid);
+    if (!code && !o->skip_test) code = netc_sampler_new(&t->sampler, t->engine);
     if (code) return code;
     make_identity(t);
     t->at.best = t->at.kept = NAN;
@@ -245,6 +249,7 @@ static void stop(trainer *t) {
     netc_progress_clear(&t->progress);
     netc_run_close(&t->folder);
     netc_identity_free(&t->identity);
+    netc_sampler_free(&t->sampler);
     netc_evaluator_free(&t->evaluator);
     netc_feed_free(&t->feed);
     netc_call_free(&t->call);
@@ -356,10 +361,24 @@ static int64_t train_step(trainer *t, double *loss) {
     return n;
 }
 
+/* `every`: what the entry says now, on the screen and in the log. */
+static void show_sample(trainer *t) {
+    netc_time now = time_now(t);
+    char     *text = netc_sampler_text(&t->sampler, &t->blocks, &now, (uint64_t)t->model->train.seed);
+    if (!text) return;
+    netc_buf b = begin_record(t, "sample");
+    put_text(&b, "entry", t->model->train.sample);
+    put_text(&b, "text", text);
+    finish_record(t, &b);
+    netc_progress_say(&t->progress, "step %lld, %s: %s", (long long)t->at.step, t->model->train.sample, text);
+    free(text);
+}
+
 static int train_epoch(trainer *t) {
     double  begun = netc_seconds(), before = t->at.epoch_seconds, loss;
     int64_t rows = 0;
-    netc_permutation((uint64_t)t->model->train.seed, (uint64_t)t->at.epoch, t->train->count, t->order);
+    const netc_train_plan *plan = &t->model->train;
+    netc_epoch_order(t->train, plan->bucket, t->model->batch, (uint64_t)plan->seed, (uint64_t)t->at.epoch, t->order);
     if (!t->at.batch) {
         netc_score_clear(&t->at.sums);
         netc_states_reset_lanes(t->model, t->blocks.state);
@@ -369,6 +388,7 @@ static int train_epoch(trainer *t) {
         rows += train_step(t, &loss);
         if (!isfinite(loss)) return diverged(t, isnan(loss) ? "the loss is nan" : "the loss is infinite");
         show_step(t, rows, begun);
+        if (netc_sampler_due(&t->sampler, t->at.step)) show_sample(t);
         double now = netc_seconds();
         t->at.epoch_seconds = before + now - begun;
         if (netc_signal_caught()) return save_and_leave(t);

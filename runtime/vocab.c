@@ -63,47 +63,25 @@ static void count_symbol(counter *c, const char *text, size_t size) {
 
 /* ---- units of text -------------------------------------------------------------------------------- */
 
-enum { BY_CHAR, BY_WORD, BY_LINE, BY_COUNT };
-static const char *const BY[BY_COUNT] = {"char", "word", "line"};
-
-static int char_length(unsigned char c) {
-    return c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+/* The line of a place in a text, from 1. */
+static int line_of(const char *text, const char *at) {
+    int line = 1;
+    for (; (text = memchr(text, '\n', (size_t)(at - text))); text++) line++;
+    return line;
 }
 
-static bool count_chars(counter *c, const char *p, const char *end) {
-    while (p < end) {
-        int n = char_length((unsigned char)*p);
-        if (!n || n > end - p || !*p) return false;
-        for (int i = 1; i < n; i++) {
-            if ((p[i] & 0xc0) != 0x80) return false;
-        }
-        count_symbol(c, p, (size_t)n);
-        p += n;
-    }
-    return true;
-}
-
-/* Pieces between characters of `blanks`; empty ones do not count. */
-static void count_pieces(counter *c, const char *p, const char *blanks) {
-    for (p += strspn(p, blanks); *p; p += strspn(p, blanks)) {
-        size_t n = strcspn(p, blanks);
-        count_symbol(c, p, n);
-        p += n;
-    }
-}
-
-/* text[size] is 0. */
-static int count_text(counter *c, const char *path, const char *text, size_t size, int by) {
-    if (strlen(text) != size) return netc_error(NETC_EXIT_DATA, "%s: a NUL byte in the text", path);
-    if (by == BY_WORD) count_pieces(c, text, " \t\r\n\v\f");
-    if (by == BY_LINE) count_pieces(c, text, "\r\n");
-    if (by == BY_CHAR && !count_chars(c, text, text + size)) {
-        return netc_error(NETC_EXIT_DATA, "%s: the text is not UTF-8", path);
-    }
+/* text[size] is 0; `line` is that of its first byte. */
+static int count_text(counter *c, const char *path, const char *text, size_t size, int line) {
+    const char *p = text, *symbol, *nul = memchr(text, 0, size);
+    size_t n;
+    int more = 0;
+    while (!nul && (more = netc_next_symbol(c->v->by, &p, text + size, &symbol, &n)) > 0) count_symbol(c, symbol, n);
+    if (nul) return netc_error(NETC_EXIT_DATA, "%s:%d: a NUL byte in the text", path, line - 1 + line_of(text, nul));
+    if (more < 0) return netc_error(NETC_EXIT_DATA, "%s:%d: the text is not UTF-8", path, line - 1 + line_of(text, p));
     return NETC_EXIT_OK;
 }
 
-static int count_column(counter *c, const char *path, bool tabs, int by, int col) {
+static int count_column(counter *c, const char *path, bool tabs, int col) {
     netc_table t;
     const netc_record *r;
     int code = netc_table_open(&t, path, tabs);
@@ -112,7 +90,7 @@ static int count_column(counter *c, const char *path, bool tabs, int by, int col
             code = netc_error(NETC_EXIT_DATA, "%s:%d: has %d columns; vocab(col=%d) needs more", path, r->cell[0].line,
                               r->count, col);
         } else {
-            code = count_text(c, path, r->cell[col].text, r->cell[col].size, by);
+            code = count_text(c, path, r->cell[col].text, r->cell[col].size, r->cell[col].line);
         }
     }
     netc_table_close(&t);
@@ -152,26 +130,25 @@ static bool finish(netc_vocab *v, bool unk, bool eos) {
 }
 
 int netc_vocab_read(netc_vocab *v, const char *path, const char *by, int col, int64_t min, bool eos) {
-    int unit = 0, code;
+    int code;
     bool tabs, table = col >= 0 && netc_path_is_table(path, &tabs);
     *v = (netc_vocab){0};
-    while (unit < BY_COUNT && strcmp(BY[unit], by)) unit++;
-    if (unit == BY_COUNT) return netc_error(NETC_EXIT_USAGE, "vocab: by=\"%s\" is none of char, word, line", by);
+    if (!netc_unit_find(by, &v->by)) return netc_error(NETC_EXIT_USAGE, "vocab: by=\"%s\" is none of char, word, line", by);
     counter c = {.v = v};
     build_slots(v, 1024);
     if (table) {
-        code = count_column(&c, path, tabs, unit, col);
+        code = count_column(&c, path, tabs, col);
     } else {
         char *text = NULL;
         size_t size;
         code = netc_read_file(path, MAX_TEXT, &text, &size);
-        if (!code) code = count_text(&c, path, text, size, unit);
+        if (!code) code = count_text(&c, path, text, size, 1);
         free(text);
     }
     if (!code && !v->plain) code = netc_error(NETC_EXIT_DATA, "%s: no symbols in the text: it is empty", path);
     if (!code) {
         drop_rare(&c, min);
-        if (unit != BY_LINE || table) qsort(v->symbol, (size_t)v->plain, sizeof *v->symbol, by_text);
+        if (v->by != NETC_BY_LINE || table) qsort(v->symbol, (size_t)v->plain, sizeof *v->symbol, by_text);
         finish(v, min > 1, eos);
     }
     free(c.times);
@@ -180,12 +157,57 @@ int netc_vocab_read(netc_vocab *v, const char *path, const char *by, int col, in
     return code;
 }
 
-int netc_vocab_make(netc_vocab *v, const char *const *symbol, int64_t plain, bool unk, bool eos) {
-    *v = (netc_vocab){.plain = plain, .symbol = netc_array((size_t)plain + 3, sizeof *v->symbol)};
+int netc_vocab_make(netc_vocab *v, netc_unit by, const char *const *symbol, int64_t plain, bool unk, bool eos) {
+    *v = (netc_vocab){.by = by, .plain = plain, .symbol = netc_array((size_t)plain + 3, sizeof *v->symbol)};
     for (int64_t i = 0; i < plain; i++) v->symbol[i] = netc_strdup(symbol[i]);
     if (finish(v, unk, eos)) return NETC_EXIT_OK;
     netc_vocab_free(v);
     return netc_error(NETC_EXIT_DATA, "a symbol stands twice in a vocabulary");
+}
+
+static const char *const UNIT[NETC_UNITS] = {"char", "word", "line"};
+
+bool netc_unit_find(const char *text, netc_unit *by) {
+    for (int i = 0; i < NETC_UNITS; i++) {
+        if (strcmp(UNIT[i], text)) continue;
+        *by = (netc_unit)i;
+        return true;
+    }
+    return false;
+}
+
+void netc_vocab_put_json(netc_buf *b, const netc_vocab *v) {
+    netc_buf_printf(b, "{\"by\":\"%s\",\"min\":%d,\"eos\":%s,\"symbols\":[", UNIT[v->by], v->unk >= 0 ? 2 : 1,
+                    v->eos >= 0 ? "true" : "false");
+    for (int64_t i = 0; i < v->plain; i++) {
+        if (i) netc_buf_text(b, ",");
+        netc_json_put_string(b, v->symbol[i]);
+    }
+    netc_buf_text(b, "]}");
+}
+
+int netc_vocab_from_json(netc_vocab *v, const netc_json *json) {
+    const netc_json *symbols = netc_json_get(json, "symbols");
+    int64_t n = 0;
+    netc_unit by;
+    *v = (netc_vocab){0};
+    if (!netc_json_is(symbols, NETC_JSON_ARRAY) || !symbols->count ||
+        !netc_unit_find(netc_json_string(netc_json_get(json, "by"), "char"), &by))
+        return netc_error(NETC_EXIT_DATA, "a vocabulary without symbols");
+    const char **list = netc_array(symbols->count, sizeof *list);
+    for (const netc_json *e = netc_json_first(symbols); e; e = e->next) list[n++] = netc_json_string(e, "");
+    int code = netc_vocab_make(v, by, list, n, netc_json_int(netc_json_get(json, "min"), 1) > 1,
+                               netc_json_bool(netc_json_get(json, "eos"), false));
+    free(list);
+    return code;
+}
+
+int64_t netc_vocab_difference(const netc_vocab *a, const netc_vocab *b) {
+    int64_t n = a->count < b->count ? a->count : b->count;
+    for (int64_t i = 0; i < n; i++) {
+        if (strcmp(a->symbol[i], b->symbol[i])) return i;
+    }
+    return a->count == b->count && a->by == b->by ? -1 : n;
 }
 
 void netc_vocab_free(netc_vocab *v) {
@@ -199,19 +221,4 @@ int64_t netc_vocab_find(const netc_vocab *v, const char *text, size_t size) {
     if (!v->nslot) return -1;
     uint64_t slot = *slot_of(v, text, size);
     return slot ? (int64_t)slot - 1 : v->unk;
-}
-
-bool netc_vocab_size(const char *path, const char *by, int col, int64_t min, bool eos, int64_t *size,
-                     const char **why) {
-    netc_vocab v;
-    FILE *before = netc_messages_to(NULL);
-    int code = netc_vocab_read(&v, path, by, col, min, eos);
-    netc_messages_to(before);
-    if (code) {
-        *why = netc_error_text();
-        return false;
-    }
-    *size = v.count;
-    netc_vocab_free(&v);
-    return true;
 }

@@ -100,6 +100,72 @@ static void free_places(places *p) {
     free(p->p);
 }
 
+/* ---- vocabularies --------------------------------------------------------------------------------- */
+
+/* The symbols of each vocab dim stand in the metadata: a trained model answers without the text. */
+static char *vocab_key(const char *dim) { return netc_format("netc.vocab.%s", dim); }
+
+static void collect_vocabs(const netc_model *m, netc_tensors *s) {
+    for (int i = 0; i < m->ndim; i++) {
+        netc_buf b = {0};
+        char    *key = vocab_key(m->dim[i].name);
+        if (m->dim[i].table.count) {
+            netc_vocab_put_json(&b, &m->dim[i].table);
+            netc_tensors_add_meta(s, key, b.data);
+        }
+        netc_buf_free(&b);
+        free(key);
+    }
+}
+
+/* count 0: the file does not say. */
+static int find_vocab(const char *path, const netc_tensors *s, const char *dim, netc_vocab *v) {
+    char       *key = vocab_key(dim);
+    const char *text = netc_tensors_meta(s, key), *why;
+    size_t      where;
+    int         code = NETC_EXIT_OK;
+    *v = (netc_vocab){0};
+    if (text) {
+        netc_json_doc *doc = netc_json_parse(text, strlen(text), &why, &where);
+        if (!doc || netc_vocab_from_json(v, netc_json_root(doc)))
+            code = netc_error(NETC_EXIT_DATA, "%s: its vocabulary of %s cannot be read", path, dim);
+        netc_json_free(doc);
+    }
+    free(key);
+    return code;
+}
+
+int netc_weights_vocab(const char *path, const char *dim, netc_vocab *v) {
+    netc_tensors s;
+    *v = (netc_vocab){0};
+    int code = netc_tensors_read(path, NULL, NULL, &s);
+    if (!code) code = find_vocab(path, &s, dim, v);
+    netc_tensors_free(&s);
+    return code;
+}
+
+static int other_vocab(const char *path, const netc_dim *d, const netc_vocab *file, int64_t at) {
+    const netc_vocab *here = &d->table;
+    const char *a = at < file->count ? file->symbol[at] : "none", *b = at < here->count ? here->symbol[at] : "none";
+    return netc_error(NETC_EXIT_DATA, "%s was trained with other symbols of %s: %lld of them, here %lld; number %lld is "
+                      "'%.40s', here '%.40s'. Compile the model with the text that it was trained on", path, d->name,
+                      (long long)file->count, (long long)here->count, (long long)at, a, b);
+}
+
+static int check_vocabs(const netc_model *m, const char *path, const netc_tensors *s) {
+    int code = NETC_EXIT_OK;
+    for (int i = 0; i < m->ndim && !code; i++) {
+        const netc_dim *d = &m->dim[i];
+        netc_vocab v;
+        if (!d->table.count) continue;
+        code = find_vocab(path, s, d->name, &v);
+        int64_t at = code || !v.count ? -1 : netc_vocab_difference(&v, &d->table);
+        if (at >= 0) code = other_vocab(path, d, &v, at);
+        netc_vocab_free(&v);
+    }
+    return code;
+}
+
 /* ---- writing -------------------------------------------------------------------------------------- */
 
 static void collect(places p, netc_tensors *s) {
@@ -114,6 +180,7 @@ void netc_weights_collect(const netc_model *m, const float *weights, const float
     netc_tensors_add_meta(s, "netc.model", m->model);
     netc_tensors_add_meta(s, "netc.model_hash", m->hash);
     netc_tensors_add_meta(s, "netc.version", m->version);
+    collect_vocabs(m, s);
     collect(weight_places(m, weights, state), s);
 }
 
@@ -177,9 +244,16 @@ static int check_places(const char *path, const netc_tensors *s, const places *p
     return code || !extra ? code : check_extra(path, s, p);
 }
 
+typedef struct {
+    const netc_model *m;
+    places            p;
+} expected;
+
 /* netc_tensors_check: before any data are read. */
 static int check_weights(void *cx, const char *path, const netc_tensors *s) {
-    return check_places(path, s, cx, true);
+    const expected *e = cx;
+    int code = check_vocabs(e->m, path, s);
+    return code ? code : check_places(path, s, &e->p, true);
 }
 
 static void assign(const char *path, const netc_tensors *s, const places *p) {
@@ -199,10 +273,10 @@ static void assign(const char *path, const netc_tensors *s, const places *p) {
 }
 
 int netc_weights_assign(const netc_model *m, const char *path, const netc_tensors *s, float *weights, float *state) {
-    places p = weight_places(m, weights, state);
-    int code = check_places(path, s, &p, true);
-    if (!code) assign(path, s, &p);
-    free_places(&p);
+    expected e = {m, weight_places(m, weights, state)};
+    int code = check_weights(&e, path, s);
+    if (!code) assign(path, s, &e.p);
+    free_places(&e.p);
     return code;
 }
 
@@ -216,11 +290,11 @@ int netc_opt_assign(const netc_model *m, const char *path, const netc_tensors *s
 
 int netc_weights_load(const netc_model *m, const char *path, float *weights, float *state) {
     netc_tensors s;
-    places p = weight_places(m, weights, state);
-    int code = netc_tensors_read(path, check_weights, &p, &s);
-    if (!code) assign(path, &s, &p);
+    expected e = {m, weight_places(m, weights, state)};
+    int code = netc_tensors_read(path, check_weights, &e, &s);
+    if (!code) assign(path, &s, &e.p);
     netc_tensors_free(&s);
-    free_places(&p);
+    free_places(&e.p);
     return code;
 }
 

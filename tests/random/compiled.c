@@ -222,7 +222,9 @@ char **compiled_run(Compiled *c, const RunHow *how, const char **why) {
     netc_args args = {.in = m.in, .out = m.out, .weights = (float *)m.space[SPACE_WEIGHTS],
                       .opt = (float *)m.space[SPACE_OPT], .state = (float *)m.space[SPACE_STATE], .arena = arena,
                       .scalars = (const float *)m.space[SPACE_SCALAR], .seed = env->seed, .step = env->step,
-                      .count = env->bound[1] ? env->bound[1] : c->g->bounds.n > 1 ? c->g->bounds.at[1].size : 1};
+                      .bound = {0, 1}};
+    for (int i = 1; i < c->g->bounds.n; i++)
+        args.bound[i] = env->bound[i] ? env->bound[i] : c->g->bounds.at[i].size;
     call(c->fn, &args, how->threads);
     *why = check_memory(&m);
     if (*why) return NULL;

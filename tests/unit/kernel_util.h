@@ -184,7 +184,9 @@ static inline void kt_execute(KtBuilt *b, uint32_t threads) {
     netc_args args = {.in = in, .out = out, .weights = (float *)block[SPACE_WEIGHTS], .opt = (float *)block[SPACE_OPT],
                       .state = (float *)block[SPACE_STATE], .arena = kt_memory(a, k->arena_size, 0xFF),
                       .scalars = (float *)block[SPACE_SCALAR], .seed = b->r->seed, .step = b->r->step,
-                      .count = rows ? rows : b->g->bounds.n > 1 ? b->g->bounds.at[1].size : 1};
+                      .bound = {0, rows ? rows : 1}};
+    for (int i = 1; i < b->g->bounds.n; i++)
+        if (i > 1 || !rows) args.bound[i] = b->g->bounds.at[i].size;
     kt_call(b->fn, &args, threads);
     b->out = ARENA_ARRAY(a, char *, b->g->outs.n);
     for (int i = 0, v = 0; i < b->g->outs.n; i++) {

@@ -66,7 +66,7 @@ static void emit_entry(Codegen *cg) {
     l_store(cg, l_fadd(cg, l_load(cg, cg->f32, lane, 4), l_f32(cg, 1)), lane, 4);
     Ty   t = l_vec(cg->f32, 8);
     Val  w = l_load(cg, t, l_bytes(cg, weights, 64), 4);
-    Loop l = l_loop(cg, l_i64(cg, 0), abi_load(cg, ABI_COUNT), 1, 0, NULL);
+    Loop l = l_loop(cg, l_i64(cg, 0), abi_bound(cg, 1), 1, 0, NULL);
     Val  at = l_mul(cg, l.i, l_i64(cg, 3));
     Val  x = l_load(cg, t, l_gep(cg, cg->f32, abi_in(cg, 0), at), 4);
     Val  k = l_load(cg, cg->i32, l_gep(cg, cg->i32, abi_in(cg, 1), l.i), 4);

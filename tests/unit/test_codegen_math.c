@@ -47,7 +47,7 @@ static void emit_map(Codegen *cg, const char *name, ScalarOp op, int width) {
     bool pred = op == SC_LT || op == SC_EQ;
     codegen_begin(cg, name);
     Val a = abi_in(cg, 0), b = abi_in(cg, 1), out = abi_out(cg, 0);
-    Loop l = l_loop(cg, l_i64(cg, 0), abi_load(cg, ABI_COUNT), width, 0, NULL);
+    Loop l = l_loop(cg, l_i64(cg, 0), abi_bound(cg, 1), width, 0, NULL);
     Ty   t = l_vec(cg->f32, width);
     Val  x = l_load(cg, t, l_gep(cg, cg->f32, a, l.i), 4);
     Val  y = SCALARS[op].args == 2 ? l_load(cg, t, l_gep(cg, cg->f32, b, l.i), 4) : NULL;
@@ -62,8 +62,8 @@ static void emit_map(Codegen *cg, const char *name, ScalarOp op, int width) {
 static void emit_random(Codegen *cg, const char *name, uint32_t site, int width, bool blocks) {
     codegen_begin(cg, name);
     Val    out = abi_out(cg, 0);
-    RngKey k = rng_key(cg, site);
-    Loop   l = l_loop(cg, l_i64(cg, 0), abi_load(cg, ABI_COUNT), blocks ? 4 * width : width, 0, NULL);
+    RngKey k = rng_key(cg, l_i32(cg, site));
+    Loop   l = l_loop(cg, l_i64(cg, 0), abi_bound(cg, 1), blocks ? 4 * width : width, 0, NULL);
     if (blocks) {
         Val v[4];
         rng_block(cg, k, l.i, width, v);
@@ -106,7 +106,7 @@ static netc_function *function(Arena *a, Codegen *cg, const char *name, int wide
 static void call(netc_function *f, const float *x, const float *y, float *out, int64_t n) {
     const void *in[2] = {x, y};
     void       *result[1] = {out};
-    netc_args   args = {.in = in, .out = result, .count = n, .seed = SEED, .step = STEP};
+    netc_args   args = {.in = in, .out = result, .bound = {0, n}, .seed = SEED, .step = STEP};
     f(&args, 0, 1);
 }
 

@@ -52,12 +52,12 @@ static void emit_others(Codegen *cg) {
     codegen_end(cg);
     codegen_begin(cg, "rng");
     Val out[4];
-    rng_block(cg, rng_key(cg, 7), l_i64(cg, 0), w, out);
+    rng_block(cg, rng_key(cg, l_i32(cg, 7)), l_i64(cg, 0), w, out);
     for (int i = 0; i < 4; i++) l_store(cg, out[i], l_gep_const(cg, cg->f32, abi_out(cg, 0), i * w), 4);
     abi_barrier(cg);
     codegen_end(cg);
     codegen_begin(cg, "masks");
-    Val mask = l_mask_below(cg, l_i64(cg, 0), abi_load(cg, ABI_COUNT), w), zero = l_zero(l_vec(cg->f32, w));
+    Val mask = l_mask_below(cg, l_i64(cg, 0), abi_bound(cg, 1), w), zero = l_zero(l_vec(cg->f32, w));
     Val index = l_add(cg, l_iota(cg->i64, w, 0, 3), l_splat(cg, abi_load(cg, ABI_STEP), w));
     Val a = l_masked_load(cg, l_vec(cg->f32, w), abi_in(cg, 0), 4, mask, zero);
     Val b = l_gather(cg, l_vec(cg->f32, w), l_gep(cg, cg->f32, abi_in(cg, 1), index), 4, mask, zero);
@@ -151,7 +151,7 @@ static void test_argument_layout(void **state) {
         [ABI_WEIGHTS] = offsetof(netc_args, weights), [ABI_OPT] = offsetof(netc_args, opt),
         [ABI_STATE] = offsetof(netc_args, state),     [ABI_ARENA] = offsetof(netc_args, arena),
         [ABI_SCALARS] = offsetof(netc_args, scalars), [ABI_SEED] = offsetof(netc_args, seed),
-        [ABI_STEP] = offsetof(netc_args, step),       [ABI_COUNT] = offsetof(netc_args, count),
+        [ABI_STEP] = offsetof(netc_args, step),       [ABI_BOUND] = offsetof(netc_args, bound),
         [ABI_BARRIER] = offsetof(netc_args, barrier), [ABI_POOL] = offsetof(netc_args, pool)};
     for (int i = 0; i < TARGET_COUNT; i++) {
         Arena            *a = arena_new();

@@ -12,9 +12,8 @@
 
 #include "frontend/frontend.h"
 
-static bool nine_symbols(void *cx, const char *file, const char *by, int col, int64_t min, bool eos, int64_t *size,
-                         const char **why) {
-    (void)cx, (void)file, (void)by, (void)col, (void)min, (void)eos, (void)why;
+static bool nine_symbols(void *cx, const DimInfo *d, int64_t *size, const char **why) {
+    (void)cx, (void)d, (void)why;
     *size = 9;
     return true;
 }

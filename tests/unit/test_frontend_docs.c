@@ -11,9 +11,8 @@
 #include "base/str.h"
 #include "frontend/frontend.h"
 
-static bool thirty_symbols(void *cx, const char *file, const char *by, int col, int64_t min, bool eos, int64_t *size,
-                           const char **why) {
-    (void)cx, (void)file, (void)by, (void)col, (void)min, (void)eos, (void)why;
+static bool thirty_symbols(void *cx, const DimInfo *d, int64_t *size, const char **why) {
+    (void)cx, (void)d, (void)why;
     *size = 30;
     return true;
 }

@@ -102,7 +102,7 @@ static void test_idx_refusals(void **state) {
 #define STREAM "{\"op\":\"stream\",\"of\":" IDX "}"
     assert_fails(IMG("[1,2,2]") "," LABEL, SLICE(0, 7), NETC_EXIT_DATA, "there are 6");
     assert_fails(IMG("[1,2,2]") "," LABEL, SLICE(2, 2), NETC_EXIT_DATA, "empty");
-    assert_fails(IMG("[1,2,2]") "," LABEL, STREAM, NETC_EXIT_MODEL, "not compiled yet");
+    assert_fails(IMG("[1,2,2]") "," LABEL, STREAM, NETC_EXIT_INTERNAL, "stream of unknown fields");
     put_bytes("lab", "\0\0\x08\x01\0\0\0\x05\0\0\0\0\0", 13);
     assert_fails(IMG("[1,2,2]") "," LABEL, IDX, NETC_EXIT_DATA, "has 5 rows");
     put_bytes("lab", "\0\0\x08\x01\0\0\0\x06\0\0\0\0\3\0", 14);
@@ -294,8 +294,6 @@ static void test_symbols(void **state) {
 static void test_vocabularies(void **state) {
     (void)state;
     netc_vocab v;
-    int64_t size;
-    const char *why;
     put_text("t.txt", "b\xc3\xa9 a\na a b\n");
     assert_int_equal(netc_vocab_read(&v, at("t.txt"), "char", -1, 1, true), 0);
     assert_int_equal(v.count, 7);                            /* \n, blank, a, b, e acute, bos, eos */
@@ -317,15 +315,20 @@ static void test_vocabularies(void **state) {
     assert_string_equal(v.symbol[0], "walk");                /* order of the file */
     netc_vocab_free(&v);
     put_text("d.tsv", "ab\tx\nbc\ty\n");
-    assert_true(netc_vocab_size(at("d.tsv"), "char", 0, 1, true, &size, &why));
-    assert_int_equal(size, 5);
-    assert_false(netc_vocab_size(at("none.tsv"), "char", 0, 1, true, &size, &why));
-    assert_non_null(strstr(why, "none.tsv"));
-    put_text("bad.txt", "a\xff");
-    assert_int_equal(netc_vocab_read(&v, at("bad.txt"), "char", -1, 1, false), NETC_EXIT_DATA);
+    assert_int_equal(netc_vocab_read(&v, at("d.tsv"), "char", 0, 1, true), 0);
+    assert_int_equal(v.count, 5);
+    netc_vocab_free(&v);
+    assert_int_equal(netc_vocab_read(&v, at("none.tsv"), "char", 0, 1, true), NETC_EXIT_IO);
+    assert_said("none.tsv");
+    put_text("bad.txt", "ab\nc\na\xff");
+    const char *const units[] = {"char", "word", "line"};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(netc_vocab_read(&v, at("bad.txt"), units[i], -1, 1, false), NETC_EXIT_DATA);
+        assert_said("bad.txt:3: the text is not UTF-8");
+    }
     assert_int_equal(netc_vocab_read(&v, at("d.tsv"), "char", 2, 1, false), NETC_EXIT_DATA);
     const char *const twice[] = {"a", "b", "a"};
-    assert_int_equal(netc_vocab_make(&v, twice, 3, false, false), NETC_EXIT_DATA);
+    assert_int_equal(netc_vocab_make(&v, NETC_BY_WORD, twice, 3, false, false), NETC_EXIT_DATA);
 }
 
 /* Many symbols, so that the hash table grows. */

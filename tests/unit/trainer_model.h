@@ -48,11 +48,11 @@ static void tm_scores(const netc_args *a, const float *p) {
     const int32_t *label = a->in[1];
     double         loss = 0;
     int            right = 0;
-    for (long r = 0; r < a->count; r++) {
+    for (long r = 0; r < a->bound[1]; r++) {
         loss -= log((double)p[r * TM_CLASSES + label[r]]);
         right += tm_argmax(p + r * TM_CLASSES) == label[r];
     }
-    *(float *)a->out[0] = (float)(loss / (double)a->count);
+    *(float *)a->out[0] = (float)(loss / (double)a->bound[1]);
     *(float *)a->out[1] = (float)right;
 }
 
@@ -61,9 +61,9 @@ static float tm_gradient(const netc_args *a, const float *p, int k, float *d) {
     const int32_t *label = a->in[1];
     float          db = 0;
     memset(d, 0, TM_X * sizeof *d);
-    for (long r = 0; r < a->count; r++) {
+    for (long r = 0; r < a->bound[1]; r++) {
         const float *x = (const float *)a->in[0] + r * TM_X;
-        float        e = (p[r * TM_CLASSES + k] - (label[r] == k)) / (float)a->count;
+        float        e = (p[r * TM_CLASSES + k] - (label[r] == k)) / (float)a->bound[1];
         db += e;
         for (int i = 0; i < TM_X; i++) d[i] += e * (x[i] - a->state[i]);
     }
@@ -72,7 +72,7 @@ static float tm_gradient(const netc_args *a, const float *p, int k, float *d) {
 
 static void tm_train(const netc_args *a, uint32_t tid, uint32_t n) {
     float *p = (float *)(void *)a->arena;
-    for (long r = tid; r < a->count; r += n) tm_forward(a, r, tm_noise(a, r), p + r * TM_CLASSES);
+    for (long r = tid; r < a->bound[1]; r += n) tm_forward(a, r, tm_noise(a, r), p + r * TM_CLASSES);
     tm_wait(a);
     float rate = a->scalars[0] * (1 - 0.5f * a->scalars[5]);
     for (int k = (int)tid; k < TM_CLASSES; k += (int)n) {
@@ -90,7 +90,7 @@ static void tm_train(const netc_args *a, uint32_t tid, uint32_t n) {
     tm_scores(a, p);
     for (int i = 0; i < TM_X; i++) {
         float mean = 0;
-        for (long r = 0; r < a->count; r++) mean += ((const float *)a->in[0])[r * TM_X + i] / (float)a->count;
+        for (long r = 0; r < a->bound[1]; r++) mean += ((const float *)a->in[0])[r * TM_X + i] / (float)a->bound[1];
         a->state[i] = 0.9f * a->state[i] + 0.1f * mean;
     }
     tm_train_calls++;
@@ -100,7 +100,7 @@ static void tm_train(const netc_args *a, uint32_t tid, uint32_t n) {
 
 static void tm_eval(const netc_args *a, uint32_t tid, uint32_t n) {
     float *p = (float *)(void *)a->arena;
-    for (long r = tid; r < a->count; r += n) tm_forward(a, r, 1, p + r * TM_CLASSES);
+    for (long r = tid; r < a->bound[1]; r += n) tm_forward(a, r, 1, p + r * TM_CLASSES);
     tm_wait(a);
     if (tid) return;
     tm_scores(a, p);
@@ -117,7 +117,7 @@ static void tm_grad(const netc_args *a, uint32_t tid, uint32_t n) {
     float *p = (float *)(void *)a->arena, right;
     (void)n;
     if (tid) return;
-    for (long r = 0; r < a->count; r++) tm_forward(a, r, 1, p + r * TM_CLASSES);
+    for (long r = 0; r < a->bound[1]; r++) tm_forward(a, r, 1, p + r * TM_CLASSES);
     void     *out[2] = {a->out[0], &right};
     netc_args b = *a;
     b.out = out;
@@ -127,7 +127,7 @@ static void tm_grad(const netc_args *a, uint32_t tid, uint32_t n) {
 }
 
 static void tm_classify(const netc_args *a, uint32_t tid, uint32_t n) {
-    for (long r = tid; r < a->count; r += n) {
+    for (long r = tid; r < a->bound[1]; r += n) {
         float p[TM_CLASSES];
         tm_forward(a, r, 1, p);
         ((int32_t *)a->out[0])[r] = tm_argmax(p);
@@ -136,7 +136,7 @@ static void tm_classify(const netc_args *a, uint32_t tid, uint32_t n) {
 
 /* scores(x, heat = 2): p, logits / heat as a second result. */
 static void tm_both(const netc_args *a, uint32_t tid, uint32_t n) {
-    for (long r = tid; r < a->count; r += n) {
+    for (long r = tid; r < a->bound[1]; r += n) {
         float *p = (float *)a->out[0] + r * TM_CLASSES;
         tm_forward(a, r, 1, p);
         ((float *)a->out[1])[r] = p[0] / ((const float *)a->in[1])[r];
@@ -145,7 +145,7 @@ static void tm_both(const netc_args *a, uint32_t tid, uint32_t n) {
 
 /* The variant's integer is added to the first input, times 0.01. */
 static void tm_expand(const netc_args *a, uint32_t tid, uint32_t n) {
-    for (long r = tid; r < a->count; r += n)
+    for (long r = tid; r < a->bound[1]; r += n)
         for (int i = 0; i < TM_X; i++)
             ((float *)a->out[0])[r * TM_X + i] =
                 ((const float *)a->in[0])[r * TM_X + i] + (i ? 0 : 0.01f * (float)((const int32_t *)a->in[1])[r]);
