@@ -11,7 +11,7 @@ typedef struct {
 
 /* A new field that the code depends on belongs into the key, too: else nests that differ in it alone would share
  * the code of one of them. */
-_Static_assert(sizeof(Nest) == 16680 && sizeof(Stage) == 880 && sizeof(Access) == 248 && sizeof(Guard) == 224 &&
+_Static_assert(sizeof(Nest) == 17592 && sizeof(Stage) == 880 && sizeof(Access) == 256 && sizeof(Guard) == 224 &&
                    sizeof(Indirect) == 16 && sizeof(Expr) == 216,
                "a struct of nests has changed: put the new field into its key below, then its size here");
 
@@ -87,6 +87,7 @@ static void put_node(Key *key, const Kernels *k, const Node *n, int slot) {
 static void put_access(Key *key, const Kernels *k, const Nest *n, const Access *a, int slot) {
     put_node(key, k, a->node, slot);
     put(key, a->node ? -1 : a->stage);
+    put(key, a->listed);
     put(key, a->dtype);
     put_lin(key, &a->off, n->nvar);
     put(key, a->nind);
@@ -102,6 +103,7 @@ static void put_var(Key *key, const NestVar *v, int nvar) {
     put(key, v->bound);
     put(key, v->per);
     put(key, v->apart);
+    put(key, v->adds);
     put(key, v->div);
     if (v->div) put_lin(key, &v->num, nvar);
 }
@@ -131,6 +133,20 @@ static void put_store(Key *key, const Kernels *k, const Nest *n, const Store *s,
     put(key, n->kind == NEST_SCATTER ? s->node->type.dim[0].size : 0);
 }
 
+static void put_points(Key *key, const Nest *n, const List *l) {
+    put(key, l->on);
+    if (!l->on) return;
+    put_expr(key, l->value);
+    put_expr(key, l->move);
+    put(key, l->most);
+    put(key, l->level);
+    put(key, l->width);
+    put_list(key, l->nred, l->red);
+    put_list(key, l->nlane, l->lane);
+    put_list(key, l->nloop, l->loop);
+    for (int v = 0; v < n->nvar; v++) put(key, l->step[v]);
+}
+
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
 /* All but names, barrier (the caller's) and the counts for people. */
@@ -146,6 +162,8 @@ static Words key_of(Arena *a, const Kernels *k, const Nest *n, const Slots *s) {
     for (int i = 0; i < n->nstage; i++) put_stage(&key, n, &n->stage[i]);
     put(&key, n->nstore);
     for (int i = 0; i < n->nstore; i++) put_store(&key, k, n, &n->store[i], s->of[n->naccess + i]);
+    put_points(&key, n, &n->list);
+    put(&key, n->adds);
     put(&key, n->width);
     put_list(&key, n->nlane, n->lane);
     put_list(&key, n->nloop, n->loop);
