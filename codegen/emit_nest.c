@@ -271,8 +271,9 @@ static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, co
 
 /* ---- the function -------------------------------------------------------------------------------------- */
 
-/* The call of nest `symbol` for trips lo .. hi-1. */
-static void call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi) {
+/* The call of nest `symbol` for trips lo .. hi-1. `moved`: NULL, or the rows by which tensors that live in a chain's turn
+ * are moved. */
+static void call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi, Val moved) {
     Codegen *cg = e->cg;
     Ty       type = nest_type(cg, e->a, s);
     Val     *arg = ARENA_ARRAY(e->a, Val, FIXED_PARAMS + s->n);
@@ -280,6 +281,9 @@ static void call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi) {
     for (int i = 0; i < s->n; i++) {
         const Node *n = s->node[i];
         arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : address_of(e, n);
+        if (!moved || n->op == OP_RNG || !e->k->local[n->id]) continue;
+        int64_t row = e->k->place[n->id].stride[0] * dtype_size(n->type.dtype);
+        arg[FIXED_PARAMS + i] = l_gep(cg, cg->i8, arg[FIXED_PARAMS + i], LLVMBuildNSWMul(cg->b, moved, l_i64(cg, row), ""));
     }
     LLVMBuildCall2(cg->b, type, codegen_callee(cg, symbol, type), arg, (unsigned)(FIXED_PARAMS + s->n), "");
 }
@@ -291,14 +295,44 @@ static void call_nest(Emit *e, const Slots *s, const char *symbol) {
     if (e->n->barrier) abi_barrier(cg);
     if (!e->n->npar) {
         If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));
-        call(e, s, symbol, l_i64(cg, 0), l_i64(cg, 1));
+        call(e, s, symbol, l_i64(cg, 0), l_i64(cg, 1), NULL);
         l_if_end(cg, &first);
         return;
     }
     Val trips = trips_of(e);
     Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, trips, tid), n, "");
     Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, trips, l_add(cg, tid, l_i64(cg, 1))), n, "");
-    call(e, s, symbol, lo, hi);
+    call(e, s, symbol, lo, hi, NULL);
+}
+
+static Val smaller(Codegen *cg, Val a, Val b) { return l_select(cg, l_icmp(cg, LLVMIntULT, a, b), a, b); }
+
+/* Trips of the nest for turns 0 .. turn-1 of its chain. */
+static Val trips_before(Emit *e, const Chain *c, int i, Val turn) {
+    Codegen *cg = e->cg;
+    int      v = e->n->loop[0];
+    Val      tiles = l_mul(cg, turn, l_i64(cg, c->rows * c->per[i] / e->n->step[v])), inner = l_i64(cg, 1);
+    tiles = smaller(cg, tiles, tiles_of(e, v));
+    for (int k = 1; k < e->n->npar; k++) inner = LLVMBuildNSWMul(cg->b, inner, tiles_of(e, e->n->loop[k]), "");
+    return LLVMBuildNSWMul(cg->b, tiles, inner, "");
+}
+
+/* Every thread has its share of the turns; e[i], slots[i], symbol[i]: of nest i of the chain. */
+static void call_chain(Emit **e, const Chain *c, const Slots *slots, const char **symbol) {
+    Codegen       *cg = e[0]->cg;
+    const NestVar *var = &e[0]->n->var[e[0]->n->loop[0]];
+    Val            tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, "");
+    Val            n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
+    if (e[0]->n->barrier) abi_barrier(cg);
+    Val rows = var->bound ? bound_value(e[0], var->bound) : l_i64(cg, var->size / c->per[0]);
+    Val turns = LLVMBuildUDiv(cg->b, l_add(cg, rows, l_i64(cg, c->rows - 1)), l_i64(cg, c->rows), "");
+    Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, turns, tid), n, "");
+    Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, turns, l_add(cg, tid, l_i64(cg, 1))), n, "");
+    Loop loop = l_loop(cg, lo, hi, 1, 0, NULL);
+    Val  next = l_add(cg, loop.i, l_i64(cg, 1)), moved = l_mul(cg, l_sub(cg, lo, loop.i), l_i64(cg, c->rows));
+    for (int i = 0; i < c->count; i++)
+        call(e[i], &slots[i], symbol[i], trips_before(e[i], c, i, loop.i), trips_before(e[i], c, i, next), moved);
+    l_loop_end(cg, &loop, NULL);
 }
 
 void codegen_function(Codegen *cg, const Kernels *k) {
@@ -315,10 +349,13 @@ void codegen_function(Codegen *cg, const Kernels *k) {
         codegen_cut(cg);
     }
     codegen_begin(cg, k->name);
-    for (int i = 0; i < k->nnest; i++) {
-        Emit *e = ARENA_NEW(a, Emit);
-        start_emit(e, cg, a, k, k->nest[i]);
-        call_nest(e, &slots[i], symbol[i]);
+    for (int i = 0, c = 0, count; i < k->nnest; i += count) {
+        bool   in_chain = c < k->nchain && k->chain[c].first == i;
+        count = in_chain ? k->chain[c].count : 1;
+        Emit **e = ARENA_ARRAY(a, Emit *, count);
+        for (int j = 0; j < count; j++) start_emit(e[j] = ARENA_NEW(a, Emit), cg, a, k, k->nest[i + j]);
+        if (in_chain) call_chain(e, &k->chain[c++], &slots[i], &symbol[i]);
+        else call_nest(e[0], &slots[i], symbol[i]);
     }
     codegen_end(cg);
     arena_free(a);

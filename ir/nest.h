@@ -196,6 +196,15 @@ bool    guard_equal(const Guard *a, const Guard *b);
 
 /* ---- a function ------------------------------------------------------------------------------------ */
 
+/* Nests first .. first + count - 1 run for `rows` rows of the batch, then for the next: see passes/chain.c. */
+typedef struct {
+    int      first, count;
+    int64_t  rows;
+    int64_t *per;               /* per nest: values of its outermost loop for a row */
+} Chain;
+
+enum { MAX_CHAIN = 256 };
+
 typedef struct {
     const char *name;
     Graph      *graph;
@@ -203,6 +212,9 @@ typedef struct {
     int         level;
     Nest      **nest;
     int         nnest;
+    int         nchain;
+    Chain      *chain;          /* in the order of their nests; no nest is in two */
+    const Chain **local;        /* by Node.id: the chain that alone makes and uses the node, or NULL */
     Place      *place;          /* by Node.id */
     int64_t     arena_size;     /* bytes */
     int         nin;

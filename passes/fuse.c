@@ -22,7 +22,8 @@
 
 enum { MAX_WINDOW = 16, MAX_GROUP = 24 };
 
-const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "unpool", "spread", "listed", NULL};
+const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "unpool", "spread", "listed", "chain",
+                               NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);

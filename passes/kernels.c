@@ -85,6 +85,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     group_stored(&f);
     align_rows(&f);
     build_nests(&f);
+    if (o->level >= 2 && fusion_on(o, "chain")) chain_nests(&f);
     plan_memory(&f);
     return k;
 }

@@ -8,6 +8,7 @@
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
  *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c (the model), listed.c
+ *   chain.c        nests that run for a few rows of the batch at a time
  *   plan.c         places in the arena, barriers
  */
 #ifndef NETC_PASSES_KERNELS_H

@@ -84,6 +84,8 @@ Nest *nest_build(Fuse *f, Group *gr, int number);
 void  nest_schedule(const Fuse *f, Nest *n);
 /* cost.c: flops and bytes of n at full size. */
 void  nest_count(Nest *n);
+/* chain.c: fills k->chain and k->local */
+void  chain_nests(Fuse *f);
 /* plan.c: offsets in the arena, barriers. */
 void  plan_memory(Fuse *f);
 

@@ -6,7 +6,7 @@
  * nests.
  *
  * A barrier stands before a nest that touches memory which a nest since the last barrier has written, or writes what
- * one has read; nests that thread 0 alone runs do not need one between them.
+ * one has read; nests that thread 0 alone runs do not need one between them, nor do those of a chain (chain.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +29,15 @@ static int64_t room_of(const Kernels *k, const Node *n) {
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+/* In a chain the first nest runs again after the last has run: what lives in a part of a chain lives in all of it. */
+static void live_with_chains(const Kernels *k, Life *l) {
+    for (int c = 0; c < k->nchain; c++) {
+        int first = k->chain[c].first, last = first + k->chain[c].count - 1;
+        if (l->first > first && l->first <= last) l->first = first;
+        if (l->last >= first && l->last < last) l->last = last;
+    }
+}
+
 /* The tensors in the arena, with their lives. */
 static Life *find_lives(const Kernels *k, Arena *a, int *count) {
     int n = 0;
@@ -49,6 +58,7 @@ static Life *find_lives(const Kernels *k, Arena *a, int *count) {
             if (node && life[node->id]) lives[life[node->id] - 1].last = i;
         }
     }
+    for (int i = 0; i < *count; i++) live_with_chains(k, &lives[i]);
     return lives;
 }
 
@@ -120,17 +130,28 @@ static bool writes_meet(const Kernels *k, const Nest *a, const Nest *b) {
     return false;
 }
 
+/* Must the threads wait between nests since .. before - 1 and nest n? */
+static bool must_wait(const Kernels *k, int since, int before, const Nest *n) {
+    for (int j = since; j < before; j++) {
+        const Nest *b = k->nest[j];
+        if ((n->npar || b->npar) && (writes_meet(k, b, n) || writes_meet(k, n, b))) return true;
+    }
+    return false;
+}
+
+/* A chain has no barrier inside: a thread's rows are its own. */
 static void place_barriers(Kernels *k) {
-    int since = 0;
-    for (int i = 0; i < k->nnest; i++) {
-        Nest *n = k->nest[i];
-        n->barrier = false;
-        for (int j = since; j < i && !n->barrier; j++) {
-            Nest *before = k->nest[j];
-            if (!n->npar && !before->npar) continue;
-            n->barrier = writes_meet(k, before, n) || writes_meet(k, n, before);
+    int since = 0, chain = 0;
+    for (int i = 0, count; i < k->nnest; i += count) {
+        bool in_chain = chain < k->nchain && k->chain[chain].first == i;
+        bool wait = false;
+        count = in_chain ? k->chain[chain++].count : 1;
+        for (int j = i; j < i + count; j++) {
+            k->nest[j]->barrier = false;
+            wait |= must_wait(k, since, i, k->nest[j]);
         }
-        if (n->barrier) since = i;
+        k->nest[i]->barrier = wait;
+        if (wait) since = i;
     }
 }
 
