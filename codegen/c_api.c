@@ -75,19 +75,42 @@ static Val fill_function(Codegen *cg) {
     return fn;
 }
 
-/* outside(p, n, limit): is any of n integers not in 0 .. limit-1? */
+/* outside(p, n, first, limit): is any of n integers not in first .. first + limit-1? */
 static Val outside_function(Codegen *cg) {
     Val fn = LLVMGetNamedFunction(cg->module, "c.outside");
     if (fn) return fn;
     Where before;
-    Ty     params[3] = {cg->ptr, cg->i64, cg->i32};
-    fn = helper_begin(cg, "c.outside", cg->i1, params, 3, &before);
+    Ty     params[4] = {cg->ptr, cg->i64, cg->i32, cg->i32};
+    fn = helper_begin(cg, "c.outside", cg->i1, params, 4, &before);
     Val  bad = l_i1(cg, false);
     Loop l = l_loop(cg, l_i64(cg, 0), LLVMGetParam(fn, 1), 1, 1, &bad);
     Val  v = l_load(cg, cg->i32, l_gep(cg, cg->i32, LLVMGetParam(fn, 0), l.i), 4);
-    bad = LLVMBuildOr(cg->b, bad, l_icmp(cg, LLVMIntUGE, v, LLVMGetParam(fn, 2)), "");
+    v = l_sub(cg, v, LLVMGetParam(fn, 2));
+    bad = LLVMBuildOr(cg->b, bad, l_icmp(cg, LLVMIntUGE, v, LLVMGetParam(fn, 3)), "");
     l_loop_end(cg, &l, &bad);
     LLVMBuildRet(cg->b, bad);
+    helper_end(cg, before);
+    return fn;
+}
+
+static Val is_outside(Codegen *cg, Val p, Val n, int64_t first, int64_t limit) {
+    Val fn = outside_function(cg), x[4] = {p, n, l_i32(cg, first), l_i32(cg, limit)};
+    return LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, x, 4, "");
+}
+
+/* max(p, n): the largest of n integers, at least 1. */
+static Val longest_function(Codegen *cg) {
+    Val fn = LLVMGetNamedFunction(cg->module, "c.longest");
+    if (fn) return fn;
+    Where before;
+    Ty     params[2] = {cg->ptr, cg->i64};
+    fn = helper_begin(cg, "c.longest", cg->i64, params, 2, &before);
+    Val  most = l_i64(cg, 1);
+    Loop l = l_loop(cg, l_i64(cg, 0), LLVMGetParam(fn, 1), 1, 1, &most);
+    Val  v = LLVMBuildSExt(cg->b, l_load(cg, cg->i32, l_gep(cg, cg->i32, LLVMGetParam(fn, 0), l.i), 4), cg->i64, "");
+    most = l_select(cg, l_icmp(cg, LLVMIntSGT, v, most), v, most);
+    l_loop_end(cg, &l, &most);
+    LLVMBuildRet(cg->b, most);
     helper_end(cg, before);
     return fn;
 }
@@ -195,16 +218,61 @@ static Val port_count(Wrap *w, const CPort *p) {
     return p->rows ? l_mul(w->cg, w->count, row) : row;
 }
 
+static bool is_ragged(const CPort *p) {
+    for (int i = 0; i < p->rank; i++)
+        if (p->axis[i]) return true;
+    return false;
+}
+
+/* The length of row `row` of a ragged dim that an input gives; NULL: none gives it. */
+static Val length_of(Wrap *w, const char *dim, Val row) {
+    Codegen *cg = w->cg;
+    for (int i = 0; i < w->f->nin; i++)
+        if (w->f->in[i].longest && !strcmp(w->f->in[i].name, dim))
+            return LLVMBuildZExt(cg->b, l_load(cg, cg->i32, l_gep(cg, cg->i32, w->in[i], row), 4), cg->i64, "");
+    return NULL;
+}
+
+/* Is a number of port i below the lengths of its row outside its range? `at`: elements before axis `axis` of the row,
+ * in units of that axis. What lies past a length is not looked at. */
+static Val any_outside(Wrap *w, int i, int axis, Val row, Val at, Val bad) {
+    Codegen     *cg = w->cg;
+    const CPort *p = &w->f->in[i];
+    if (axis == p->rank) {
+        Val v = l_load(cg, cg->i32, l_gep(cg, cg->i32, w->in[i], at), 4);
+        return LLVMBuildOr(cg->b, bad, l_icmp(cg, LLVMIntUGE, v, l_i32(cg, p->range)), "");
+    }
+    Val size = l_i64(cg, p->dim[axis]), length = p->axis[axis] ? length_of(w, p->axis[axis], row) : NULL;
+    Loop l = l_loop(cg, l_i64(cg, 0), length ? length : size, 1, 1, &bad);
+    bad = any_outside(w, i, axis + 1, row, l_add(cg, l_mul(cg, at, size), l.i), bad);
+    l_loop_end(cg, &l, &bad);
+    return bad;
+}
+
+static void check_range(Wrap *w, int i) {
+    Codegen     *cg = w->cg;
+    const CPort *p = &w->f->in[i];
+    if (p->longest) {
+        refuse(cg, is_outside(cg, w->in[i], port_count(w, p), 1, p->longest), C_ERANGE);
+    } else if (p->range && p->dtype == DT_I32 && p->rows && is_ragged(p)) {
+        Val  bad = l_i1(cg, false);
+        Loop l = l_loop(cg, l_i64(cg, 0), w->count, 1, 1, &bad);
+        bad = any_outside(w, i, 0, l.i, l.i, bad);
+        l_loop_end(cg, &l, &bad);
+        refuse(cg, bad, C_ERANGE);
+    } else if (p->range && p->dtype == DT_I32) {
+        refuse(cg, is_outside(cg, w->in[i], port_count(w, p), 0, p->range), C_ERANGE);
+    }
+}
+
 static void check_arrays(Wrap *w) {
     Codegen *cg = w->cg;
     for (int i = 0; i < w->f->nin; i++) check_pointer(cg, w->in[i], dtype_size(w->f->in[i].dtype));
     for (int i = 0; i < w->f->nout; i++) check_aligned(cg, w->out[i], dtype_size(w->f->out[i].dtype));
-    for (int i = 0; i < w->f->nin; i++) {
-        const CPort *p = &w->f->in[i];
-        if (!p->range || p->dtype != DT_I32) continue;
-        Val fn = outside_function(cg), x[3] = {w->in[i], port_count(w, p), l_i32(cg, p->range)};
-        refuse(cg, LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, x, 3, ""), C_ERANGE);
-    }
+    for (int i = 0; i < w->f->nin; i++)             /* lengths first: the others look at them */
+        if (w->f->in[i].longest) check_range(w, i);
+    for (int i = 0; i < w->f->nin; i++)
+        if (!w->f->in[i].longest) check_range(w, i);
 }
 
 /* The address of copy number i (inputs, then outputs) behind the function's own arena. */
@@ -260,6 +328,14 @@ static Val make_args(Wrap *w) {
         if (value[i]) l_store(cg, value[i], LLVMBuildStructGEP2(cg->b, cg->args, args, i, ""), 8);
     Val bound = LLVMBuildStructGEP2(cg->b, cg->args, args, ABI_BOUND, "");
     l_store(cg, w->count, l_gep_const(cg, cg->i64, bound, 1), 8);
+    for (int i = 2; i < w->f->nbound; i++) {
+        Val n = l_i64(cg, w->f->bound_size[i]), fn = longest_function(cg);
+        if (w->f->bound_in[i] >= 0) {
+            Val x[2] = {w->in[w->f->bound_in[i]], w->count};
+            n = LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, x, 2, "");
+        }
+        l_store(cg, n, l_gep_const(cg, cg->i64, bound, i), 8);
+    }
     return args;
 }
 

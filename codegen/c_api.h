@@ -19,6 +19,8 @@ typedef struct {
     int64_t     dim[MAX_RANK];
     bool        rows;               /* one row per example; false: one value per call */
     int64_t     range;              /* i32 inputs: the numbers must lie in 0 .. range-1; 0: any */
+    const char *axis[MAX_RANK];     /* the ragged dim of an axis, which has room for the longest length; NULL: none */
+    int64_t     longest;            /* the lengths of the ragged dim of this name, 1 .. longest; 0: something else */
 } CPort;
 
 typedef enum {
@@ -35,6 +37,9 @@ typedef struct {
     CPort      *in, *out;           /* in the order of netc_args */
     int64_t     arena;              /* bytes that the function itself needs */
     bool        random;             /* an entry that draws: its io has a seed */
+    int         nbound;             /* netc_args.bound[2] .. [nbound - 1] are .. */
+    int         bound_in[MAX_BOUNDS + 1];      /* .. the longest length in this input; -1: always .. */
+    int64_t     bound_size[MAX_BOUNDS + 1];    /* .. the largest */
 } CFunction;
 
 /* A tensor at a byte offset (a multiple of 64) of its block, dense, C order, f32. */

@@ -229,6 +229,9 @@ static void codes(Header *h) {
 static void port_line(Header *h, const CPort *p, const char *name, bool in) {
     buf_printf(&h->b, "    %s%s *%s; /* %s: %s", in ? "const " : "", C_TYPE[p->dtype], name, in ? "in" : "out",
                shape_text(h->a, p));
+    if (p->longest) buf_printf(&h->b, ", lengths, each 1 .. %lld", (long long)p->longest);
+    for (int i = 0; i < p->rank; i++)
+        if (p->axis[i]) buf_printf(&h->b, ", axis %d up to the length %s of the row", i + 1, p->axis[i]);
     if (in && p->range && p->dtype == DT_I32) buf_printf(&h->b, ", each 0 .. %lld", (long long)p->range - 1);
     if (!in) buf_puts(&h->b, "; NULL: not wanted");
     buf_puts(&h->b, " */\n");

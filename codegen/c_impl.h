@@ -10,7 +10,7 @@
     X(ESIZE, -2, "io->size or arena_size is too small")                                             \
     X(EALIGN, -3, "a block is not aligned to 64 bytes, or an array not to its elements")            \
     X(ECOUNT, -4, "io->count is 0 or more than the batch")                                          \
-    X(ERANGE, -5, "a number of an integer input is outside its dim")
+    X(ERANGE, -5, "a number of an integer input is outside its dim, or a length not 1 .. the longest")
 
 typedef enum {
 #define X(id, value, text) C_##id = value,

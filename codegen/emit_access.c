@@ -403,10 +403,9 @@ static Val load_random(Emit *e, int access, const Lanes *l) {
 /* An element of a table of constants that an index alone tells: by comparisons, since every lane has its own. NULL if
  * the table is too large for that. */
 static Val load_table(Emit *e, const Access *a, const Lanes *l) {
-    enum { MOST = 16 };
     Codegen *cg = e->cg;
     int64_t  count = type_count(&a->node->type);
-    if (a->node->op != OP_CONST || !l->index || l_lanes(l->index) == 1 || l->mask || count > MOST) return NULL;
+    if (a->node->op != OP_CONST || !l->index || l_lanes(l->index) == 1 || l->mask || count > CODE_TABLE) return NULL;
     if (a->node->type.dtype != DT_I32 && a->node->type.dtype != DT_F32) return NULL;
     if (!all_equal(l->off, l->width) || l->off[0]) return NULL;
     for (int v = 0; v < e->n->nvar; v++)
@@ -436,6 +435,12 @@ Val access_load(Emit *e, int access, const Point *p) {
     if (at.space == SPACE_SCALAR) {
         Val old = memo_find(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0);
         return old ? old : memo_add(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0, abi_scalar(e->cg, (int)at.offset));
+    }
+    if (at.space == SPACE_STEP) {
+        Val old = memo_find(e, MEMO_SCALARS, e, NULL, NULL, at.offset, 0);
+        if (old) return old;
+        Val step = LLVMBuildTrunc(e->cg->b, step_value(e, (int)at.offset), e->cg->i32, "");
+        return memo_add(e, MEMO_SCALARS, e, NULL, NULL, at.offset, 0, step);
     }
     Lanes l = {.dtype = a->dtype, .element = codegen_memory_type(e->cg, a->dtype), .ptr = e->ptr[access],
                .origin = e->origin[access], .width = p->width, .valid = p->valid};

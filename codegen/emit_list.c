@@ -102,11 +102,11 @@ static void list_points(Making *m) {
 
 static void list_level(Making *m, int level);
 
-static void list_loop(Making *m, int level, int v, Val hi, int64_t step) {
+static void list_loop(Making *m, int level, int v, Val lo, Val hi, int64_t step) {
     Emit *e = m->e;
     int   mark = e->memo.n;
     Val  *saved = arena_copy(e->a, e->ptr, sizeof *saved * (size_t)(e->n->naccess + e->n->nstore));
-    Loop  loop = l_loop(e->cg, l_i64(e->cg, 0), hi, step, 1, &m->n);
+    Loop  loop = l_loop(e->cg, lo, hi, step, 1, &m->n);
     e->base[v] = loop.i;
     e->base_max[v] = e->n->var[v].size - step;
     e->count[v] = step;
@@ -129,12 +129,14 @@ static void list_level(Making *m, int level) {
     int            v = m->list->loop[level];
     const NestVar *var = &e->n->var[v];
     int64_t        step = m->list->step[v], full = var->size / step * step;
-    if (var->bound) {
-        list_loop(m, level, v, var_limit(e, v), 1);
+    if (m->list->block && v == m->list->block_var) {
+        list_loop(m, level, v, e->block_lo, e->block_hi, 1);
+    } else if (var->bound) {
+        list_loop(m, level, v, l_i64(e->cg, 0), var_limit(e, v), 1);
     } else {
         e->count[v] = step;
         if (full == step) list_level(m, level + 1);
-        else if (full) list_loop(m, level, v, l_i64(e->cg, full), step);
+        else if (full) list_loop(m, level, v, l_i64(e->cg, 0), l_i64(e->cg, full), step);
         e->konst[v] = full;
         e->count[v] = var->size - full;
         if (full < var->size) list_level(m, level + 1);
@@ -159,14 +161,14 @@ Val list_move_at(Emit *e, Val i) {
 
 /* ---- results that are added up ---------------------------------------------------------------------------- */
 
-/* The results inside the loops before the first that adds are one run of memory (spread.c sees to it). */
+/* The results inside the loops that are open are one run of memory (list_schedule sees to it). */
 void emit_zeros(Emit *e) {
     Codegen     *cg = e->cg;
     const Nest  *n = e->n;
     const Store *s = &n->store[0];
     int64_t      run = type_count(&s->node->type);
     int          width = cg->target.width;
-    for (int k = 0; k < n->nloop && !n->var[n->loop[k]].adds; k++)
+    for (int k = 0; k < nest_zero_level(n); k++)
         if (s->off.k[n->loop[k]] && s->off.k[n->loop[k]] < run) run = s->off.k[n->loop[k]];
     Val  to = e->ptr[n->naccess], zero = l_zero(l_vec(cg->f32, width));
     Loop l = l_loop(cg, l_i64(cg, 0), l_i64(cg, run / width * width), width, 0, NULL);

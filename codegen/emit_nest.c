@@ -1,9 +1,9 @@
-/* Functions of a model: every nest is a function of its own over a range of its parallel trips; the function of the
- * model gives each thread its share of every nest, with barriers where the plan asks for them. The shares depend
- * on nothing but shapes, and no number depends on the shares. */
+/* A nest as a function of its own, `void (args, lo, hi, steps, addresses...)`: over a range of its parallel trips, in the
+ * present steps of the scans around. No number depends on the range. Addresses are parameters: equal layers share
+ * the code of one nest (nest_key.c). */
 #include "codegen/nest_impl.h"
 
-enum { FIXED_PARAMS = 3 };              /* of a nest's function, before its addresses */
+enum { FIXED_PARAMS = 4 };              /* of a nest's function, before its addresses */
 
 /* ---- iterations ---------------------------------------------------------------------------------------- */
 
@@ -17,14 +17,14 @@ Val var_limit(Emit *e, int v) {
 }
 
 /* Tiles of out v, the last one perhaps smaller. */
-static Val tiles_of(Emit *e, int v) {
+Val tiles_of(Emit *e, int v) {
     int64_t step = e->n->step[v];
     Val     n = var_limit(e, v);
     if (step == 1) return n;
     return LLVMBuildUDiv(e->cg->b, l_add(e->cg, n, l_i64(e->cg, step - 1)), l_i64(e->cg, step), "");
 }
 
-static Val trips_of(Emit *e) {
+Val trips_of(Emit *e) {
     Val trips = l_i64(e->cg, 1);
     for (int i = 0; i < e->n->npar; i++) trips = LLVMBuildNSWMul(e->cg->b, trips, tiles_of(e, e->n->loop[i]), "");
     return trips;
@@ -53,13 +53,6 @@ static bool peels(const Emit *e, int v, bool (*test)(const Emit *, int, const Gu
     for (int i = 0; i < e->n->nstore; i++)
         if (test(e, e->n->store[i].nguard, e->n->store[i].guard, v)) return true;
     return false;
-}
-
-/* The loops before the first one that adds. */
-static int front_loops(const Nest *n) {
-    int k = 0;
-    while (k < n->nloop && !n->var[n->loop[k]].adds) k++;
-    return k;
 }
 
 /* The loops inside `level` with v = base + konst, `count` values in a tile. */
@@ -99,7 +92,8 @@ static void static_loop(Emit *e, int level, int v) {
 
 /* A loop over v: whole tiles, then what is left: a smaller tile, or point by point under a bound. */
 static void out_level(Emit *e, int level) {
-    if (e->n->adds && level == front_loops(e->n)) emit_zeros(e);
+    if (e->n->adds && level == nest_zero_level(e->n) && e->step != STEP_ADD) emit_zeros(e);
+    if (e->n->adds && level == nest_zero_level(e->n) && e->step == STEP_ZERO) return;
     if (e->n->list.on && level == e->n->list.level) emit_list(e);
     if (level == e->n->nloop) {
         emit_tile(e);
@@ -168,7 +162,7 @@ static void parallel_level(Emit *e, int level, const Val *tile) {
 }
 
 /* for trip in lo .. hi-1 */
-static void all_trips(Emit *e, Val lo, Val hi) {
+static void trips(Emit *e, Val lo, Val hi) {
     Codegen *cg = e->cg;
     Val      tile[MAX_VARS];
     if (!e->n->npar) {
@@ -209,23 +203,36 @@ static Val table_of(Emit *e, const Node *n) {
     return codegen_table(e->cg, name, bytes, (size_t)(count * size + 64));
 }
 
-/* The address of a stored node's first element; NULL for what has no address. */
-static Val address_of(Emit *e, const Node *n) {
-    Place p = e->k->place[n->id];
-    switch (p.space) {
-    case SPACE_ARENA: return l_bytes(e->cg, abi_load(e->cg, ABI_ARENA), p.offset);
-    case SPACE_WEIGHTS: return l_bytes(e->cg, abi_load(e->cg, ABI_WEIGHTS), p.offset);
-    case SPACE_OPT: return l_bytes(e->cg, abi_load(e->cg, ABI_OPT), p.offset);
-    case SPACE_STATE: return l_bytes(e->cg, abi_load(e->cg, ABI_STATE), p.offset);
-    case SPACE_IN: return abi_in(e->cg, (int)p.offset);
-    case SPACE_OUT: return abi_out(e->cg, (int)p.offset);
-    case SPACE_CONST: return table_of(e, n);
+Val step_value(Emit *e, int loop) {
+    return l_load(e->cg, e->cg->i64, l_gep_const(e->cg, e->cg->i64, e->steps, loop), 8);
+}
+
+static Val base_of(Emit *e, const Place *p, const Node *n) {
+    switch (p->space) {
+    case SPACE_ARENA: return l_bytes(e->cg, abi_load(e->cg, ABI_ARENA), p->offset);
+    case SPACE_WEIGHTS: return l_bytes(e->cg, abi_load(e->cg, ABI_WEIGHTS), p->offset);
+    case SPACE_OPT: return l_bytes(e->cg, abi_load(e->cg, ABI_OPT), p->offset);
+    case SPACE_STATE: return l_bytes(e->cg, abi_load(e->cg, ABI_STATE), p->offset);
+    case SPACE_IN: return abi_in(e->cg, (int)p->offset);
+    case SPACE_OUT: return abi_out(e->cg, (int)p->offset);
+    case SPACE_CONST: return table_of(e, p->table ? p->table : n);
     default: return NULL;
     }
 }
 
-/* Addresses are parameters: equal layers share one nest's code. */
-static void find_addresses(Emit *e, const Slots *s) {
+/* The address of a stored node's first element in the present steps; NULL for what has no address. */
+static Val address_of(Emit *e, const Node *n) {
+    Codegen     *cg = e->cg;
+    const Place *p = &e->k->place[n->id];
+    Val          at = base_of(e, p, n);
+    for (int i = 0; at && i < e->k->depth; i++)
+        if (p->step[i]) at = l_gep(cg, cg->i8, at, l_mul(cg, step_value(e, i), l_i64(cg, p->step[i])));
+    if (!at || !p->turn) return at;
+    Val turn = l_add(cg, step_value(e, p->turn - 1), l_i64(cg, p->phase));
+    return l_gep(cg, cg->i8, at, l_mul(cg, LLVMBuildAnd(cg->b, turn, l_i64(cg, 1), ""), l_i64(cg, p->slot)));
+}
+
+static void take_addresses(Emit *e, const Slots *s) {
     const Nest *n = e->n;
     int         slots = n->naccess + n->nstore;
     e->origin = ARENA_ARRAY(e->a, Val, slots);
@@ -239,21 +246,43 @@ static void find_addresses(Emit *e, const Slots *s) {
     }
 }
 
-static void start_emit(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
+void emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n) {
     *e = (Emit){.cg = cg, .a = a, .k = k, .n = n};
     for (int v = 0; v < MAX_VARS; v++) e->count[v] = 1;
     for (int i = 1; i < k->graph->bounds.n; i++) e->bound[i] = abi_bound(cg, i);
 }
 
-/* void nest(args, first trip, end of trips, addresses and random sites) */
+/* The thread's share; in blocks: its results set to 0, then the share once for each block. */
+static void all_trips(Emit *e, Val lo, Val hi) {
+    Codegen    *cg = e->cg;
+    const List *list = &e->n->list;
+    if (!list->block) {
+        trips(e, lo, hi);
+        return;
+    }
+    Saved s = save(e);
+    Val   n = var_limit(e, list->block_var);
+    e->step = STEP_ZERO;
+    trips(e, lo, hi);
+    restore(e, s);
+    e->step = STEP_ADD;
+    Loop l = l_loop(cg, l_i64(cg, 0), n, list->block, 0, NULL);
+    Val  end = l_add(cg, l.i, l_i64(cg, list->block));
+    e->block_lo = l.i;
+    e->block_hi = l_select(cg, l_icmp(cg, LLVMIntSLT, end, n), end, n);
+    trips(e, lo, hi);
+    l_loop_end(cg, &l, NULL);
+    restore(e, s);
+}
+
 static Ty nest_type(Codegen *cg, Arena *a, const Slots *s) {
     Ty *t = ARENA_ARRAY(a, Ty, FIXED_PARAMS + s->n);
-    t[0] = cg->ptr, t[1] = t[2] = cg->i64;
+    t[0] = t[3] = cg->ptr, t[1] = t[2] = cg->i64;
     for (int i = 0; i < s->n; i++) t[FIXED_PARAMS + i] = s->node[i]->op == OP_RNG ? cg->i32 : cg->ptr;
     return LLVMFunctionType(cg->none, t, (unsigned)(FIXED_PARAMS + s->n), false);
 }
 
-static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol) {
+void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol) {
     Val fn = codegen_shared(cg, symbol, nest_type(cg, a, s));
     l_attribute(cg, fn, LLVMAttributeFunctionIndex, "noinline", 0);
     /* A register that is spilled across two lines of the cache costs as much as dozens of operations. */
@@ -261,23 +290,20 @@ static void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, co
     cg->fn = fn;
     l_at(cg, l_block(cg, "entry"));
     Emit *e = ARENA_NEW(a, Emit);
-    start_emit(e, cg, a, k, n);
-    find_addresses(e, s);
+    emit_start(e, cg, a, k, n);
+    e->steps = LLVMGetParam(fn, 3);
+    take_addresses(e, s);
     Val lo = LLVMGetParam(fn, 1), hi = LLVMGetParam(fn, 2);
     if (n->kind == NEST_SCATTER) emit_scatter(e, lo, hi);
     else all_trips(e, lo, hi);
     codegen_end(cg);
 }
 
-/* ---- the function -------------------------------------------------------------------------------------- */
-
-/* The call of nest `symbol` for trips lo .. hi-1. `moved`: NULL, or the rows by which tensors that live in a chain's turn
- * are moved. */
-static void call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi, Val moved) {
+void emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi, Val moved) {
     Codegen *cg = e->cg;
     Ty       type = nest_type(cg, e->a, s);
     Val     *arg = ARENA_ARRAY(e->a, Val, FIXED_PARAMS + s->n);
-    arg[0] = abi_args(cg), arg[1] = lo, arg[2] = hi;
+    arg[0] = abi_args(cg), arg[1] = lo, arg[2] = hi, arg[3] = e->steps;
     for (int i = 0; i < s->n; i++) {
         const Node *n = s->node[i];
         arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : address_of(e, n);
@@ -286,77 +312,4 @@ static void call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi, Va
         arg[FIXED_PARAMS + i] = l_gep(cg, cg->i8, arg[FIXED_PARAMS + i], LLVMBuildNSWMul(cg->b, moved, l_i64(cg, row), ""));
     }
     LLVMBuildCall2(cg->b, type, codegen_callee(cg, symbol, type), arg, (unsigned)(FIXED_PARAMS + s->n), "");
-}
-
-static void call_nest(Emit *e, const Slots *s, const char *symbol) {
-    Codegen *cg = e->cg;
-    Val      tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, "");
-    Val      n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
-    if (e->n->barrier) abi_barrier(cg);
-    if (!e->n->npar) {
-        If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));
-        call(e, s, symbol, l_i64(cg, 0), l_i64(cg, 1), NULL);
-        l_if_end(cg, &first);
-        return;
-    }
-    Val trips = trips_of(e);
-    Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, trips, tid), n, "");
-    Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, trips, l_add(cg, tid, l_i64(cg, 1))), n, "");
-    call(e, s, symbol, lo, hi, NULL);
-}
-
-static Val smaller(Codegen *cg, Val a, Val b) { return l_select(cg, l_icmp(cg, LLVMIntULT, a, b), a, b); }
-
-/* Trips of the nest for turns 0 .. turn-1 of its chain. */
-static Val trips_before(Emit *e, const Chain *c, int i, Val turn) {
-    Codegen *cg = e->cg;
-    int      v = e->n->loop[0];
-    Val      tiles = l_mul(cg, turn, l_i64(cg, c->rows * c->per[i] / e->n->step[v])), inner = l_i64(cg, 1);
-    tiles = smaller(cg, tiles, tiles_of(e, v));
-    for (int k = 1; k < e->n->npar; k++) inner = LLVMBuildNSWMul(cg->b, inner, tiles_of(e, e->n->loop[k]), "");
-    return LLVMBuildNSWMul(cg->b, tiles, inner, "");
-}
-
-/* Every thread has its share of the turns; e[i], slots[i], symbol[i]: of nest i of the chain. */
-static void call_chain(Emit **e, const Chain *c, const Slots *slots, const char **symbol) {
-    Codegen       *cg = e[0]->cg;
-    const NestVar *var = &e[0]->n->var[e[0]->n->loop[0]];
-    Val            tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, "");
-    Val            n = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
-    if (e[0]->n->barrier) abi_barrier(cg);
-    Val rows = var->bound ? bound_value(e[0], var->bound) : l_i64(cg, var->size / c->per[0]);
-    Val turns = LLVMBuildUDiv(cg->b, l_add(cg, rows, l_i64(cg, c->rows - 1)), l_i64(cg, c->rows), "");
-    Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, turns, tid), n, "");
-    Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, turns, l_add(cg, tid, l_i64(cg, 1))), n, "");
-    Loop loop = l_loop(cg, lo, hi, 1, 0, NULL);
-    Val  next = l_add(cg, loop.i, l_i64(cg, 1)), moved = l_mul(cg, l_sub(cg, lo, loop.i), l_i64(cg, c->rows));
-    for (int i = 0; i < c->count; i++)
-        call(e[i], &slots[i], symbol[i], trips_before(e[i], c, i, loop.i), trips_before(e[i], c, i, next), moved);
-    l_loop_end(cg, &loop, NULL);
-}
-
-void codegen_function(Codegen *cg, const Kernels *k) {
-    Arena       *a = arena_new();
-    Slots       *slots = ARENA_ARRAY(a, Slots, k->nnest);
-    const char **symbol = ARENA_ARRAY(a, const char *, k->nnest);
-    for (int i = 0; i < k->nnest; i++) {
-        const Nest *n = k->nest[i];
-        const char *own = arena_printf(cg->arena, "%s_%s", k->name, n->name);
-        slots[i] = slots_of(a, k, n);
-        symbol[i] = shared_nest(cg, k, n, &slots[i], own);
-        if (symbol[i]) continue;
-        emit_nest(cg, a, k, n, &slots[i], symbol[i] = own);
-        codegen_cut(cg);
-    }
-    codegen_begin(cg, k->name);
-    for (int i = 0, c = 0, count; i < k->nnest; i += count) {
-        bool   in_chain = c < k->nchain && k->chain[c].first == i;
-        count = in_chain ? k->chain[c].count : 1;
-        Emit **e = ARENA_ARRAY(a, Emit *, count);
-        for (int j = 0; j < count; j++) start_emit(e[j] = ARENA_NEW(a, Emit), cg, a, k, k->nest[i + j]);
-        if (in_chain) call_chain(e, &k->chain[c++], &slots[i], &symbol[i]);
-        else call_nest(e[0], &slots[i], symbol[i]);
-    }
-    codegen_end(cg);
-    arena_free(a);
 }

@@ -1,6 +1,7 @@
 /* What the files that emit nests share.
  *
- *   emit_nest.c    functions, threads, loops over outs
+ *   emit_function.c  functions, threads, loops of scans
+ *   emit_nest.c    a nest's function, loops over outs
  *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
  *   emit_expr.c    an expression at a vector of points
  *   emit_list.c    lists of the points that count; results that are added up in memory
@@ -66,10 +67,13 @@ typedef struct {
     Val           *origin;      /* per access, then per store: the address of the node's first element */
     Val           *ptr;         /* the same, moved by the open loops */
     Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
+    Val            steps;       /* array of i64: the numbers of the present steps of the loops around */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */
     Val            list_value, list_move, list_count;     /* arrays; i64 */
     Val            listed;      /* the value at the point of the list */
+    Val            block_lo, block_hi;                    /* of the list's block_var */
+    enum { STEP_ALL, STEP_ZERO, STEP_ADD } step;          /* of a nest that adds: all at once, or in blocks */
     VEC(Memo)      memo;
     int            head[MEMO_HEADS];
     int            serial;
@@ -83,6 +87,9 @@ typedef struct {
     const Node **node;
     int         *of;            /* by access, then by store: its number, -1 = it has no address */
 } Slots;
+
+/* Constants of so many numbers may become part of a nest's code. */
+enum { CODE_TABLE = 16 };
 
 /* nest_key.c */
 Slots       slots_of(Arena *a, const Kernels *k, const Nest *n);
@@ -136,7 +143,17 @@ void   emit_zeros(Emit *e);
 
 /* emit_tile.c */
 void   emit_tile(Emit *e);
-/* emit_nest.c: a bound of this call (i64); iterations of v in this call. */
+/* emit_nest.c: the function of a nest, for emit_function.c */
+void   emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n);
+void   emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol);
+/* The call of nest `symbol` for trips lo .. hi-1. */
+/* moved: NULL, or the rows by which what lives in a turn of a chain is moved. */
+void   emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi, Val moved);
+Val    tiles_of(Emit *e, int v);
+Val    trips_of(Emit *e);
+/* The number of the present step of a loop around (i64). */
+Val    step_value(Emit *e, int loop);
+/* A bound of this call (i64); iterations of v in this call. */
 Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);
 

@@ -11,8 +11,8 @@ typedef struct {
 
 /* A new field that the code depends on belongs into the key, too: else nests that differ in it alone would share
  * the code of one of them. */
-_Static_assert(sizeof(Nest) == 17592 && sizeof(Stage) == 880 && sizeof(Access) == 256 && sizeof(Guard) == 224 &&
-                   sizeof(Indirect) == 16 && sizeof(Expr) == 216,
+_Static_assert(sizeof(Nest) == 17616 && sizeof(Stage) == 880 && sizeof(Access) == 256 && sizeof(Guard) == 224 &&
+                   sizeof(Indirect) == 16 && sizeof(Expr) == 216 && sizeof(NestVar) == 248 && sizeof(List) == 472,
                "a struct of nests has changed: put the new field into its key below, then its size here");
 
 Slots slots_of(Arena *a, const Kernels *k, const Nest *n) {
@@ -22,7 +22,7 @@ Slots slots_of(Arena *a, const Kernels *k, const Nest *n) {
         const Node *node = i < n->naccess ? n->access[i].node : n->store[i - n->naccess].node;
         Space       space = node ? k->place[node->id].space : SPACE_NONE;
         s.of[i] = -1;
-        if (!node || space == SPACE_SCALAR || (space == SPACE_NONE && node->op != OP_RNG)) continue;
+        if (!node || space == SPACE_SCALAR || space == SPACE_STEP || (space == SPACE_NONE && node->op != OP_RNG)) continue;
         int at = 0;
         while (at < s.n && s.node[at] != node) at++;
         if (at == s.n) s.node[s.n++] = node;
@@ -74,14 +74,27 @@ static void put_expr(Key *key, const Expr *e) {
     for (int i = 0; i < SCALARS[e->op].args; i++) put_expr(key, e->arg[i]);
 }
 
+/* A small table may be part of the code. */
+static void put_table(Key *key, const Node *n) {
+    int64_t count = n->op == OP_CONST ? type_count(&n->type) : 0;
+    if (count > CODE_TABLE) count = 0;
+    put(key, count);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t bits;
+        memcpy(&bits, &n->u.konst.value[i], sizeof bits);
+        put(key, bits);
+    }
+}
+
 static void put_node(Key *key, const Kernels *k, const Node *n, int slot) {
     put(key, slot);
     if (!n) return;
     Place p = k->place[n->id];
     put(key, n->op == OP_RNG);
     put(key, p.space);
-    put(key, p.space == SPACE_SCALAR ? p.offset : 0);
+    put(key, p.space == SPACE_SCALAR || p.space == SPACE_STEP ? p.offset : 0);
     put(key, n->type.dtype);
+    put_table(key, p.table ? p.table : n);
 }
 
 static void put_access(Key *key, const Kernels *k, const Nest *n, const Access *a, int slot) {
@@ -103,8 +116,8 @@ static void put_var(Key *key, const NestVar *v, int nvar) {
     put(key, v->bound);
     put(key, v->per);
     put(key, v->apart);
-    put(key, v->adds);
     put(key, v->div);
+    put(key, v->adds);
     if (v->div) put_lin(key, &v->num, nvar);
 }
 
@@ -133,12 +146,14 @@ static void put_store(Key *key, const Kernels *k, const Nest *n, const Store *s,
     put(key, n->kind == NEST_SCATTER ? s->node->type.dim[0].size : 0);
 }
 
-static void put_points(Key *key, const Nest *n, const List *l) {
+static void put_list_of_points(Key *key, const Nest *n, const List *l) {
     put(key, l->on);
     if (!l->on) return;
     put_expr(key, l->value);
     put_expr(key, l->move);
     put(key, l->most);
+    put(key, l->block);
+    put(key, l->block_var);
     put(key, l->level);
     put(key, l->width);
     put_list(key, l->nred, l->red);
@@ -149,7 +164,7 @@ static void put_points(Key *key, const Nest *n, const List *l) {
 
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
-/* All but names, barrier (the caller's) and the counts for people. */
+/* All but names, place in the order, barrier (the caller's) and the counts for people. */
 static Words key_of(Arena *a, const Kernels *k, const Nest *n, const Slots *s) {
     Key key = {.a = a};
     put(&key, n->kind);
@@ -162,8 +177,8 @@ static Words key_of(Arena *a, const Kernels *k, const Nest *n, const Slots *s) {
     for (int i = 0; i < n->nstage; i++) put_stage(&key, n, &n->stage[i]);
     put(&key, n->nstore);
     for (int i = 0; i < n->nstore; i++) put_store(&key, k, n, &n->store[i], s->of[n->naccess + i]);
-    put_points(&key, n, &n->list);
-    put(&key, n->adds);
+    put_list_of_points(&key, n, &n->list);
+    put(&key, n->adds ? type_count(&n->store[0].node->type) : 0);
     put(&key, n->width);
     put_list(&key, n->nlane, n->lane);
     put_list(&key, n->nloop, n->loop);

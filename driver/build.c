@@ -35,7 +35,7 @@ int build_messages(const Build *b) {
     return limits ? NETC_EXIT_LIMIT : NETC_EXIT_MODEL;
 }
 
-/* `run` gives a name=value that the program does not know to the runtime: it may be an argument of the entry. */
+/* `run` and `grad` give a name=value that the program does not know to the runtime: it may be an argument. */
 static void overrides(Build *b, FrontOptions *f, int n, const char *const *more) {
     const Options *o = b->options;
     b->setting = ARENA_ARRAY(b->arena, Override, o->settings.n + n + 1);
@@ -45,7 +45,7 @@ static void overrides(Build *b, FrontOptions *f, int n, const char *const *more)
     }
     f->override = b->setting;
     f->noverride = b->nsetting;
-    f->keep_unknown = o->command == CMD_run;
+    f->keep_unknown = o->command == CMD_run || o->command == CMD_grad;
 }
 
 int build_load(Build *b, Arena *a, const Options *o) { return build_load_with(b, a, o, 0, NULL); }
@@ -210,10 +210,6 @@ int build_kernels(Build *b, const char *name) {
         return code ? code : NETC_EXIT_MODEL;
     }
     const FuncInfo *info = function_info(b, name, &entry);
-    if (info && info->recurrent) {
-        diag_error(b->diag, info->sequence, E_SEQUENCE, "sequences are checked, but this version does not compile them yet");
-        return build_messages(b);
-    }
     if (!strcmp(name, "train")) b->hash = build_hash(g);
     PassOptions po = build_pass_options(b);
     passes_run(g, &po);

@@ -86,6 +86,8 @@ int build_expands(Build *b);
 bool build_vocab(void *cx, const DimInfo *d, int64_t *size, const char **why);
 const netc_vocab *build_symbols(const Build *b, const char *dim);    /* NULL: not known */
 uint64_t build_hash(const Graph *g);
+/* The ragged dim of a bound: a dim called n has the bound n_, since the rows are called n. */
+const char *build_bound_dim(const Graph *g, int bound);
 /* The description of everything built so far. */
 char *build_describe(Build *b, size_t *size);
 /* Machine code in memory; NULL after a message. */

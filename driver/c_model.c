@@ -16,11 +16,32 @@ static CTensor *tensors(Arena *a, const Block *b) {
     return t;
 }
 
-static CPort port(const char *name, const Type *t, const PortInfo *info) {
+/* The largest length of the ragged dim that a port called so is the lengths of; 0: it is something else. */
+static int64_t longest(const Function *f, const char *name) {
+    for (int i = 2; f->info && i < f->kernels->graph->bounds.n; i++)
+        if (!strcmp(build_bound_dim(f->kernels->graph, i), name)) return f->kernels->graph->bounds.at[i].size;
+    return 0;
+}
+
+static void find_bounds(const Function *f, CFunction *c) {
+    c->nbound = f->kernels->graph->bounds.n;
+    for (int i = 2; i < c->nbound; i++) {
+        c->bound_in[i] = -1;
+        c->bound_size[i] = f->kernels->graph->bounds.at[i].size;
+        for (int k = 0; k < c->nin; k++)
+            if (c->in[k].longest && !strcmp(c->in[k].name, build_bound_dim(f->kernels->graph, i))) c->bound_in[i] = k;
+    }
+}
+
+static CPort port(const Function *f, const char *name, const Type *t, const PortInfo *info) {
     bool  rows = t->rank && t->dim[0].bound == 1;
     CPort p = {.name = name, .dtype = t->dtype, .rank = t->rank - rows, .rows = rows,
                .range = info && info->dim ? info->dim_size : 0};
-    for (int k = 0; k < p.rank; k++) p.dim[k] = t->dim[k + rows].size;
+    for (int k = 0; k < p.rank; k++) {
+        p.dim[k] = t->dim[k + rows].size;
+        p.axis[k] = t->dim[k + rows].bound > 1 ? build_bound_dim(f->kernels->graph, t->dim[k + rows].bound) : NULL;
+    }
+    if (rows && !p.rank && t->dtype == DT_I32) p.longest = longest(f, name);
     return p;
 }
 
@@ -44,8 +65,9 @@ static CFunction function(Arena *a, const Function *f) {
                    .in = ARENA_ARRAY(a, CPort, k->nin + 1), .out = ARENA_ARRAY(a, CPort, k->nout + 1),
                    .arena = k->arena_size, .random = entry && draws(f->graph)};
     for (int i = 0; i < k->nin; i++)
-        c.in[i] = port(k->in[i]->u.input.key, &k->in[i]->type, find_port(f->info, k->in[i]->u.input.key));
-    for (int i = 0; i < k->nout; i++) c.out[i] = port(k->out[i].name, &k->out[i].value->type, NULL);
+        c.in[i] = port(f, k->in[i]->u.input.key, &k->in[i]->type, find_port(f->info, k->in[i]->u.input.key));
+    for (int i = 0; i < k->nout; i++) c.out[i] = port(f, k->out[i].name, &k->out[i].value->type, NULL);
+    find_bounds(f, &c);
     return c;
 }
 

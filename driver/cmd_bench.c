@@ -270,7 +270,7 @@ static const char *kernel_parts(Arena *a, const Nest *n) {
     Buf b = buf_new(a);
     for (int i = 0; i < n->nstage; i++) buf_printf(&b, "%s%s", i ? " " : "", KIND_TEXT[n->stage[i].kind]);
     if (n->fused && *n->fused) buf_printf(&b, "%s%s", b.n ? " " : "", n->fused);
-    return b.n ? b.s : n->kind == NEST_SCATTER ? "scatter" : "map";
+    return b.n ? b.s : n->kind == NEST_SCATTER ? "scatter" : n->kind == NEST_SCAN ? "scan" : "map";
 }
 
 /* Variables in the lanes with their counts, then the other variables of the tile: "j/12 + o/5 r/3". */

@@ -168,17 +168,12 @@ int cmd_check(Arena *a, const Options *o) {
     code = build_start(&b);
     if (code) return code;
     const ModelInfo *m = b.model;
-    bool recurrent = m->objective.recurrent;
-    for (int i = 0; i < m->nentry; i++) recurrent |= m->entry[i].recurrent;
     printf("%s: model %s\n\n", b.path, m->name);
     Graph *g = !m->objective.name ? NULL : program_objective(b.program, false, b.batch, arena_new());
     print_layers(&b, g);
     if (m->objective.name) print_signature(&m->objective, "objective");
     for (int i = 0; i < m->nentry; i++) print_signature(&m->entry[i], "entry ");
-    if (recurrent)
-        puts("\nmemory: not known; this version checks sequences but does not compile them yet");
-    else
-        code = print_memory(&b);
+    code = print_memory(&b);
     if (!code && o->value[OPT_TIME]) build_time_report(&b, stdout);
     if (g) arena_free(g->arena);
     build_free(&b);

@@ -47,7 +47,6 @@ static int build_all(Build *b, bool trainer) {
         return NETC_EXIT_MODEL;
     }
     if (trains) code = build_function(b, "train");
-    if (!trains && b->model->objective.recurrent) code = build_function(b, "eval");      /* says what is not compiled */
     if (!code && trainer) code = build_function(b, "eval");
     if (!code && trainer) code = build_function(b, "grad");
     if (!code) code = build_function(b, "init");

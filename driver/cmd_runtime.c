@@ -6,7 +6,7 @@
 #include "driver/build.h"
 #include "driver/commands.h"
 #include "driver/commands_impl.h"
-#include "runtime/tensor_file.h"
+#include "runtime/model.h"
 
 enum { GRAD_ROWS = 1024 };             /* more rows are averaged over batches of this size */
 
@@ -39,6 +39,19 @@ static bool needs_function(const Build *b, const FuncInfo *entry) {
     return b->options->command != CMD_train || !t || t->ensemble > 1 || sampled;
 }
 
+/* A state of each row of the batch goes on in the next batch: only a stream has rows that go on. */
+static int check_lanes(const Build *b, const netc_model *m) {
+    const netc_json *train = netc_json_get(m->splits, "train");
+    bool             trains = b->options->command == CMD_train || b->options->command == CMD_sweep;
+    for (int i = 0; i < m->nstate && trains; i++) {
+        if (!m->state[i].lane || !strcmp(netc_json_string(netc_json_get(train, "op"), ""), "stream")) continue;
+        fprintf(stderr, "netc: the state %s goes on from batch to batch in each row, so 'train' is a stream: "
+                "text(..) |> stream(x, y)\n", m->state[i].key);
+        return NETC_EXIT_MODEL;
+    }
+    return 0;
+}
+
 int prepare(Build *b, const char *const *names, netc_model **m) {
     int code = 0;
     for (; *names && !code; names++) {
@@ -61,7 +74,7 @@ int prepare(Build *b, const char *const *names, netc_model **m) {
     if (code) return code;
     *m = build_jit(b);
     if (b->options->value[OPT_TIME]) build_time_report(b, stderr);
-    return *m ? 0 : NETC_EXIT_INTERNAL;
+    return *m ? check_lanes(b, *m) : NETC_EXIT_INTERNAL;
 }
 
 Words runtime_argv(Build *b, const char *command) {

@@ -93,15 +93,14 @@ static bool listed(const char *name, const char *const *list, int n) {
     return false;
 }
 
-/* The dim of a bound: a dim called n has the bound n_, since the rows are called n. */
-static const char *bound_dim(const Graph *g, int bound) {
+const char *build_bound_dim(const Graph *g, int bound) {
     const char *name = g->bounds.at[bound].name;
     return strcmp(name, "n_") ? name : "n";
 }
 
 /* The ragged dim of axis i: the one whose bound it has, or one whose lengths the function finds; or NULL. */
 static const char *ragged_axis(const Function *f, const Type *t, const PortInfo *info, int i, int skip) {
-    if (t->dim[i].bound > 1) return bound_dim(f->kernels->graph, t->dim[i].bound);
+    if (t->dim[i].bound > 1) return build_bound_dim(f->kernels->graph, t->dim[i].bound);
     const char *name = info ? info->axis[i - skip] : NULL;
     return f->info && listed(name, f->info->found, f->info->nfound) ? name : NULL;
 }
@@ -152,7 +151,7 @@ static void function(Buf *j, const Function *f) {
                (long long)kernels_flops(k));
     for (int i = 1; i < g->bounds.n; i++) {
         buf_puts(j, i > 1 ? "," : "");
-        buf_json(j, bound_dim(g, i));
+        buf_json(j, build_bound_dim(g, i));
     }
     buf_puts(j, "],\n   \"in\":[");
     for (int i = 0; i < k->nin; i++) {

@@ -30,6 +30,11 @@ Work work_layer(const Graph *g, const char *layer) {
     size_t n = strlen(layer);
     for (int i = 0; i < g->nodes.n; i++) {
         const Node *x = g->nodes.at[i];
+        if (x->op == OP_SCAN) {
+            Work body = work_layer(x->u.scan.body, layer);
+            w.macs += body.macs * x->u.scan.trip.size;
+            if (body.shape.rank) w.shape = body.shape;
+        }
         if (!x->name || strncmp(x->name, layer, n) || (x->name[n] && x->name[n] != '.') || x->op != OP_COMP) continue;
         w.shape = x->type;
         if (is_contraction(x)) w.macs += points(&x->u.comp, true);
@@ -51,6 +56,7 @@ static void count_lookup(const Expr *e, void *cx) {
 }
 
 static int64_t node_macs(const Node *x) {
+    if (x->op == OP_SCAN) return work_graph(x->u.scan.body) * x->u.scan.trip.size;
     if (x->op == OP_GATHER && x->arg[0]->op == OP_PARAM) return type_count(&x->type) * x->arg[0]->type.dim[0].size;
     if (x->op != OP_COMP) return 0;
     Lookups l = {.node = x};

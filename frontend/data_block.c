@@ -473,7 +473,8 @@ DataBlock *data_block_check(Arena *a, Diag *d, const Ast *data, const PortInfo *
     for (int i = 0; i < nfield; i++)
         for (int k = 0; k < field[i].type.rank; k++)
             if (field[i].ragged[k] && !field[i].axis[k])
-                diag_error(d, data->params.at[i]->loc, E_DATA_ARGUMENT, "a ragged axis of a field is a dim as it is declared, as in x: Char[T]");
+                diag_error(d, data->params.at[i]->loc, E_DATA_ARGUMENT, "a ragged axis of a field is a dim as it is "
+                           "declared, as in x: Char[T]");
     for (int i = 0; i < data->items.n && d->errors - errors < DIAG_LIMIT; i++) {
         const Ast *it = data->items.at[i];
         if (it->kind == AST_ASSIGN) read_assign(&r, it);

@@ -42,6 +42,13 @@ Affine lin_affine(const Lin *a) {
     return r;
 }
 
+int nest_zero_level(const Nest *n) {
+    int k = 0;
+    if (n->list.block) return n->list.level;
+    while (k < n->nloop && !n->var[n->loop[k]].adds) k++;
+    return k;
+}
+
 int64_t nest_trips(const Nest *n, int var) { return (n->var[var].size + n->step[var] - 1) / n->step[var]; }
 
 void lin_range(const Nest *n, const Lin *a, int64_t *lo, int64_t *hi) {

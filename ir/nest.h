@@ -1,7 +1,8 @@
 /* Kernels: a graph after fusion, scheduling and memory planning; what codegen/ emits.
  *
  * A Kernels is one function: a list of nests, run in order, with a barrier where one thread needs what
- * another made. A nest computes one or more nodes over one loop space:
+ * another made. A nest that stands for a scan holds the body's Kernels, run once a step. Any other computes one or
+ * more nodes over one loop space:
  *
  *     for outs:                             loops over the nest's out variables, in tiles
  *         stage 0, stage 1, ...             reductions, kept in registers for the whole tile
@@ -19,7 +20,7 @@
 #include "base/target.h"
 #include "ir/ir.h"
 
-enum { MAX_STAGES = 8, MAX_STORES = 16, MAX_LANES = 64, MAX_LANE_VARS = 6 };
+enum { MAX_STAGES = 8, MAX_STORES = 16, MAX_LANES = 64, MAX_LANE_VARS = 6, MAX_LOOPS = 16 };
 
 /* ---- where a node's numbers lie during a call ---------------------------------------------------- */
 
@@ -29,13 +30,30 @@ typedef enum {
     SPACE_IN,                   /* offset = index of the data input */
     SPACE_OUT,                  /* offset = index of the output */
     SPACE_SCALAR,               /* offset = index into args->scalars */
-    SPACE_CONST                 /* a table in the object file */
+    SPACE_CONST,                /* a table in the object file */
+    SPACE_STEP                  /* offset = which of the loops around: the number of its step */
 } Space;
 
+/* A piece of the arena, with all steps' slices of what lies in it. */
+typedef struct {
+    const Node *node;           /* for people */
+    int64_t     size, offset;   /* bytes */
+    int         depth;          /* loops around the nests that it belongs to */
+    int         first, last;    /* the nests that touch it (Nest.at); a loop inside counts as one */
+} Buffer;
+
+/* In the body of a scan a place may move with the steps of the loops around: t0 of the outermost, t1 .. */
 typedef struct {
     Space   space;
-    int64_t offset;             /* bytes, or an index (see Space) */
+    int64_t offset;             /* bytes, or an index (see Space); SPACE_ARENA: within the buffer until plan.c is done */
     int64_t stride[MAX_RANK];   /* elements, per axis of the node's type */
+    int64_t step[MAX_LOOPS];    /* bytes from one step of each loop to the next */
+    int     turn;               /* 1 + the loop whose steps use two slots in turn; 0: none */
+    int64_t slot;               /* bytes of one; the second is used where step + phase is odd */
+    int     phase;
+    int64_t span;               /* bytes that all steps together may touch behind the start; 0: the node's */
+    Buffer *buffer;             /* SPACE_ARENA */
+    const Node *table;          /* SPACE_CONST: the constant */
 } Place;
 
 /* ---- expressions of a nest ------------------------------------------------------------------------ */
@@ -108,7 +126,10 @@ typedef struct {
 typedef struct {
     bool        on;
     const Expr *value, *move;   /* f32, i32 */
-    int64_t     most;           /* points at full size */
+    int64_t     most;           /* points at full size, of a block if there are blocks */
+    int64_t     block;          /* every thread runs through its share of the loops for so many values of block_var, then for
+                                   the next ones, and adds the results; 0: no blocks */
+    int         block_var;
     /* schedule */
     int         level;          /* loops over outs around the list */
     int         width;
@@ -154,9 +175,24 @@ typedef struct {
 
 typedef enum {
     NEST_LOOPS,                 /* stages and stores */
-    NEST_SCATTER                /* outs [k...]: the rows of store[0] are zeroed, then for each i... in C order
+    NEST_SCATTER,               /* outs [k...]: the rows of store[0] are zeroed, then for each i... in C order
                                    store[0][index[i...], k...] += grad[i..., k...]; see scatter_* below */
+    NEST_SCAN                   /* no loops of its own: `scan` */
 } NestKind;
+
+typedef struct Kernels Kernels;
+
+/* The nests of a scan's body: the first of them run before the first step (as if in the step before it), the last of
+ * them after the last step (as in that one), the others in every step. */
+typedef struct {
+    Kernels *body;
+    int      nfirst, nlast;
+    Extent   trip;
+    bool     reverse;
+    int      depth;             /* loops around it: the number of its own */
+    bool     serial;            /* thread 0 alone runs it */
+    int      at, end;           /* Nest.at of what is inside lies between */
+} ScanLoop;
 
 typedef struct {
     NestKind  kind;
@@ -171,8 +207,8 @@ typedef struct {
     int       nstore;
     Store     store[MAX_STORES];
     List      list;             /* of stage 0's reductions */
-    bool      adds;             /* some outs are `adds`: the results are set to 0 inside the loops before the first of
-                                   these, then added to */
+    bool      adds;             /* some outs are `adds`, or the list has blocks: results are set to 0, then added to */
+    bool      alone;            /* nothing is computed from the results in this nest */
     /* schedule */
     int       width;            /* of the stores' vectors */
     int       nlane, lane[MAX_LANE_VARS];     /* outs in the stores' lanes, innermost first */
@@ -181,9 +217,13 @@ typedef struct {
     int       npar;             /* the first npar loops are shared out among the threads; 0: thread 0 alone */
     bool      barrier;          /* wait for all threads before this nest */
     int64_t   flops, bytes;     /* at full size */
+    int       at;               /* place in the order of execution */
+    ScanLoop *scan;             /* NEST_SCAN */
     const char *fused;          /* for people, what is computed beside the stages: "2 maps, update of Net.c1.w" */
 } Nest;
 
+/* The loops outside of what sets results to 0, if n->adds: what is inside is one run of memory. */
+int     nest_zero_level(const Nest *n);
 int64_t nest_trips(const Nest *n, int var);                         /* tiles of an out at full size */
 /* The smallest and largest value over all points at full size. */
 void    lin_range(const Nest *n, const Lin *a, int64_t *lo, int64_t *hi);
@@ -205,22 +245,25 @@ typedef struct {
 
 enum { MAX_CHAIN = 256 };
 
-typedef struct {
+struct Kernels {
     const char *name;
-    Graph      *graph;
+    Graph      *graph;          /* of a function, or the body of a scan */
     Target      target;
     int         level;
+    int         depth;          /* loops around the nests */
     Nest      **nest;
     int         nnest;
     int         nchain;
     Chain      *chain;          /* in the order of their nests; no nest is in two */
     const Chain **local;        /* by Node.id: the chain that alone makes and uses the node, or NULL */
     Place      *place;          /* by Node.id */
-    int64_t     arena_size;     /* bytes */
+    int64_t     arena_size;     /* bytes; of a function */
+    int         nbuffer;        /* of a function, those of bodies among them */
+    Buffer    **buffer;
     int         nin;
     Node      **in;             /* IN_DATA leaves in graph order = order of args->in */
     int         nout;
     Output     *out;            /* OUT_VALUE outputs in graph order = order of args->out */
-} Kernels;
+};
 
 #endif

@@ -31,7 +31,7 @@ static bool by_rows(const Growing *g, const Nest *n, const Node *node, const Lin
     if (!node->type.rank || node->type.dim[0].size != g->batch || node->type.dim[0].bound != g->bound) return false;
     if (off->k[v] * per != row) return false;
     for (int u = 0; u < n->nvar; u++)
-        if (u != v && (off->k[u] >= row || off->k[u] <= -row)) return false;
+        if (u != v && n->var[u].size > 1 && (off->k[u] >= row || off->k[u] <= -row)) return false;
     return true;
 }
 
@@ -45,8 +45,8 @@ static bool is_written(const Growing *g, const Node *node) {
 /* May the nest be the next of the chain (whose batch is settled)? */
 static bool fits(const Growing *g, const Nest *n, int64_t per) {
     for (int s = 0; s < n->nstore; s++) {
-        Space space = g->k->place[n->store[s].node->id].space;
-        if (space != SPACE_ARENA && space != SPACE_OUT) return false;
+        const Place *p = &g->k->place[n->store[s].node->id];
+        if (p->space != SPACE_OUT && (p->space != SPACE_ARENA || p->buffer->node != n->store[s].node)) return false;
         if (!by_rows(g, n, n->store[s].node, &n->store[s].off, per)) return false;
     }
     for (int i = 0; i < n->naccess; i++) {
@@ -76,24 +76,6 @@ static bool grow(Growing *g, Nest *n) {
     return true;
 }
 
-/* Is the node made and used by nests of the chain alone? */
-static bool is_local(const Kernels *k, const Chain *c, const Node *node) {
-    bool made = false;
-    if (k->place[node->id].space != SPACE_ARENA) return false;
-    for (int i = 0; i < k->nnest; i++) {
-        const Nest *n = k->nest[i];
-        bool        inside = i >= c->first && i < c->first + c->count;
-        for (int s = 0; s < n->nstore; s++) {
-            if (n->store[s].node != node) continue;
-            if (!inside) return false;
-            made = true;
-        }
-        for (int a = 0; a < n->naccess && !inside; a++)
-            if (n->access[a].node == node) return false;
-    }
-    return made;
-}
-
 /* Bytes that are passed on within the chain. */
 static int64_t passed_on(const Growing *g) {
     int64_t bytes = 0;
@@ -121,7 +103,6 @@ void chain_nests(Fuse *f) {
     Kernels *k = f->k;
     Growing  g = {.f = f, .k = k};
     k->chain = ARENA_ARRAY(f->a, Chain, k->nnest);
-    k->local = ARENA_ARRAY(f->a, const Chain *, k->graph->nodes.n);
     for (int i = 0; i < k->nnest; i++) {
         if (grow(&g, k->nest[i])) continue;
         close_chain(&g);
@@ -129,10 +110,35 @@ void chain_nests(Fuse *f) {
         if (!grow(&g, k->nest[i])) g.first = i + 1;
     }
     close_chain(&g);
-    for (int c = 0; c < k->nchain; c++)
-        for (int i = k->chain[c].first; i < k->chain[c].first + k->chain[c].count; i++)
+}
+
+/* ---- what lives in a chain ------------------------------------------------------------------------------ */
+
+static int first_at(const Kernels *k, const Chain *c) { return k->nest[c->first]->at; }
+static int last_at(const Kernels *k, const Chain *c) { return k->nest[c->first + c->count - 1]->at; }
+
+void chain_locals(Kernels *k, Arena *a) {
+    k->local = ARENA_ARRAY(a, const Chain *, k->graph->nodes.n);
+    for (int c = 0; c < k->nchain; c++) {
+        const Chain *chain = &k->chain[c];
+        for (int i = chain->first; i < chain->first + chain->count; i++)
             for (int s = 0; s < k->nest[i]->nstore; s++) {
-                const Node *node = k->nest[i]->store[s].node;
-                if (is_local(k, &k->chain[c], node)) k->local[node->id] = &k->chain[c];
+                const Node  *node = k->nest[i]->store[s].node;
+                const Place *p = &k->place[node->id];
+                if (p->space == SPACE_ARENA && p->buffer->first >= first_at(k, chain) && p->buffer->last <= last_at(k, chain))
+                    k->local[node->id] = chain;
             }
+    }
+}
+
+/* The first nest runs again after the last has run: what lives in a part of a chain lives in all of it. */
+void chain_lives(const Kernels *k) {
+    for (int c = 0; c < k->nchain; c++) {
+        int first = first_at(k, &k->chain[c]), last = last_at(k, &k->chain[c]);
+        for (int i = 0; i < k->nbuffer; i++) {
+            Buffer *b = k->buffer[i];
+            if (b->first > first && b->first <= last) b->first = first;
+            if (b->last >= first && b->last < last) b->last = last;
+        }
+    }
 }

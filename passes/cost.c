@@ -363,6 +363,33 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
     return slowest(cycles, updates * w->t->latency) + IN_THE_WAY * (loads / w->t->loads + shuffles) + 1.5;
 }
 
+/* Vectors that a pass would load again for a later reduction point, because a row of the tile comes to lie where another
+ * one was: the compiler keeps them in registers, if there are any. */
+static double held_again(const Task *w, const Choice *c, const Shape *s) {
+    const Nest  *n = w->n;
+    const Stage *stage = &n->stage[w->first];
+    double       most = 0;
+    for (int i = 0; i < w->nread && w->count; i++) {
+        const int64_t *k = n->access[w->read[i]].off.k;
+        bool           meet = false;
+        double         held = w->pattern[i].uniform ? 1 : s->vecs;
+        for (int v = 0; v < n->nvar; v++) {
+            bool    row = (v < n->nout || task_window(w, v)) && !in_lanes(c, v);
+            int64_t count = v < n->nout ? c->step[v] : n->var[v].size;
+            if (!row || count < 2 || !k[v]) continue;
+            held *= (double)count;
+            for (int r = 0; r < stage->nred; r++) {
+                int u = stage->red[r];
+                meet |= !in_lanes(c, u) && c->step[u] > 1 && k[u] && k[v] % k[u] == 0 && k[v] / k[u] < c->step[u];
+            }
+        }
+        for (int r = 0; r < stage->nred && meet; r++)
+            if (!in_lanes(c, stage->red[r]) && k[stage->red[r]]) held *= (double)c->step[stage->red[r]];
+        if (meet && held > most) most = held;
+    }
+    return most;
+}
+
 /* Cycles at the end of a tile: accumulators into results, results into memory. */
 static double tile_cycles(const Task *w, const Choice *c, const Shape *s) {
     double cycles = 8;
@@ -390,6 +417,7 @@ double choice_cost(Task *w, const Choice *c) {
     look_at_lanes(w, c, s.width);
     double pass = pass_cycles(w, c, &s, &live);
     if (s.acc > 1 && s.acc + live + 1 > w->t->registers) return -1;
+    if (s.acc > 1 && s.acc + held_again(w, c, &s) / 2 + 1 > w->t->registers) return -1;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
         int v = n->stage[w->first].red[i];
         total *= passes(&n->var[v], c->step[v]);

@@ -14,7 +14,7 @@
  * Before that, spread.c (spread), pack.c (pack) and unpool.c (unpool) rewrite contractions and their operands; after it,
  * listed.c (listed) may run a sum over a list of the points that count.
  *
- * A group never needs what depends on it through another group.
+ * A scan and its results are a group of their own. A group never needs what depends on it through another group.
  */
 #include <string.h>
 
@@ -22,8 +22,8 @@
 
 enum { MAX_WINDOW = 16, MAX_GROUP = 24 };
 
-const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "unpool", "spread", "listed", "chain",
-                               NULL};
+const char *const FUSIONS[] = {"epilogue", "update", "pool",   "rows",   "siblings", "pack",
+                               "turn",     "unpool", "spread", "listed", "chain",    NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);
@@ -188,7 +188,7 @@ static bool is_output(const Fuse *f, const Node *n) {
 static bool operands_ready(const Fuse *f, const Node *u) {
     for (int i = 0; i < u->narg; i++) {
         const Node *s = node_storage(u->arg[i]);
-        if (node_computed(s) && !f->group[s->id]) return false;
+        if ((node_computed(s) || s->op == OP_RESULT) && !f->group[s->id]) return false;
     }
     return true;
 }
@@ -263,7 +263,7 @@ static bool join_sibling(Fuse *f, Node *n, Group *gr) {
 
 static bool join_some(Fuse *f, Node *n) {
     Spread s;
-    if (f->o->level >= 2 && spread_find(n, &s)) {
+    if (f->o->level >= 2 && (spread_find(n, &s) || (fusion_on(f->o, "listed") && list_block(f->t, n)))) {
         group_new(f, n)->alone = true;
         return true;
     }
@@ -281,6 +281,8 @@ static bool join_some(Fuse *f, Node *n) {
 void fuse_groups(Fuse *f) {
     for (int i = 0; i < f->g->nodes.n; i++) {
         Node *n = f->g->nodes.at[i];
+        if (n->op == OP_SCAN) group_new(f, n);
+        if (n->op == OP_RESULT) group_join(f, f->group[n->arg[0]->id], n);
         if (!node_computed(n) || f->group[n->id]) continue;
         if (f->o->level < 1 || n->op != OP_COMP || !join_some(f, n)) group_new(f, n);
     }

@@ -40,7 +40,8 @@ static void align_rows(Fuse *f) {
         const Expr *e = n->u.comp.expr->arg[1];
         const Node *arg = e->op == SC_READ ? n->arg[e->operand] : NULL;
         if (!arg || arg->type.rank < 3 || !f->group[arg->id] || read_by_view(f, arg)) continue;
-        Place  *p = &f->k->place[arg->id];
+        Place *p = &f->k->place[arg->id];
+        if (p->space != SPACE_ARENA || p->buffer) continue;
         int64_t width = f->t->width, next = 1;
         for (int d = arg->type.rank - 1; d >= 0; next *= arg->type.dim[d].size, d--) {
             if (d == arg->type.rank - 3) next = (next + width - 1) / width * width;
@@ -49,42 +50,98 @@ static void align_rows(Fuse *f) {
     }
 }
 
-static void build_nests(Fuse *f) {
+/* What is stored in the arena gets a buffer; what is not stored has no place. */
+static void make_buffers(Fuse *f) {
     Kernels *k = f->k;
-    k->nest = ARENA_ARRAY(f->a, Nest *, f->groups.n);
-    for (int i = 0; i < f->groups.n; i++) {
-        Nest *n = nest_build(f, f->groups.at[i], i);
-        nest_schedule(f, n);
-        nest_count(n);
-        k->nest[k->nnest++] = n;
-    }
     for (int i = 0; i < f->g->nodes.n; i++) {
         const Node *n = f->g->nodes.at[i];
-        if (f->group[n->id] && !f->stored[n->id]) k->place[n->id].space = SPACE_NONE;
+        Place      *p = &k->place[n->id];
+        if (!node_computed(n) || p->space != SPACE_ARENA || p->buffer) continue;
+        if (f->stored[n->id]) p->buffer = buffer_new(f, n, place_bytes(p, &n->type), k->depth);
+        else p->space = SPACE_NONE;
+    }
+}
+
+static void build_nest(Fuse *f, Group *gr) {
+    Kernels *k = f->k;
+    Nest    *n;
+    if (gr->space->op == OP_SCAN) {
+        n = scan_build(f, gr, k->nnest);
+    } else {
+        n = nest_build(f, gr, k->nnest);
+        nest_schedule(f, n);
+        nest_count(n);
+    }
+    k->nest[k->nnest++] = n;
+}
+
+static void build_nests(Fuse *f) {
+    int ncarry = f->scan ? f->scan->u.scan.ncarry : 0;
+    f->k->nest = ARENA_ARRAY(f->a, Nest *, f->groups.n + 2 * ncarry);
+    for (int i = 0; i < ncarry; i++)
+        if (f->first[i]) build_nest(f, f->first[i]);
+    for (int i = 0; i < f->groups.n; i++) build_nest(f, f->groups.at[i]);
+    for (int i = 0; i < ncarry; i++)
+        if (f->last[i]) build_nest(f, f->last[i]);
+}
+
+/* Bodies first: what a scan stacks decides where its results lie. */
+static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int ncarry) {
+    lower_ops(g, ncarry);
+    for (int i = 0; i < g->nodes.n; i++)
+        if (g->nodes.at[i]->op == OP_SCAN) lower_all(g->nodes.at[i]->u.scan.body, t, o, g->nodes.at[i]->u.scan.ncarry);
+    if (o->level >= 2 && fusion_on(o, "turn")) turn_weights(g, t);
+    if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
+    if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
+    if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
+}
+
+/* The nests of graph f->g, a function or a body. */
+static void build_level(Fuse *f) {
+    Graph   *g = f->g;
+    Kernels *k = f->k;
+    int      ncarry = f->scan ? f->scan->u.scan.ncarry : 0, room = g->nodes.n + 3 * (g->outs.n + ncarry);
+    f->group = ARENA_ARRAY(f->a, Group *, room);
+    f->stored = ARENA_ARRAY(f->a, bool, room);
+    f->users = ARENA_ARRAY(f->a, NodeList, room);
+    memcpy(f->users, graph_users(g, f->a), sizeof *f->users * (size_t)g->nodes.n);
+    k->place = ARENA_ARRAY(f->a, Place, room);
+    k->in = ARENA_ARRAY(f->a, Node *, g->nodes.n);
+    k->out = ARENA_ARRAY(f->a, Output, g->outs.n);
+    place_leaves(f);
+    fuse_groups(f);
+    if (!f->scan) settle_outputs(f);
+    group_sort(f);
+    group_stored(f);
+    if (f->scan) place_body(f);
+    align_rows(f);
+    make_buffers(f);
+    place_results(f);
+    build_nests(f);
+}
+
+void kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number) {
+    Kernels *k = l->body = ARENA_NEW(up->a, Kernels);
+    Fuse     f = {.a = up->a, .g = scan->u.scan.body, .t = up->t, .o = up->o, .k = k, .buffers = up->buffers, .up = up,
+                  .scan = scan, .first = ARENA_ARRAY(up->a, Group *, scan->u.scan.ncarry),
+                  .last = ARENA_ARRAY(up->a, Group *, scan->u.scan.ncarry)};
+    *k = (Kernels){.name = arena_printf(up->a, "%s_%d_scan", up->k->name, number), .graph = f.g, .target = up->k->target,
+                   .level = up->k->level, .depth = up->k->depth + 1};
+    if (k->depth > MAX_LOOPS) ICE("scans are nested more than %d deep", MAX_LOOPS);
+    build_level(&f);
+    for (int i = 0; i < scan->u.scan.ncarry; i++) {
+        l->nfirst += f.first[i] != NULL;
+        l->nlast += f.last[i] != NULL;
     }
 }
 
 Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions *o) {
-    Kernels *k = ARENA_NEW(a, Kernels);
+    Kernels   *k = ARENA_NEW(a, Kernels);
+    BufferList buffers = {0};
+    Fuse       f = {.a = a, .g = g, .t = t, .o = o, .k = k, .buffers = &buffers};
     *k = (Kernels){.name = g->name, .graph = g, .target = *t, .level = o->level};
-    lower_ops(g);
-    if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
-    if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
-    if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
-    int  room = g->nodes.n + g->outs.n;          /* update.c adds at most a copy for every output */
-    Fuse f = {.a = a, .g = g, .t = t, .o = o, .k = k, .group = ARENA_ARRAY(a, Group *, room),
-              .stored = ARENA_ARRAY(a, bool, room), .users = ARENA_ARRAY(a, NodeList, room)};
-    memcpy(f.users, graph_users(g, a), sizeof *f.users * (size_t)g->nodes.n);
-    k->place = ARENA_ARRAY(a, Place, room);
-    k->in = ARENA_ARRAY(a, Node *, g->nodes.n);
-    k->out = ARENA_ARRAY(a, Output, g->outs.n);
-    place_leaves(&f);
-    fuse_groups(&f);
-    settle_outputs(&f);
-    group_sort(&f);
-    group_stored(&f);
-    align_rows(&f);
-    build_nests(&f);
+    lower_all(g, t, o, 0);
+    build_level(&f);
     if (o->level >= 2 && fusion_on(o, "chain")) chain_nests(&f);
     plan_memory(&f);
     return k;
@@ -120,13 +177,20 @@ static void print_stage(const Nest *n, const Stage *s, FILE *out) {
 }
 
 static void print_store(const Kernels *k, const Node *n, FILE *out) {
-    static const char *const SPACES[] = {"none", "arena", "weights", "opt", "state", "in", "out", "scalar", "const"};
+    static const char *const SPACES[] = {"none", "arena", "weights", "opt",    "state",
+                                         "in",   "out",   "scalar",  "const",  "step"};
     fprintf(out, "    -> %%%d %s", n->id, n->name ? n->name : "");
     if (n->loc.src) fprintf(out, " %s:%d", n->loc.src->name, n->loc.line);
     fprintf(out, " (%s %lld)\n", SPACES[k->place[n->id].space], (long long)k->place[n->id].offset);
 }
 
+static void print_loop(const Nest *n, FILE *out);
+
 static void print_nest(const Kernels *k, const Nest *n, FILE *out) {
+    if (n->kind == NEST_SCAN) {
+        print_loop(n, out);
+        return;
+    }
     int64_t shares = 1;
     for (int i = 0; i < n->npar; i++) shares *= n->kind == NEST_SCATTER ? n->var[i].size : nest_trips(n, n->loop[i]);
     fprintf(out, "%s  %s: ", n->barrier ? "  ---\n" : "", n->name);
@@ -144,8 +208,28 @@ static void print_nest(const Kernels *k, const Nest *n, FILE *out) {
     for (int i = 0; i < n->nstore; i++) print_store(k, n->store[i].node, out);
 }
 
+static void print_loop(const Nest *n, FILE *out) {
+    const ScanLoop *l = n->scan;
+    const Kernels  *k = l->body;
+    fprintf(out, "%s  %s: %lld steps%s%s, %.3f Mflop\n", n->barrier ? "  ---\n" : "", n->name, (long long)l->trip.size,
+            l->reverse ? " backwards" : "", l->serial ? ", thread 0" : "", 1e-6 * (double)n->flops);
+    for (int i = 0; i < k->nnest; i++) {
+        if (i == l->nfirst && l->nfirst) fprintf(out, "  every step:\n");
+        if (i == k->nnest - l->nlast && l->nlast) fprintf(out, "  after the last step:\n");
+        print_nest(k, k->nest[i], out);
+    }
+    fprintf(out, "  end of %s\n", n->name);
+}
+
 void kernels_print(const Kernels *k, FILE *out) {
     fprintf(out, "%s: %d nests, %.3f Mflop, arena %lld bytes, %s\n", k->name, k->nnest, 1e-6 * (double)kernels_flops(k),
             (long long)k->arena_size, k->target.name);
-    for (int i = 0; i < k->nnest; i++) print_nest(k, k->nest[i], out);
+    for (int i = 0, c = 0; i < k->nnest; i++) {
+        if (c < k->nchain && k->chain[c].first == i) {
+            fprintf(out, "%s  the next %d nests in turns of %lld rows:\n", k->nest[i]->barrier ? "  ---\n" : "", k->chain[c].count,
+                    (long long)k->chain[c].rows);
+            c++;
+        }
+        print_nest(k, k->nest[i], out);
+    }
 }

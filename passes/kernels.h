@@ -2,6 +2,7 @@
  *
  *   lower_ops.c    what is not a comp becomes one (gather), outputs get values of their own
  *   spread.c       gradients of images behind max-pooling become sums over pooled cells
+ *   turn.c         weights of loops in the order in which they load well
  *   pack.c         guarded and masked operands of contractions become tensors that load well
  *   unpool.c       gradients through max-pooling become lookups
  *   fuse.c         which nodes are computed together; group.c: their dependence and order
@@ -9,6 +10,7 @@
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
  *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c (the model), listed.c
  *   chain.c        nests that run for a few rows of the batch at a time
+ *   scan_build.c   a scan as a loop over the nests of its body, which go through all of this as well
  *   plan.c         places in the arena, barriers
  */
 #ifndef NETC_PASSES_KERNELS_H

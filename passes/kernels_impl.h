@@ -18,7 +18,9 @@ struct Group {
     Nest       *nest;
 };
 
-typedef struct {
+typedef VEC(Buffer *) BufferList;
+
+typedef struct Fuse {
     Arena         *a;           /* of the kernels */
     Graph         *g;
     const Target  *t;
@@ -30,6 +32,12 @@ typedef struct {
     bool          *stored;      /* by id: the value is needed in memory */
     int            visit;
     bool           edges;       /* some group has an `after` */
+    BufferList    *buffers;     /* of the whole function */
+    /* of a body */
+    struct Fuse   *up;          /* the graph around; NULL: a function */
+    Node          *scan;
+    Group        **first, **last;         /* copies of first values before the steps, of last carries behind them; by carry,
+                                   NULL: none */
 } Fuse;
 
 bool  fusion_on(const KernelOptions *o, const char *name);
@@ -38,17 +46,20 @@ bool  fusion_on(const KernelOptions *o, const char *name);
 Node *node_storage(Node *n);
 /* n without stops. */
 Node *node_unstop(Node *n);
-/* Does a nest compute it? (comp, scatter_add) */
+/* Does a nest of the graph compute it? (comp, scatter_add) Results of scans are made by the bodies' nests. */
 bool  node_computed(const Node *n);
 
 /* Are the subscripts of a read by n its own outs, one by one? (On an axis of size 1 a constant 0 is the out.) */
 bool  reads_own_point(const Node *n, const Expr *read);
 
-/* lower_ops.c */
-void  lower_ops(Graph *g);
 /* residue.c: the values that derived variable number `derived` takes at the points that count and around them, if
  * cutting an out makes them dense. */
 bool  residue_range(const Comp *c, int derived, int64_t *lo, int64_t *hi);
+/* lower_ops.c. ncarry: of a body; its outputs from there on are stacks, which may be carries as well. 0: a function */
+void  lower_ops(Graph *g, int ncarry);
+Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
+/* turn.c: before the loops of g, not in their bodies */
+void  turn_weights(Graph *g, const Target *t);
 /* pack.c */
 void  pack_contractions(Graph *g);
 /* unpool.c */
@@ -64,6 +75,9 @@ typedef struct {
 bool  spread_find(const Node *n, Spread *s);
 /* fuse.c: fills users, group, groups. */
 void   fuse_groups(Fuse *f);
+/* listed.c: a sum over the list of such reductions goes in blocks, so that what it reads over and over stays in the first
+ * cache: values of block variable *red (of the comp) at a time; 0: no blocks, or not such a sum. */
+int64_t list_block(const Target *t, const Node *n);
 /* group.c */
 Group *group_new(Fuse *f, Node *n);
 void   group_join(Fuse *f, Group *gr, Node *n);
@@ -84,9 +98,21 @@ Nest *nest_build(Fuse *f, Group *gr, int number);
 void  nest_schedule(const Fuse *f, Nest *n);
 /* cost.c: flops and bytes of n at full size. */
 void  nest_count(Nest *n);
-/* chain.c: fills k->chain and k->local */
+/* chain.c: fills k->chain; then, when the lives of buffers are known, k->local, and lets buffers live as long as their
+ * chains. */
 void  chain_nests(Fuse *f);
-/* plan.c: offsets in the arena, barriers. */
+void  chain_locals(Kernels *k, Arena *a);
+void  chain_lives(const Kernels *k);
+/* scan_build.c. Places of the results of f's scans; then, for f a body: of its arguments and outputs. */
+void  place_results(Fuse *f);
+void  place_body(Fuse *f);
+/* The nest of a scan; kernels.c: the body's nests. */
+Nest *scan_build(Fuse *f, Group *gr, int number);
+void  kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number);
+/* plan.c: a buffer of at least `bytes`; offsets of all buffers, barriers. */
+/* From the first byte of a node to the last. */
+int64_t place_bytes(const Place *p, const Type *t);
+Buffer *buffer_new(Fuse *f, const Node *n, int64_t bytes, int depth);
 void  plan_memory(Fuse *f);
 
 #endif

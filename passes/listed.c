@@ -19,6 +19,7 @@
 #include "passes/schedule_impl.h"
 
 enum { MOST = 4096, TILE = 24, LIST_VECTORS = 4, MAX_TILE_VECTORS = 24 };
+static const double CACHED = 0.75;      /* of the first cache, for what lists lead to */
 static const double MAKING = 8;         /* cycles for a vector of points that may be in the list */
 static const double STARTING = 20;      /* a loop over a list: its start, and the branch that ends it, mispredicted */
 static const double MASKED = 0.5;       /* share of non-zeros behind a comparison of numbers */
@@ -30,6 +31,8 @@ typedef struct {
     int         other;          /* access: the other factor */
     bool        key[MAX_VARS];  /* outs that the list depends on */
     double      share;          /* of the points in the list */
+    int64_t     block;          /* 0: no blocks */
+    double      blocks;
 } Listing;
 
 typedef struct {
@@ -113,10 +116,51 @@ static bool find_listing(Listing *l) {
     if (s->expr->op != SC_MUL || s->expr->dtype != DT_F32 || reads_stage(n)) return false;
     for (int v = 0; v < n->nvar; v++)
         if (n->var[v].div) return false;
-    int64_t most = 1;
-    for (int i = 0; i < s->nred; i++) most *= n->var[s->red[i]].size;
-    if (most > MOST) return false;
     return find_factors(l, s->expr->arg[0], s->expr->arg[1]) || find_factors(l, s->expr->arg[1], s->expr->arg[0]);
+}
+
+/* ---- blocks ----------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const Node *n;
+    const Expr *read;           /* at places that an index tells */
+} Moved;
+
+static void find_moved(const Expr *e, void *cx) {
+    Moved *m = cx;
+    for (int i = 0; e->op == SC_READ && i < e->nsub; i++)
+        if (e->sub[i].ind) m->read = e;
+}
+
+int64_t list_block(const Target *t, const Node *n) {
+    const Comp *c = &n->u.comp;
+    Moved       m = {n, NULL};
+    int64_t     far = 0, points = 1, size = 0;
+    if (n->op != OP_COMP || c->kind != KIND_SUM || c->expr->op != SC_MUL || c->nder) return 0;
+    for (int side = 0; side < 2 && !m.read; side++)
+        if (c->expr->arg[side]->op == SC_READ) find_moved(c->expr->arg[side], &m);
+    if (!m.read) return 0;
+    const Type *type = &n->arg[m.read->operand]->type;
+    for (int v = c->nout; v < c->nout + c->nred; v++) {
+        int64_t stride = 1, distance = 0;
+        for (int i = type->rank - 1; i >= 0; stride *= type->dim[i].size, i--)
+            distance += stride * affine_coef(&m.read->sub[i].aff, v);
+        points *= c->var[v].ext.size;
+        if (distance > far) far = distance, size = c->var[v].ext.size;
+    }
+    if (!far) return 0;
+    int64_t block = (int64_t)(CACHED * t->l1) / (far * dtype_size(type->dtype)), most = MOST / (points / size);
+    if (block > most) block = most;
+    return block >= size || most < 1 ? 0 : block < 1 ? 1 : block;
+}
+
+/* The reduction that list_block means: `other` moves farthest with it. */
+static int block_var(const Nest *n, const Lin *other) {
+    const Stage *s = &n->stage[0];
+    int          best = s->red[0];
+    for (int i = 1; i < s->nred; i++)
+        if (other->k[s->red[i]] > other->k[best]) best = s->red[i];
+    return best;
 }
 
 /* ---- the tile --------------------------------------------------------------------------------------------- */
@@ -128,14 +172,14 @@ static double passes(const Nest *n, int v, int64_t step) {
 
 /* Lists to make, at full size. */
 static double lists_of(const Listing *l) {
-    double lists = 1;
+    double lists = l->blocks;
     for (int v = 0; v < l->n->nout; v++)
         if (l->key[v]) lists *= (double)l->n->var[v].size;
     return lists;
 }
 
 static double points_of(const Listing *l) {
-    double points = 1;
+    double points = 1 / l->blocks;
     for (int i = 0; i < l->n->stage[0].nred; i++) points *= (double)l->n->var[l->n->stage[0].red[i]].size;
     return points;
 }
@@ -320,11 +364,19 @@ static void put_loops(Listing *l) {
         }
 }
 
+/* Points of one list at most. */
+static int64_t most_of(const Listing *l) {
+    const Nest *n = l->n;
+    int64_t     most = 1;
+    for (int i = 0; i < n->stage[0].nred; i++) most *= n->var[n->stage[0].red[i]].size;
+    return l->block ? most / n->var[block_var(n, &n->access[l->other].off)].size * l->block : most;
+}
+
 static void build_list(Listing *l, const Tile *t) {
     Nest  *n = l->n;
     Stage *s = &n->stage[0];
     List  *list = &n->list;
-    *list = (List){.on = true, .value = l->value, .move = move_of(l), .most = (int64_t)points_of(l), .nred = s->nred};
+    *list = (List){.on = true, .value = l->value, .move = move_of(l), .most = most_of(l), .nred = s->nred};
     memcpy(list->red, s->red, sizeof list->red);
     schedule_list(l);
     Access rest = n->access[l->other], value = {.stage = STAGE_LISTED, .dtype = DT_F32, .off = lin_const(0)};
@@ -346,15 +398,46 @@ static void build_list(Listing *l, const Tile *t) {
         s->point[s->npoint++] = v;
     }
     put_loops(l);
+    if (!l->block) return;
+    list->block = l->block;
+    list->block_var = block_var(n, &n->access[l->other].off);
+    n->adds = true;
+}
+
+/* What is set to 0 at once is one run of memory: outs inside of those loops do not reach beyond it. */
+static bool zeros_in_runs(const Nest *n) {
+    int     level = nest_zero_level(n);
+    int64_t run = type_count(&n->store[0].node->type), last = 0;
+    for (int k = 0; k < n->nloop; k++) {
+        int64_t stride = n->store[0].off.k[n->loop[k]];
+        if (n->var[n->loop[k]].size == 1) continue;
+        if (k >= level) last += stride * (n->var[n->loop[k]].size - 1);
+        else if (stride < run) run = stride;
+    }
+    return last < run;
+}
+
+/* How the reductions are cut into blocks; false: the list would be too long. */
+static bool find_blocks(Listing *l) {
+    const Nest *n = l->n;
+    int64_t     size = n->var[block_var(n, &n->access[l->other].off)].size;
+    l->blocks = 1;
+    l->block = n->alone && !n->adds ? list_block(l->f->t, n->stage[0].node) : 0;
+    if (l->block >= size) l->block = 0;
+    if (l->block) l->blocks = (double)((size + l->block - 1) / l->block);
+    return points_of(l) <= MOST;
 }
 
 bool list_schedule(const Fuse *f, Nest *n, double cost) {
     Listing l = {.f = f, .n = n};
-    if (!find_listing(&l)) return false;
+    if (!find_listing(&l) || !find_blocks(&l)) return false;
     Tile t = choose_tile(&l);
     if (t.cost < 0 || !tile_distinct(n, &t)) return false;
     double listed = lists_of(&l) * (points_of(&l) / f->t->width * MAKING + STARTING + t.cost);
     if (cost >= 0 && listed >= cost) return false;
+    Nest before = *n;
     build_list(&l, &t);
-    return true;
+    if (!n->adds || zeros_in_runs(n)) return true;
+    *n = before;
+    return false;
 }

@@ -2,7 +2,7 @@
  * output has a computed value of its own.
  *
  *   gather       becomes a map with an indirect subscript
- *   scatter_add  reads tensors with an address: scalars and random numbers are copied first
+ *   scatter_add  reads tensors with an address: scalars and random numbers are copied first; so does a scan
  *   output       of a leaf, a view, a random number, or of a value that another output has: a copy of it
  */
 #include <string.h>
@@ -41,7 +41,7 @@ static Node *gather_map(Graph *g, Node *n) {
     return graph_comp(g, KIND_MAP, n->type.rank, 0, 0, var, e, 2, (Node *[]){table, index});
 }
 
-static Node *copy_of(Graph *g, Node *n) {
+Node *lower_copy(Graph *g, Node *n) {
     Var var[MAX_RANK] = {0};
     Sub sub[MAX_RANK] = {0};
     outs_of(&n->type, var);
@@ -51,29 +51,41 @@ static Node *copy_of(Graph *g, Node *n) {
     return graph_comp(g, KIND_MAP, n->type.rank, 0, 0, var, e, 1, &n);
 }
 
-static bool claimed(const Graph *g, int before, const Node *n) {
-    for (int i = 0; i < before; i++)
-        if (node_storage(g->outs.at[i].value) == n) return true;
+/* Does an output before number i lie where n lies? A stack may lie where a carry lies: its slices are the carry. */
+static bool claimed(const Graph *g, int ncarry, int i, const Node *n) {
+    for (int k = i < ncarry ? 0 : ncarry; k < i; k++)
+        if (node_storage(g->outs.at[k].value) == n) return true;
     return false;
 }
 
+/* A rank-0 argument of a body may be a scalar input of the function. */
 static bool has_address(Node *n) {
     n = node_storage(n);
+    if (n->op == OP_ARG) return n->type.rank > 0;
     return n->op != OP_RNG && !(n->op == OP_INPUT && n->u.input.kind == IN_SCALAR);
 }
 
-void lower_ops(Graph *g) {
+/* Operands of scans have addresses, or are scalars that the body reads as such. */
+static void lower_scan(Graph *g, Node *n) {
+    for (int k = 0; k < n->narg; k++) {
+        bool scalar = n->arg[k]->type.rank == 0 && node_storage(n->arg[k])->op != OP_RNG;
+        if (!scalar && !has_address(n->arg[k])) n->arg[k] = lower_copy(g, n->arg[k]);
+    }
+}
+
+void lower_ops(Graph *g, int ncarry) {
     for (int i = 0, count = g->nodes.n; i < count; i++) {
         Node *n = g->nodes.at[i];
         for (int k = 0; n->op == OP_SCATTER && k < n->narg; k++)
-            if (!has_address(n->arg[k])) n->arg[k] = copy_of(g, n->arg[k]);
+            if (!has_address(n->arg[k])) n->arg[k] = lower_copy(g, n->arg[k]);
+        if (n->op == OP_SCAN) lower_scan(g, n);
         if (n->op != OP_GATHER) continue;
         graph_at(g, n->name, n->loc);
         graph_replace(g, n, gather_map(g, n));
     }
     for (int i = 0; i < g->outs.n; i++) {
         Node *n = node_storage(g->outs.at[i].value);
-        if (!node_computed(n) || claimed(g, i, n)) g->outs.at[i].value = copy_of(g, g->outs.at[i].value);
+        if (!node_computed(n) || claimed(g, ncarry, i, n)) g->outs.at[i].value = lower_copy(g, g->outs.at[i].value);
     }
     graph_sweep(g);
 }

@@ -253,7 +253,7 @@ static void map_spread(NestBuild *b, Stage *s) {
 static void map_reductions(NestBuild *b, Stage *s, const int *given) {
     const Comp *c = &b->m->u.comp;
     bool        pinned[MAX_VARS] = {false};
-    if (b->gr->alone) {
+    if (b->spreads) {
         map_spread(b, s);
         return;
     }
@@ -392,7 +392,6 @@ static const char *fused_text(const NestBuild *b) {
 static void spread_outs(NestBuild *b) {
     const Comp *c = &b->gr->space->u.comp;
     int         nvar = c->nout + c->nred + c->nder;
-    if (!spread_find(b->gr->space, &b->spread)) ICE("%s is no spread sum", b->n->name);
     for (int v = 0; v < nvar; v++) {
         if (!b->spread.loop[v]) continue;
         b->loops[v] = lin_var(nest_var(b->n, c->var[v].name, c->var[v].ext.size, c->var[v].ext.bound));
@@ -414,7 +413,9 @@ Nest *nest_build(Fuse *f, Group *gr, int number) {
         build_scatter(&b);
         return n;
     }
-    if (gr->alone) spread_outs(&b);
+    n->alone = gr->alone;
+    b.spreads = gr->alone && spread_find(gr->space, &b.spread);
+    if (b.spreads) spread_outs(&b);
     else residue_split(&b);
     if (gr->pool) add_window(&b);
     for (int i = 0; i < gr->nodes.n; i++) add_member(&b, i);

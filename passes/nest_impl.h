@@ -24,7 +24,8 @@ typedef struct {
     const Expr *window;                   /* a read of the window's values by the pool */
     Lin         inner[MAX_RANK];          /* outs of members inside the window */
     const Expr *value[32];                /* per member */
-    Spread      spread;         /* gr->alone: its one member's loops and forms */
+    bool        spreads;        /* the group's one member adds to memory (spread.c): */
+    Spread      spread;         /* its loops and forms */
     Lin         loops[MAX_VARS];          /* its variables as forms of nest variables, but for its reductions */
     /* the member being built */
     Node       *m;

@@ -208,6 +208,32 @@ static bool reduces_window(const Nest *n, const Stage *s) {
     return false;
 }
 
+/* The lanes of what comes after a window: the outs in the lanes of the window's values, and as many outs of the tile beside
+ * them as fill a vector best. */
+static Choice beside_window(const Nest *n, const Choice *c) {
+    Choice  x = *c;
+    int64_t lanes = 1;
+    x.nlane = 0;
+    x.chains = 1;
+    for (int k = 0; k < c->nlane; k++)
+        if (c->lane[k] < n->nout) lanes *= c->step[x.lane[x.nlane++] = c->lane[k]];
+    while (x.nlane < MAX_LANE_VARS && lanes < c->width) {
+        int    best = -1;
+        double most = (double)lanes / c->width;
+        for (int v = 0; v < n->nout; v++) {
+            int64_t more = lanes * c->step[v];
+            double  full = (double)more / (double)((more + c->width - 1) / c->width * c->width);
+            if (c->step[v] < 2 || in_list(x.lane, x.nlane, v) || full <= most) continue;
+            best = v;
+            most = full;
+        }
+        if (best < 0) break;
+        x.lane[x.nlane++] = best;
+        lanes *= c->step[best];
+    }
+    return x;
+}
+
 /* ---- stores -------------------------------------------------------------------------------------------- */
 
 /* Lanes of the stores: the outs among the main stage's lanes, and remainders of the tile that lie between them in
@@ -289,7 +315,7 @@ static void share_out(Nest *n) {
 
 static void tile_nest(const Fuse *f, Nest *n) {
     int    main = 0;
-    Choice c;
+    Choice c, beside = {0};
     merge_vars(n);
     for (int i = 0; i < n->nstage; i += joined_stages(n, i))
         if (stage_work(n, i, joined_stages(n, i)) > stage_work(n, main, joined_stages(n, main))) main = i;
@@ -306,19 +332,15 @@ static void tile_nest(const Fuse *f, Nest *n) {
         int count = joined_stages(n, i);
         if (i == main) continue;
         if (reduces_window(n, &n->stage[i])) {
-            Choice x = c;
-            x.chains = x.nlane = 0;
-            for (int k = 0; k < c.nlane; k++)
-                if (c.lane[k] < n->nout) x.lane[x.nlane++] = c.lane[k];
-            x.chains = 1;
-            apply_choice(n, i, count, &x);
+            beside = beside_window(n, &c);
+            apply_choice(n, i, count, &beside);
         } else {
             Task   other = task_of(f->t, n, i, count);
             Choice x = choose(&other, &c);
             apply_choice(n, i, count, &x);
         }
     }
-    store_lanes(n, &c);
+    store_lanes(n, beside.nlane ? &beside : &c);
     order_outs(n, f->a);
 }
 

@@ -93,6 +93,7 @@ typedef struct {
     Sub           point[MAX_RANK];        /* where the sum reads arg and d, over its new variables */
     int           axis[MAX_VARS];
     NodeList      args;
+    bool          lane[MAX_VARS];         /* outs that lie in lanes of a moved operand */
     bool          fails;
 } Sum;
 
@@ -143,13 +144,14 @@ static bool point_uses(const Sum *s, int v) {
 
 /* Axes that an out alone runs over, one that d does not depend on: the lanes. They come last, the others keep
  * their order. True if that is another order than the operand has. */
-static bool lanes_last(const Sum *s, const Node *arg, const Sub *sub, int *order) {
+static bool lanes_last(Sum *s, const Node *arg, const Sub *sub, int *order) {
     int n = 0, rank = arg->type.rank;
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < rank; i++) {
             int  v;
             bool lane = !sub[i].ind && affine_is_var(&sub[i].aff, &v) && v < s->n->u.comp.nout && !point_uses(s, v) &&
                         arg->type.dim[i].size >= LANES;
+            if (lane) s->lane[v] = true;
             if (lane == (pass == 1)) order[n++] = i;
         }
     for (int i = 0; i < rank; i++)
@@ -229,6 +231,40 @@ static bool product_with(const Expr *e, const Node *n, const Node *g) {
     return e->op == SC_MUL && (product_with(e->arg[0], n, g) || product_with(e->arg[1], n, g));
 }
 
+/* The outs that alone run over an axis of a moved operand, as turned: they come last. Renumbers the variables of e; false:
+ * they are last already. */
+static bool turn_outs(const Sum *s, Var *var, const Expr **e, int *place) {
+    const Comp *c = &s->n->u.comp;
+    Affine      map[MAX_VARS];
+    Var         old[MAX_VARS];
+    int         at = 0, nvar = c->nout + c->nred + c->nder;
+    bool        same = true;
+    for (int pass = 0; pass < 2; pass++)
+        for (int v = 0; v < c->nout; v++)
+            if (s->lane[v] == (pass == 1)) place[v] = at++;
+    for (int v = 0; v < c->nout; v++) same &= place[v] == v;
+    if (same) return false;
+    memcpy(old, var, sizeof *old * (size_t)nvar);
+    for (int v = 0; v < nvar; v++) map[v] = affine_var(v < c->nout ? place[v] : v);
+    for (int v = 0; v < c->nout; v++) var[place[v]] = old[v];
+    for (int v = c->nout + c->nred; v < nvar; v++) var[v].num = affine_subst(&old[v].num, map, nvar);
+    *e = expr_subst(s->w->g->arena, *e, map, nvar, NULL);
+    return true;
+}
+
+/* sum[..., lanes] in the order of the outs of n. */
+static Node *turn_back(Rewrite *w, const Node *n, Node *sum, const int *place) {
+    const Comp *c = &n->u.comp;
+    Var         var[MAX_RANK] = {0};
+    Sub         sub[MAX_RANK] = {0};
+    for (int v = 0; v < c->nout; v++) {
+        var[v] = (Var){.name = c->var[v].name, .ext = c->var[v].ext};
+        sub[place[v]].aff = affine_var(v);
+    }
+    const Expr *e = expr_read(w->g->arena, n->type.dtype, 0, c->nout, sub, false);
+    return graph_comp(w->g, KIND_MAP, c->nout, 0, 0, var, e, 1, &sum);
+}
+
 /* The sum over windows instead of positions, or NULL. */
 static Node *sum_over_windows(Rewrite *w, const Unpool *p, Node *n) {
     const Comp *c = &n->u.comp;
@@ -248,9 +284,12 @@ static Node *sum_over_windows(Rewrite *w, const Unpool *p, Node *n) {
     if (s.fails || whole) return NULL;
     s.args.n = 0;
     const Expr *e = move_expr(&s, c->expr);
+    int         place[MAX_RANK];
     if (s.fails) return NULL;
+    bool turned = turn_outs(&s, var, &e, place);
     graph_at(w->g, n->name, n->loc);
-    return graph_comp(w->g, KIND_SUM, c->nout, c->nred, c->nder, var, e, s.args.n, s.args.at);
+    Node *sum = graph_comp(w->g, KIND_SUM, c->nout, c->nred, c->nder, var, e, s.args.n, s.args.at);
+    return turned ? turn_back(w, n, sum, place) : sum;
 }
 
 /* ---- frames ---------------------------------------------------------------------------------------------- */

@@ -41,7 +41,7 @@ uint64_t netc_data_fingerprint(const netc_data *d) {
             int64_t numbers = s->text ? s->rows : c->start ? c->start[s->rows] : s->rows * c->port->count;
             if (c->data) h = netc_xxh64(c->data, (size_t)numbers * (size_t)netc_dtype_size(c->dtype), h);
         }
-        for (int i = 0; i < s->nlengths; i++)
+        for (int i = 0; i < s->nlengths && !s->text; i++)
             h = netc_xxh64(s->lengths[i].length, (size_t)s->rows * sizeof(int32_t), h);
     }
     for (int i = 0; i < d->nsplit; i++) {

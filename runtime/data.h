@@ -31,7 +31,7 @@ typedef struct netc_source {
     int64_t      rows;
     netc_column *column;        /* one per field of the data block */
     int          ncolumn;
-    netc_lengths *lengths;      /* the ragged dims of the fields */
+    netc_lengths *lengths;      /* the ragged dims of the fields; of a text without lengths: windows are whole */
     int          nlengths;
     bool         text;          /* column[0].data are `rows` symbols, u8 or i32 */
     struct netc_source *next;

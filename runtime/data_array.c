@@ -166,7 +166,8 @@ static int check_fields(void *cx, const char *path, const netc_tensors *s) {
     for (int i = 0; i < l->s->nlengths; i++) {
         const char *dim = l->s->lengths[i].dim->name;
         if (!netc_tensors_find(s, dim))
-            return netc_error(NETC_EXIT_DATA, "%s: has no array named %s with the lengths of its rows (i32)", path, dim);
+            return netc_error(NETC_EXIT_DATA, "%s: has no array named %s with the lengths of its rows (i32)", path,
+                              dim);
     }
     return NETC_EXIT_OK;
 }

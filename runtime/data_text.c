@@ -130,8 +130,8 @@ int data_stream(const netc_model *m, const netc_json *e, netc_split *v) {
     v->follower = y;
     int64_t windows = v->lane ? (v->lane - 1) / v->window : 0;
     if (!windows)
-        return netc_error(NETC_EXIT_DATA, "data: %lld symbols are too few for a stream of %lld lanes (train.batch) with "
-                          "windows of %lld: it takes at least %lld", (long long)v->count, (long long)v->lanes,
+        return netc_error(NETC_EXIT_DATA, "data: %lld symbols are too few for a stream of %lld lanes (train.batch) "
+                          "with windows of %lld: it takes at least %lld", (long long)v->count, (long long)v->lanes,
                           (long long)v->window, (long long)(v->lanes * (v->window + 1)));
     v->count = windows * v->lanes;
     return NETC_EXIT_OK;

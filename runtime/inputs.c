@@ -108,7 +108,8 @@ static int read_array(netc_inputs *in, int i, const char *file, const char **fir
 
 static int no_symbol(const netc_port *p, const char *where, const char *bad, size_t size) {
     if (!size) return netc_error(NETC_EXIT_DATA, "%s: the text of %s is not UTF-8", where, p->name);
-    return netc_error(NETC_EXIT_DATA, "%s: '%.*s' is no symbol of dim %s", where, size < 60 ? (int)size : 60, bad, p->dim);
+    return netc_error(NETC_EXIT_DATA, "%s: '%.*s' is no symbol of dim %s", where, size < 60 ? (int)size : 60, bad,
+                      p->dim);
 }
 
 /* The symbols of a text for port i: one, or a row of them. */

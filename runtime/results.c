@@ -6,7 +6,8 @@
 
 #include "runtime/settings.h"
 
-static const netc_port LENGTHS = {.name = "", .dtype = NETC_I32, .count = 1, .row_bytes = 4, .rows = true, .lengths = true};
+static const netc_port LENGTHS = {
+    .name = "", .dtype = NETC_I32, .count = 1, .row_bytes = sizeof(int32_t), .rows = true, .lengths = true};
 
 /* ---- where results go -------------------------------------------------------------------------------- */
 
@@ -111,10 +112,12 @@ void netc_results_take(const netc_results *r, int64_t first, int64_t n) {
         const char      *from = r->call->out[x->out];
         if (!x->data) continue;
         for (int64_t k = 0; k < (p->rows ? n : 1); k++) {
-            int64_t length[NETC_MAX_RANK], row = p->rows ? first + k : 0;
+            int64_t     length[NETC_MAX_RANK], row = p->rows ? first + k : 0;
+            const char *source = from + (size_t)k * p->row_bytes;
+            char       *to = x->data + (size_t)row * p->row_bytes;
             row_lengths(r, p, row, length);
-            if (p->ragged) netc_row_copy(p, length, from + (size_t)k * p->row_bytes, x->data + (size_t)row * p->row_bytes);
-            else memcpy(x->data + (size_t)row * p->row_bytes, from + (size_t)k * p->row_bytes, p->row_bytes);
+            if (p->ragged) netc_row_copy(p, length, source, to);
+            else memcpy(to, source, p->row_bytes);
         }
     }
 }

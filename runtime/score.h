@@ -1,8 +1,9 @@
 /* Loss and metrics of a pass over examples, and how they are shown.
  *
  * A metric averages over the examples, or is arithmetic on quotients of sums over them (`ratio(a, b)`, which
- * the description's "metrics" say in the order of a stack machine). A mean is shown as a share in percent ("accuracy 98.91 %") if it
- * counts: the sum of every batch was a whole number between 0 and the batch's rows; otherwise as a number.
+ * the description's "metrics" say in the order of a stack machine). A mean is shown as a share in percent
+ * ("accuracy 98.91 %") if it counts: the sum of every batch was a whole number between 0 and the batch's
+ * rows; everything else as a number.
  */
 #ifndef NETC_RUNTIME_SCORE_H
 #define NETC_RUNTIME_SCORE_H

@@ -157,10 +157,27 @@ static int read_next(netc_table *t, netc_record *r, bool *got) {
     return read_record(t, r);
 }
 
+/* One number or more, with blanks between; "nan" and "inf" may be words. */
+static bool is_numeric(const netc_cell *c) {
+    const char *p = c->text, *end = p + c->size;
+    bool any = false;
+    for (p += strspn(p, " "); p < end; p += strspn(p, " ")) {
+        size_t n = strcspn(p, " ");
+        char word[64];
+        double v;
+        if (n >= sizeof word) return false;
+        memcpy(word, p, n);
+        word[n] = 0;
+        if (!netc_cell_number(&(netc_cell){.text = word, .size = n}, &v) || !isfinite(v)) return false;
+        any = true;
+        p += n;
+    }
+    return any;
+}
+
 static bool has_number(const netc_record *r) {
-    double v;
     for (int i = 0; i < r->count; i++) {
-        if (netc_cell_number(&r->cell[i], &v) && isfinite(v)) return true;       /* "nan" may be a word */
+        if (is_numeric(&r->cell[i])) return true;
     }
     return false;
 }

@@ -1,8 +1,8 @@
 /* Records of a .csv (RFC 4180: quotes, quotes doubled, line breaks inside quotes) or .tsv (no quotes)
  * file, one at a time.
  *
- * The first record is a header, and passed over, iff none of its cells is a number and one of the
- * second record's is. So a table without numbers has no header.
+ * The first record is a header, and passed over, iff none of its cells is a number (or several, with blanks
+ * between) and one of the second record's is. So a table without numbers has no header.
  */
 #ifndef NETC_RUNTIME_TABLE_H
 #define NETC_RUNTIME_TABLE_H

@@ -133,7 +133,8 @@ int netc_vocab_read(netc_vocab *v, const char *path, const char *by, int col, in
     int code;
     bool tabs, table = col >= 0 && netc_path_is_table(path, &tabs);
     *v = (netc_vocab){0};
-    if (!netc_unit_find(by, &v->by)) return netc_error(NETC_EXIT_USAGE, "vocab: by=\"%s\" is none of char, word, line", by);
+    if (!netc_unit_find(by, &v->by))
+        return netc_error(NETC_EXIT_USAGE, "vocab: by=\"%s\" is none of char, word, line", by);
     counter c = {.v = v};
     build_slots(v, 1024);
     if (table) {

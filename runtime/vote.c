@@ -59,7 +59,8 @@ static int label_field(const netc_model *m, const netc_func *entry, const netc_f
         bool             read = false, used = false;
         for (int k = 0; k < entry->nin; k++) read |= !strcmp(entry->in[k].name, f->name);
         for (int k = 0; k < objective->nin; k++) used |= !strcmp(objective->in[k].name, f->name);
-        bool same = f->dim && !strcmp(f->dim, answer->dim) && f->dtype == NETC_I32 && f->count == answer->count;
+        bool same = f->dim && !strcmp(f->dim, answer->dim) && f->dtype == NETC_I32 && f->count == answer->count &&
+                    f->ragged == answer->ragged;
         if (used && !read && same) return i;
     }
     return -1;
@@ -69,6 +70,7 @@ static bool reads_fields_only(const netc_model *m, const netc_func *entry) {
     for (int i = 0; i < entry->nin; i++) {
         bool found = false;
         for (int k = 0; k < m->nfield; k++) found |= !strcmp(m->field[k].name, entry->in[i].name);
+        found |= entry->in[i].lengths;
         if (!found) return false;
     }
     return true;
@@ -99,7 +101,7 @@ typedef struct {
     netc_call           call;
     netc_feed           feed;
     int                 label;
-    int32_t            *answer, *winner, *truth;
+    int32_t            *answer, *winner, *truth, *row;
 } ballot;
 
 static int ballot_new(ballot *b, netc_engine *e, const netc_members *s, const netc_split *split) {
@@ -112,6 +114,7 @@ static int ballot_new(ballot *b, netc_engine *e, const netc_members *s, const ne
     b->answer = netc_array(room * (size_t)s->n, sizeof *b->answer);
     b->winner = netc_array(room, sizeof *b->winner);
     b->truth = netc_array(room, sizeof *b->truth);
+    b->row = netc_array((size_t)entry->out[0].count, sizeof *b->row);
     return code;
 }
 
@@ -121,6 +124,21 @@ static void ballot_free(ballot *b) {
     free(b->answer);
     free(b->winner);
     free(b->truth);
+    free(b->row);
+}
+
+/* What the row in feed.position[r] has of an answer, 0 past its lengths, where the code leaves anything. */
+static const int32_t *clean_row(ballot *b, int64_t r, const int32_t *answer) {
+    const netc_port *p = &b->call.func->out[0];
+    int64_t          length[NETC_MAX_RANK];
+    if (!p->ragged) return answer;
+    for (int k = 0; k < p->rank; k++) {
+        int32_t n = (int32_t)p->shape[k];
+        if (p->axis[k]) netc_batch_lengths(b->feed.split, &b->feed.position[r], 1, p->axis[k], &n);
+        length[k] = n;
+    }
+    netc_row_copy(p, length, answer, b->row);
+    return b->row;
 }
 
 /* Rows of the batch in feed.position[0..n) that the vote gets right, all their elements. */
@@ -135,7 +153,8 @@ static int64_t count_right(ballot *b, int64_t n) {
     netc_vote(b->answer, b->members->n, count, port->size, b->winner);
     netc_batch_gather(b->feed.split, b->feed.position, n, b->label, b->truth);
     for (int64_t r = 0; r < n; r++)
-        right += !memcmp(b->winner + r * per_row, b->truth + r * per_row, (size_t)per_row * sizeof *b->winner);
+        right += !memcmp(clean_row(b, r, b->winner + r * per_row), b->truth + r * per_row,
+                         (size_t)per_row * sizeof *b->winner);
     return right;
 }
 

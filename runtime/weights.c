@@ -147,8 +147,8 @@ int netc_weights_vocab(const char *path, const char *dim, netc_vocab *v) {
 static int other_vocab(const char *path, const netc_dim *d, const netc_vocab *file, int64_t at) {
     const netc_vocab *here = &d->table;
     const char *a = at < file->count ? file->symbol[at] : "none", *b = at < here->count ? here->symbol[at] : "none";
-    return netc_error(NETC_EXIT_DATA, "%s was trained with other symbols of %s: %lld of them, here %lld; number %lld is "
-                      "'%.40s', here '%.40s'. Compile the model with the text that it was trained on", path, d->name,
+    return netc_error(NETC_EXIT_DATA, "%s was trained with other symbols of %s: %lld of them, here %lld; number %lld "
+                      "is '%.40s', here '%.40s'. Compile the model with the text that it was trained on", path, d->name,
                       (long long)file->count, (long long)here->count, (long long)at, a, b);
 }
 

@@ -41,6 +41,6 @@ echo 'net 1
 model Empty { entry one(x: [2]) -> [2] = x }' > empty.net
 expect 1 'no objective' "$netc" bench empty.net
 
-# The workloads of bench/ check; the recurrent ones do not compile yet and say so.
+# The workloads of bench/ check.
 for f in "$root"/bench/*.net; do expect 0 'in all' "$netc" check "$f" --data "$root/examples/mnist"; done
 finish

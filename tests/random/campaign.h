@@ -5,7 +5,7 @@
 #define NETC_TESTS_CAMPAIGN_H
 #include "tests/random/compiled.h"
 
-typedef enum { FROM_GRAPH, FROM_NET, FROM_TEXT } SubjectSource;
+typedef enum { FROM_GRAPH, FROM_NET, FROM_SCANS, FROM_TEXT } SubjectSource;
 
 /* What is checked. Seeds choose the graph, the numbers of its leaves and the few schedules that are tried. */
 typedef struct {

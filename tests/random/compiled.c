@@ -158,27 +158,35 @@ static char *leaf_at(const Memory *m, const Slot *s) {
     return m->space[s->place.space] + s->place.offset * (s->place.space == SPACE_SCALAR ? 4 : 1);
 }
 
-/* The elements of a value that a call with these rows has: those of the leading axis, if that is bounded. */
-static int64_t count_of(const RunHow *how, const Type *t) {
-    int64_t rows = how->env->bound[1];
-    return rows && t->rank && t->dim[0].bound ? type_count(t) / t->dim[0].size * rows : type_count(t);
+bool compiled_lives(const InterpEnv *env, const Type *t, int64_t e) {
+    for (int d = t->rank - 1; d >= 0; e /= t->dim[d].size, d--) {
+        int64_t bound = env->bound[t->dim[d].bound];
+        if (t->dim[d].bound && bound && e % t->dim[d].size >= bound) return false;
+    }
+    return true;
+}
+
+/* The numbers of a leaf that a call with these bounds has. */
+static void write_live(const RunHow *how, const Node *n, char *to) {
+    const double *v = how->env->leaf(how->env->cx, n);
+    for (int64_t e = 0, size = dtype_size(n->type.dtype); e < type_count(&n->type); e++)
+        if (compiled_lives(how->env, &n->type, e)) write_numbers(n, to + e * size, v + e, 1);
 }
 
 static void fill_memory(Memory *m) {
-    Compiled        *c = m->c;
-    const InterpEnv *env = m->how->env;
+    Compiled *c = m->c;
     for (int s = 0; s < SPACES; s++)
         m->space[s] = block(m->how, c->leaves->used[s] * (s == SPACE_SCALAR ? 4 : 1), 0x7fc00000);
     for (int i = 0; i < c->leaves->slots.n; i++) {
         const Slot *s = &c->leaves->slots.at[i];
-        write_numbers(s->leaf, leaf_at(m, s), env->leaf(env->cx, s->leaf), count_of(m->how, &s->leaf->type));
+        write_live(m->how, s->leaf, leaf_at(m, s));
     }
     lock(m->space[SPACE_SCALAR], c->leaves->used[SPACE_SCALAR] * 4);
     m->in = ARENA_ARRAY(c->a, const void *, c->k->nin + 1);
     for (int i = 0; i < c->k->nin; i++) {
         const Node *n = c->k->in[i];
         char       *p = block(m->how, bytes_of(n), 0x7fc00000);
-        write_numbers(n, p, env->leaf(env->cx, n), count_of(m->how, &n->type));
+        write_live(m->how, n, p);
         lock(p, bytes_of(n));
         m->in[i] = p;
     }
@@ -193,22 +201,31 @@ static bool painted(const char *p, int64_t from, int64_t to, uint32_t paint) {
     return true;
 }
 
-/* Outputs are written below the bound only, leaves that get no new value not at all. */
+static bool is_painted(const RunHow *how, const Node *n, const char *p) {
+    int64_t size = dtype_size(n->type.dtype), count = type_count(&n->type);
+    for (int64_t e = 0; e < count; e++)
+        if (!compiled_lives(how->env, &n->type, e) && !painted(p, e * size, (e + 1) * size, how->paint)) return false;
+    return painted(p, count * size, round_up(bytes_of(n), SLACK), how->paint);
+}
+
+static bool unchanged(const Memory *m, const Slot *s) {
+    int64_t size = dtype_size(s->leaf->type.dtype);
+    char   *was = arena_alloc(m->c->a, (size_t)bytes_of(s->leaf) + 1), *is = leaf_at(m, s);
+    write_live(m->how, s->leaf, was);
+    for (int64_t e = 0; e < type_count(&s->leaf->type); e++)
+        if (compiled_lives(m->how->env, &s->leaf->type, e) && memcmp(was + e * size, is + e * size, (size_t)size)) return false;
+    return true;
+}
+
+/* Outputs are written below the bounds only, leaves that get no new value not at all. */
 static const char *check_memory(const Memory *m) {
-    Compiled        *c = m->c;
-    const InterpEnv *env = m->how->env;
-    for (int i = 0; i < c->k->nout; i++) {
-        const Node *n = c->k->out[i].value;
-        int64_t     end = count_of(m->how, &n->type) * dtype_size(n->type.dtype);
-        if (!painted(m->out[i], end, round_up(bytes_of(n), SLACK), m->how->paint))
-            return arena_printf(c->a, "output %s is written past its rows", c->k->out[i].name);
-    }
+    Compiled *c = m->c;
+    for (int i = 0; i < c->k->nout; i++)
+        if (!is_painted(m->how, c->k->out[i].value, m->out[i]))
+            return arena_printf(c->a, "output %s is written past its bounds", c->k->out[i].name);
     for (int i = 0; i < c->leaves->slots.n; i++) {
         const Slot *s = &c->leaves->slots.at[i];
-        int64_t     size = count_of(m->how, &s->leaf->type) * dtype_size(s->leaf->type.dtype);
-        char       *was = arena_alloc(c->a, (size_t)size + 1);
-        write_numbers(s->leaf, was, env->leaf(env->cx, s->leaf), count_of(m->how, &s->leaf->type));
-        if (!is_target(c->g, s->leaf) && memcmp(was, leaf_at(m, s), (size_t)size))
+        if (!is_target(c->g, s->leaf) && !unchanged(m, s))
             return arena_printf(c->a, "%s is written, though no output sets it", key_of(s->leaf));
     }
     return NULL;

@@ -41,6 +41,8 @@ typedef struct {
  * was written that must not be. Blocks stay mapped as long as the process. */
 char **compiled_run(Compiled *c, const RunHow *how, const char **why);
 
+/* Is element e of a value of type t below the bounds of a run? */
+bool compiled_lives(const InterpEnv *env, const Type *t, int64_t e);
 /* Element i of such an output. */
 double compiled_number(DType t, const char *bytes, int64_t i);
 

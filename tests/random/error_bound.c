@@ -7,12 +7,17 @@
 #define FUNCTION 0x1p-21            /* of exp, log and their like: 2 units in the last place, twice */
 #define TINY     1e-36              /* what is this small may count as 0 */
 
-typedef struct {
+typedef struct Run {
     const Graph     *g;
     const InterpEnv *env;
     Arena           *a;
     int64_t          bound[MAX_BOUNDS + 1];
-    Bounded        **value;         /* by node id */
+    Bounded        **value;         /* by node id; of a scan: its results, one after the other */
+    /* of a body */
+    const struct Run *around;
+    const Node       *scan;
+    Bounded         **carry;        /* before the step */
+    int64_t           step;
 } Run;
 
 /* A comp at one point. */
@@ -352,8 +357,62 @@ static void run_scatter(Run *r, const Node *n, Bounded *y) {
     for (int64_t i = 0; i < rows * width; i++) y[i] = number(y[i].value, y[i].error + 0x1p-24 * terms * size[i]);
 }
 
+static int64_t results_before(const Node *scan, int index) {
+    int64_t n = 0;
+    for (int i = 0; i < index; i++) {
+        Type t = scan_result_type(scan, i);
+        n += type_count(&t);
+    }
+    return n;
+}
+
+/* An argument of a body. */
+static void run_arg(Run *r, const Node *n, Bounded *y) {
+    const Scan *s = &r->scan->u.scan;
+    int         k = n->u.arg.index;
+    if (k == ARG_STEP) {
+        *y = exact((double)r->step);
+        return;
+    }
+    int64_t        count = type_count(&n->type);
+    const Bounded *from = k < s->ncarry ? r->carry[k] : r->around->value[r->scan->arg[k]->id];
+    if (k >= s->ncarry && k < s->ncarry + s->nover) from += r->step * count;
+    memcpy(y, from, sizeof *y * (size_t)count);
+}
+
+static void run_graph(Run *r);
+
+/* `y`: all results, one after the other. */
+static void run_scan(Run *r, const Node *n, Bounded *y) {
+    const Scan *s = &n->u.scan;
+    int64_t     trip = limit_of(r, s->trip);
+    Run         b = {.g = s->body, .env = r->env, .a = r->a, .around = r, .scan = n,
+                     .carry = ARENA_ARRAY(r->a, Bounded *, s->ncarry + 1)};
+    memcpy(b.bound, r->bound, sizeof b.bound);
+    for (int i = 0; i < s->ncarry; i++) b.carry[i] = r->value[n->arg[i]->id];
+    for (int64_t t = 0; t < trip; t++) {
+        b.step = s->reverse ? trip - 1 - t : t;
+        run_graph(&b);
+        for (int i = 0; i < s->body->outs.n; i++) {
+            const Node *out = s->body->outs.at[i].value;
+            Bounded    *v = b.value[out->id];
+            int64_t     count = type_count(&out->type);
+            if (i < s->ncarry) b.carry[i] = v;
+            else memcpy(y + results_before(n, i) + b.step * count, v, sizeof *y * (size_t)count);
+        }
+    }
+    for (int i = 0; i < s->ncarry; i++)
+        memcpy(y + results_before(n, i), b.carry[i], sizeof *y * (size_t)type_count(&n->arg[i]->type));
+}
+
 static void run_node(Run *r, const Node *n, Bounded *y) {
     switch (n->op) {
+    case OP_ARG: run_arg(r, n, y); return;
+    case OP_SCAN: run_scan(r, n, y); return;
+    case OP_RESULT:
+        memcpy(y, r->value[n->arg[0]->id] + results_before(n->arg[0], n->u.result.index),
+               sizeof *y * (size_t)type_count(&n->type));
+        return;
     case OP_COMP: run_comp(r, n, y); return;
     case OP_GATHER: run_gather(r, n, y); return;
     case OP_SCATTER: run_scatter(r, n, y); return;
@@ -364,14 +423,20 @@ static void run_node(Run *r, const Node *n, Bounded *y) {
     }
 }
 
-Bounded **bound_run(Arena *a, const Graph *g, const InterpEnv *env) {
-    Run r = {.g = g, .env = env, .a = a, .value = ARENA_ARRAY(a, Bounded *, g->nodes.n)};
-    for (int i = 1; i < g->bounds.n; i++) r.bound[i] = env->bound[i] ? env->bound[i] : g->bounds.at[i].size;
-    for (int i = 0; i < g->nodes.n; i++) {
-        const Node *n = g->nodes.at[i];
-        r.value[n->id] = ARENA_ARRAY(a, Bounded, type_count(&n->type));
-        run_node(&r, n, r.value[n->id]);
+static void run_graph(Run *r) {
+    r->value = ARENA_ARRAY(r->a, Bounded *, r->g->nodes.n);
+    for (int i = 0; i < r->g->nodes.n; i++) {
+        const Node *n = r->g->nodes.at[i];
+        int64_t     count = n->op == OP_SCAN ? results_before(n, scan_results(n)) : type_count(&n->type);
+        r->value[n->id] = ARENA_ARRAY(r->a, Bounded, count);
+        run_node(r, n, r->value[n->id]);
     }
+}
+
+Bounded **bound_run(Arena *a, const Graph *g, const InterpEnv *env) {
+    Run r = {.g = g, .env = env, .a = a};
+    for (int i = 1; i < g->bounds.n; i++) r.bound[i] = env->bound[i] ? env->bound[i] : g->bounds.at[i].size;
+    run_graph(&r);
     Bounded **out = ARENA_ARRAY(a, Bounded *, g->outs.n);
     for (int i = 0; i < g->outs.n; i++) out[i] = r.value[g->outs.at[i].value->id];
     return out;

@@ -60,6 +60,8 @@ typedef struct {
     Arena   *a;
     uint64_t s;
     int      bound;                 /* 0: a graph without a batch */
+    int      time;                  /* the bound of steps; 0: a graph without scans */
+    int      depth;                 /* scans around */
     int      leaves;
     Value    pool[POOL];            /* f32 */
     int      n;
@@ -98,6 +100,13 @@ static int any_dims(Gen *r, int rank, bool batch, int64_t most, Extent *dim) {
         dim[n] = (Extent){any_size(r, most), 0};
         most /= dim[n].size;
     }
+    return n;
+}
+
+/* The same, perhaps with an axis of steps more. */
+static int any_axes(Gen *r, int rank, bool batch, int64_t most, Extent *dim) {
+    int n = any_dims(r, rank, batch, most, dim);
+    if (r->time && n < 4 && chance(r, 30)) dim[n++] = (Extent){r->g->bounds.at[r->time].size, r->time};
     return n;
 }
 
@@ -319,8 +328,8 @@ static double reduced_amp(Kind kind, double amp, double points) {
 static void add_any_comp(Gen *r) {
     Extent dim[2 * MAX_RANK];
     Kind   kind = (Kind)pick(r, KIND_COUNT);
-    int    nout = any_dims(r, pick(r, 5), chance(r, 70), MOST / 4, dim), nred = 0;
-    if (kind != KIND_MAP) nred = any_dims(r, 1 + pick(r, 3), chance(r, 30), kind == KIND_PROD ? 7 : 60, dim + nout);
+    int    nout = any_axes(r, pick(r, 5), chance(r, 70), MOST / 4, dim), nred = 0;
+    if (kind != KIND_MAP) nred = any_axes(r, 1 + pick(r, 3), chance(r, 30), kind == KIND_PROD ? 7 : 60, dim + nout);
     start_comp(r, nout + nred, dim);
     double points = 1;
     for (int v = nout; v < r->nvar; v++) points *= (double)dim[v].size;
@@ -475,6 +484,86 @@ static void tame_last(Gen *r) {
     keep(r, n, 1);
 }
 
+/* ---- scans ---------------------------------------------------------------------------------------------------- */
+
+static void add_step(Gen *r);
+
+/* Arguments of a body for values of r: carries, sequences; some values of r as they are. */
+static void open_body(Gen *r, Gen *in, ScanMake *l) {
+    for (int i = 1 + pick(r, 2); i > 0; i--) {
+        Value *v = &r->pool[pick(r, r->n)];
+        if (v->n->type.rank > 3 || type_count(&v->n->type) > 200) continue;
+        Node *arg = loop_arg(r->g, v->n->type);
+        vec_push(r->g->arena, &l->carry, ((Bind){arg, v->n}));
+        keep(in, arg, fmax(1, v->amp));
+        v->used = true;
+    }
+    for (int k = 0; k < r->n; k++) {
+        Value *v = &r->pool[k];
+        Type  *t = &v->n->type;
+        if (!t->rank || t->dim[0].size != l->trip.size || t->dim[0].bound != l->trip.bound || !chance(r, 60)) continue;
+        Node *arg = loop_arg(r->g, loop_slice(t));
+        vec_push(r->g->arena, &l->over, ((Bind){arg, v->n}));
+        keep(in, arg, v->amp);
+        v->used = true;
+    }
+    for (int i = pick(r, 3); i > 0; i--) {
+        Value *v = &r->pool[pick(r, r->n)];
+        keep(in, v->n, v->amp);
+        v->used = true;
+    }
+    if (!chance(r, 60) || r->nlabel == 8) return;
+    in->size[in->nlabel] = l->trip.size;
+    in->label[in->nlabel++] = l->step = loop_arg(r->g, type_of(DT_I32, 0, NULL));
+}
+
+/* What a carry becomes: a number of size 1, or half way there. */
+static Node *next_carry(Gen *r, Node *carry) {
+    const Type *t = &carry->type;
+    Sub         sub[MAX_RANK] = {0};
+    start_comp(r, t->rank, t->dim);
+    const Expr *e = any_term(r, 2).e;
+    for (int i = 0; i < t->rank; i++) sub[i].aff = affine_var(i);
+    e = E1(TANH, e);
+    if (chance(r, 50)) e = E2(MUL, K(0.5), E2(ADD, e, expr_read(r->a, DT_F32, operand(r, carry), t->rank, sub, false)));
+    return finish_comp(r, KIND_MAP, t->rank, 0, e);
+}
+
+/* A recurrence over some values; everything that the body may hold is made in it. */
+static void add_scan(Gen *r) {
+    enum { DEEPEST = 2 };
+    if (!r->time || r->depth == DEEPEST) return;
+    Extent   all = {r->g->bounds.at[r->time].size, r->time};
+    ScanMake l = {.trip = chance(r, 60) ? all : (Extent){1 + pick(r, 5), 0}, .reverse = chance(r, 50), .var = "t",
+                  .checkpoint = chance(r, 25) ? 1 + pick(r, 3) : 0};
+    Gen     *in = ARENA_NEW(r->a, Gen);
+    *in = *r;
+    in->n = 0;
+    in->depth++;
+    open_body(r, in, &l);
+    in->s = r->s;
+    for (int i = 1 + pick(in, 3); i > 0 && l.carry.n; i--) add_step(in);
+    for (int i = 0; i < l.carry.n; i++) vec_push(r->g->arena, &l.next, next_carry(in, l.carry.at[i].inner));
+    for (int i = 1 + pick(in, 2); i > 0 && l.carry.n; i--) {
+        Node *n = chance(in, 40) ? l.next.at[pick(in, l.next.n)] : in->pool[pick(in, in->n)].n;
+        if (n->type.rank < 4 && type_count(&n->type) < MOST / 4) vec_push(r->g->arena, &l.stack, n);
+    }
+    r->s = in->s;
+    r->leaves = in->leaves;
+    if (!l.carry.n) return;
+    Node *scan = loop_close(r->g, r->g, &l);
+    for (int i = 0; i < scan_results(scan); i++)
+        if (i >= l.carry.n || chance(r, 60)) keep(r, graph_result(r->g, scan, i), 4);
+}
+
+/* An operation in a body. */
+static void add_step(Gen *r) {
+    static void (*const ADD[])(Gen *) = {add_any_comp, add_any_comp, add_contraction, add_contraction, add_window,
+                                         add_lookup, add_reshape, add_scan};
+    ADD[pick(r, (int)(sizeof ADD / sizeof *ADD))](r);
+    tame_last(r);
+}
+
 /* mean of squares of everything that nothing else reads */
 static void add_loss(Gen *r) {
     Node *loss = graph_scalar(r->g, 0);
@@ -493,11 +582,43 @@ static void add_loss(Gen *r) {
     graph_output(r->g, OUT_VALUE, "loss", loss, NULL);
 }
 
-Graph *random_graph(Arena *a, uint64_t seed, int nodes) {
+static Gen *start_graph(Arena *a, uint64_t seed) {
     Gen *r = ARENA_NEW(a, Gen);
     r->a = a;
     r->s = seed * 0x2545f4914f6cdd1du + 1;
     r->g = graph_new(a, "random");
+    return r;
+}
+
+/* x [T, ..]: what a scan may run over. */
+static void add_sequence(Gen *r) {
+    Extent dim[MAX_RANK] = {{r->g->bounds.at[r->time].size, r->time}};
+    int    rank = 1 + any_dims(r, pick(r, 3), chance(r, 70), 100, dim + 1);
+    const char *key = arena_printf(r->a, "q%d", r->leaves++);
+    keep(r, graph_input(r->g, type_of(DT_F32, rank, dim), IN_DATA, key), 1);
+}
+
+Graph *random_scans(Arena *a, uint64_t seed, int nodes) {
+    Gen *r = start_graph(a, seed);
+    r->bound = graph_bound(r->g, "n", random_int(&r->s, 1, 5));
+    r->time = graph_bound(r->g, "T", random_int(&r->s, 1, 6));
+    add_param(r, 2, (Extent[]){{any_size(r, 40), 0}, {any_size(r, 40), 0}});
+    for (int i = pick(r, 2); i >= 0; i--) add_sequence(r);
+    add_leaf(r);
+    add_label(r);
+    for (int i = 0; i < nodes && r->n < POOL - 8; i++) {
+        graph_at(r->g, arena_printf(a, "Net.n%d", i), (Loc){0});
+        if (i % 2) add_scan(r);
+        else add_step(r);
+    }
+    add_loss(r);
+    graph_at(r->g, NULL, (Loc){0});
+    graph_sweep(r->g);
+    return r->g;
+}
+
+Graph *random_graph(Arena *a, uint64_t seed, int nodes) {
+    Gen *r = start_graph(a, seed);
     if (chance(r, 50)) r->bound = graph_bound(r->g, "n", random_int(&r->s, 1, 5));
     add_param(r, 2, (Extent[]){{any_size(r, 40), 0}, {any_size(r, 40), 0}});
     for (int i = pick(r, 3); i >= 0; i--) add_leaf(r);

@@ -14,6 +14,10 @@ int64_t random_int(uint64_t *state, int64_t lo, int64_t hi);          /* both en
  * operations, about; 8 is a good value. */
 Graph *random_graph(Arena *a, uint64_t seed, int nodes);
 
+/* The same with scans, nested ones too, over a second bound "T": reversed, checkpointed, over sequences, with carries
+ * that are stacked and such that are not. */
+Graph *random_scans(Arena *a, uint64_t seed, int nodes);
+
 /* Numbers for leaves: InterpEnv.leaf with a RandomLeaves as cx, or random_numbers for one node. The same
  * key and seed give the same numbers. f32: -1 .. 1 in multiples of 2^-12, so that f32 holds them. i32
  * inputs are elements of a dim, whose size is the number after '/' in their key: "label/10". u8: 0 .. 255. */

@@ -37,7 +37,8 @@ static Node *leaf_like(Graph *g, const Node *n, int number) {
 static bool cut_value(Graph *g, int k, bool *end) {
     *end = k >= g->nodes.n;
     Node *n = *end ? NULL : g->nodes.at[g->nodes.n - 1 - k];
-    if (!n || n->op == OP_INPUT || n->op == OP_PARAM || n->op == OP_STATE || n->op == OP_CONST) return false;
+    if (!n || n->op == OP_INPUT || n->op == OP_PARAM || n->op == OP_STATE || n->op == OP_CONST || n->op == OP_SCAN)
+        return false;
     Node *leaf = leaf_like(g, n, n->id);
     if (!leaf) return false;
     graph_replace(g, n, leaf);

@@ -176,6 +176,136 @@ def own(p, x, t):
             + torch.sqrt((h ** 2).sum(1)))
 
 
+# ---- sequences: examples of different lengths (T.npy), packed in PyTorch -----------------------------------------
+
+def lengths(most, n):
+    """1, the longest, and others."""
+    return np.array([most, 1] + [int(v) for v in rng.integers(1, most + 1, n - 2)], np.int32)
+
+
+GATES = "ifgo"
+
+
+def lstm_shapes(prefix, x, h):
+    return {f"{prefix}.{s}{g}.{w}": (h,) if w == "b" else (h, x if s == "w" else h) for g in GATES for s in "wu" for w in "Wb"}
+
+
+def lstm_weights(p, prefix, layer="l0"):
+    cat = lambda s, w: torch.cat([p[f"{prefix}.{s}{g}.{w}"] for g in GATES])
+    return {f"weight_ih_{layer}": cat("w", "W"), f"weight_hh_{layer}": cat("u", "W"), f"bias_ih_{layer}": cat("w", "b"),
+            f"bias_hh_{layer}": cat("u", "b")}
+
+
+def packed(module, weights, x, T, state=None):
+    """Outputs of every step, 0 past the end, and the last state."""
+    module = module.to(x.dtype)
+    seq = torch.nn.utils.rnn.pack_padded_sequence(x, T.long(), batch_first=True, enforce_sorted=False)
+    out, last = torch.func.functional_call(module, weights, (seq,) if state is None else (seq, state))
+    return torch.nn.utils.rnn.pad_packed_sequence(out, batch_first=True, total_length=x.shape[1])[0], last
+
+
+def over_steps(e, T):
+    """The mean over the steps of each example of e [n,T]."""
+    there = torch.arange(e.shape[1])[None] < T[:, None]
+    return torch.where(there, e, 0).sum(1) / T
+
+
+def each(z, y, T):
+    return over_steps(F.cross_entropy(z.flatten(0, 1), y.long().flatten(), reduction="none").view(y.shape), T)
+
+
+@net(model("  cell = Rnn(6);  out = Dense(C)", "dim C = 4\ndim T <= 7\n", "x: [T,3], y: C[T], k: [6]",
+           "    scan t in T { h[t] = cell(x[t], h[t-1]) from zeros }\n    e[t] = xent(out(h[t]), y[t])\n"
+           "    loss mean[t](e[t]) + mse(last(h), k)"),
+     dict(x=f(5, 7, 3), y=rng.integers(0, 4, (5, 7)).astype(np.int32), k=f(5, 6), T=lengths(7, 5)),
+     {"cell.Wxh": (6, 3), "cell.Whh": (6, 6), "cell.b": (6,), "out.W": (4, 6), "out.b": (4,)})
+def rnn(p, x, y, k, T):
+    w = {"weight_ih_l0": p["cell.Wxh"], "weight_hh_l0": p["cell.Whh"], "bias_ih_l0": p["cell.b"],
+         "bias_hh_l0": torch.zeros_like(p["cell.b"])}
+    h, last = packed(torch.nn.RNN(3, 6, batch_first=True), w, x, T)
+    return each(F.linear(h, p["out.W"], p["out.b"]), y, T) + ((last[0] - k) ** 2).mean(1)
+
+
+@net(model("  emb = Embed(5);  cell = Lstm(9);  out = Dense(V)", "dim V = 6\ndim T <= 8\n", "x: V[T], y: V[T]",
+           "    e[t] = emb(x[t])\n    scan t in T { h[t], c[t] = cell(e[t], h[t-1], c[t-1]) from zeros, zeros }\n"
+           "    l[t] = xent(out(h[t]), y[t])\n    loss mean[t](l[t]) + 0.1 * l2(last(c))"),
+     dict(x=rng.integers(0, 6, (6, 8)).astype(np.int32), y=rng.integers(0, 6, (6, 8)).astype(np.int32), T=lengths(8, 6)),
+     {"emb.E": (6, 5), **lstm_shapes("cell", 5, 9), "out.W": (6, 9), "out.b": (6,)})
+def lstm(p, x, y, T):
+    h, (_, c) = packed(torch.nn.LSTM(5, 9, batch_first=True), lstm_weights(p, "cell"), p["emb.E"][x.long()], T)
+    return each(F.linear(h, p["out.W"], p["out.b"]), y, T) + 0.1 * (c[0] ** 2).sum(1)
+
+
+@net(model("  cell = Gru(5);  out = Dense(3)", "dim T <= 6\n", "x: [T,4], k: [3]",
+           "    scan t in T with (checkpoint=2) { h[t] = cell(x[t], h[t-1]) from 0.1 }\n    loss mse(out(last(h)), k)"),
+     dict(x=f(4, 6, 4), k=f(4, 3), T=lengths(6, 4)),
+     {**{f"cell.{s}{g}.{w}": (5,) if w == "b" else (5, 4 if s == "w" else 5) for g in "zrg" for s in "wu" for w in "Wb"},
+      "out.W": (3, 5), "out.b": (3,)})
+def gru(p, x, k, T):
+    lin = lambda n, v: F.linear(v, p[f"cell.{n}.W"], p[f"cell.{n}.b"])
+    h = torch.full((x.shape[0], 5), 0.1, dtype=x.dtype)
+    for t in range(x.shape[1]):
+        z = torch.sigmoid(lin("wz", x[:, t]) + lin("uz", h))
+        r = torch.sigmoid(lin("wr", x[:, t]) + lin("ur", h))
+        new = (1 - z) * h + z * torch.tanh(lin("wg", x[:, t]) + lin("ug", r * h))
+        h = torch.where((t < T)[:, None], new, h)
+    return ((F.linear(h, p["out.W"], p["out.b"]) - k) ** 2).mean(1)
+
+
+@net(model("  cell = Reset(5);  out = Dense(3)", "dim T <= 6\n", "x: [T,4], k: [3]",
+           "    scan t in T { h[t] = cell(x[t], h[t-1]) from zeros }\n    m[i] = max[t](h[t,i])\n    loss mse(out(m), k)",
+           "layer Reset(n)(x: [X], h: [n]) -> [n] {\n  wr = Dense(n);  ur = Dense(n);  wz = Dense(n);  uz = Dense(n)\n"
+           "  wn = Dense(n);  un = Dense(n)\n  r = sigmoid(wr(x) + ur(h))\n  z = sigmoid(wz(x) + uz(h))\n"
+           "  return (1 - z) .* tanh(wn(x) + r .* un(h)) + z .* h\n}\n"),
+     dict(x=f(4, 6, 4), k=f(4, 3), T=lengths(6, 4)),
+     {**{f"cell.{s}{g}.{w}": (5,) if w == "b" else (5, 4 if s == "w" else 5) for g in "rzn" for s in "wu" for w in "Wb"},
+      "out.W": (3, 5), "out.b": (3,)})
+def reset(p, x, k, T):
+    cat = lambda s, w: torch.cat([p[f"cell.{s}{g}.{w}"] for g in "rzn"])
+    w = {"weight_ih_l0": cat("w", "W"), "weight_hh_l0": cat("u", "W"), "bias_ih_l0": cat("w", "b"), "bias_hh_l0": cat("u", "b")}
+    h, _ = packed(torch.nn.GRU(4, 5, batch_first=True), w, x, T)
+    there = torch.arange(x.shape[1])[None, :, None] < T[:, None, None]
+    m = torch.where(there, h, -math.inf).amax(1)
+    return ((F.linear(m, p["out.W"], p["out.b"]) - k) ** 2).mean(1)
+
+
+@net(model("  bi = BiLstm(4);  out = Dense(C)", "dim C = 3\ndim T <= 6\n", "x: [T,3], y: C[T]",
+           "    b = bi(x)\n    l[t] = xent(out(b[t]), y[t])\n    loss mean[t](l[t])"),
+     dict(x=f(5, 6, 3), y=rng.integers(0, 3, (5, 6)).astype(np.int32), T=lengths(6, 5)),
+     {**lstm_shapes("bi.fw", 3, 4), **lstm_shapes("bi.bw", 3, 4), "out.W": (3, 8), "out.b": (3,)})
+def bilstm(p, x, y, T):
+    w = {**lstm_weights(p, "bi.fw"), **lstm_weights(p, "bi.bw", "l0_reverse")}
+    h, _ = packed(torch.nn.LSTM(3, 4, batch_first=True, bidirectional=True), w, x, T)
+    return each(F.linear(h, p["out.W"], p["out.b"]), y, T)
+
+
+@net(model("  deep = StackedLstm(5, 3);  out = Dense(2)", "dim T <= 5\n", "x: [T,3], k: [2]",
+           "    loss mse(out(last(deep(x))), k)"),
+     dict(x=f(4, 5, 3), k=f(4, 2), T=lengths(5, 4)),
+     {**lstm_shapes("deep.first_cell", 3, 5), **lstm_shapes("deep.cell.1", 5, 5), **lstm_shapes("deep.cell.2", 5, 5),
+      "out.W": (2, 5), "out.b": (2,)})
+def stacked(p, x, k, T):
+    w = {}
+    for i, name in enumerate(("first_cell", "cell.1", "cell.2")):
+        w.update(lstm_weights(p, f"deep.{name}", f"l{i}"))
+    _, (h, _) = packed(torch.nn.LSTM(3, 5, 3, batch_first=True), w, x, T)
+    return ((F.linear(h[2], p["out.W"], p["out.b"]) - k) ** 2).mean(1)
+
+
+@net(model("  enc = Lstm(7);  dec = Lstm(7);  emb = Embed(4);  out = Dense(V)", "dim V = 5\ndim S <= 6\ndim T <= 5\n",
+           "x: [S,3], y: V[T], z: V[T]",
+           "    scan s in S { a[s], c[s] = enc(x[s], a[s-1], c[s-1]) from zeros, zeros }\n    e[t] = emb(y[t])\n"
+           "    scan t in T with (checkpoint=2) { h[t], d[t] = dec(e[t], h[t-1], d[t-1]) from last(a), last(c) }\n"
+           "    l[t] = xent(out(h[t]), z[t])\n    loss mean[t](l[t])"),
+     dict(x=f(5, 6, 3), y=rng.integers(0, 5, (5, 5)).astype(np.int32), z=rng.integers(0, 5, (5, 5)).astype(np.int32),
+          S=lengths(6, 5), T=lengths(5, 5)[::-1].copy()),
+     {**lstm_shapes("enc", 3, 7), **lstm_shapes("dec", 4, 7), "emb.E": (5, 4), "out.W": (5, 7), "out.b": (5,)})
+def encdec(p, x, y, z, S, T):
+    _, state = packed(torch.nn.LSTM(3, 7, batch_first=True), lstm_weights(p, "enc"), x, S)
+    h, _ = packed(torch.nn.LSTM(4, 7, batch_first=True), lstm_weights(p, "dec"), p["emb.E"][y.long()], T, state)
+    return each(F.linear(h, p["out.W"], p["out.b"]), z, T)
+
+
 TYPES = {"float32": "F32", "float64": "F64", "int32": "I32"}
 
 

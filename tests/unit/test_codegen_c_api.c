@@ -44,9 +44,9 @@ static CPort TRAIN_OUT[] = {{.name = "loss"}, {.name = "metric.good"}};
 static CPort INIT_OUT[] = {{.name = "Toy.w", .rank = 1, .dim = {3}}, {.name = "Toy.a"}};
 
 static CFunction FUNCTIONS[] = {
-    {C_ENTRY, "scale", "entry.scale", 2, 2, ENTRY_IN, ENTRY_OUT, 100, false},
-    {C_TRAIN, "train_step", "train", 1, 2, TRAIN_IN, TRAIN_OUT, 0, false},
-    {C_INIT, "init", "init", 0, 2, NULL, INIT_OUT, 0, false},
+    {C_ENTRY, "scale", "entry.scale", 2, 2, ENTRY_IN, ENTRY_OUT, 100, false, 0, {0}, {0}},
+    {C_TRAIN, "train_step", "train", 1, 2, TRAIN_IN, TRAIN_OUT, 0, false, 0, {0}, {0}},
+    {C_INIT, "init", "init", 0, 2, NULL, INIT_OUT, 0, false, 0, {0}, {0}},
 };
 
 static CModel toy(TargetId id) {

@@ -1,8 +1,9 @@
 /* Random graphs and networks, compiled: see tests/random/campaign.h for what must hold, error_bound.h for the bound.
  *
- *     test_driver_random                    60 of them, the regressions, special values
+ *     test_driver_random                    75 of them, the regressions, special values
  *     NETC_SEED=7 NETC_COUNT=1000 ...       seeds 7 .. 1006; NETC_ALL=1: every schedule; NETC_SHRINK=1: the
- *                                           smallest graph that still fails is printed
+ *                                           smallest graph that still fails is printed; NETC_ONLY=graph,
+ *                                           network or scans: those alone
  *     test_driver_random FILE.ir            one graph, every schedule
  *
  * What was found once lies in tests/golden/ir-regressions/ and stays there. */
@@ -15,6 +16,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -45,8 +47,9 @@ static int finish(void **state) {
 
 /* ---- random ------------------------------------------------------------------------------------------------------- */
 
+static const char *const SOURCES[] = {"graph", "network", "scans"};
+
 static void report(const Subject *s) {
-    static const char *const SOURCES[] = {"graph", "network"};
     fprintf(stderr, "^ seed %llu, %s%s\n", (unsigned long long)s->seed, SOURCES[s->source], s->train ? ", trained" : "");
     if (!setting("NETC_SHRINK", 0)) return;
     Arena *a = arena_new();
@@ -57,6 +60,7 @@ static void report(const Subject *s) {
 static void random_subjects(SubjectSource source, long count) {
     uint64_t first = (uint64_t)setting("NETC_SEED", 1);
     int      failed = 0;
+    if (getenv("NETC_ONLY") && strcmp(getenv("NETC_ONLY"), SOURCES[source])) return;
     count = setting("NETC_COUNT", count);
     for (uint64_t seed = first; seed < first + (uint64_t)count; seed++) {
         Subject s = {.source = source, .seed = seed, .train = source == FROM_NET || seed % 2, .object = seed % 8 == 0,
@@ -76,6 +80,11 @@ static void random_graphs(void **state) {
 static void random_networks(void **state) {
     (void)state;
     random_subjects(FROM_NET, 30);
+}
+
+static void random_recurrences(void **state) {
+    (void)state;
+    random_subjects(FROM_SCANS, 15);
 }
 
 static void few_numbers_are_without_a_bound(void **state) {
@@ -116,6 +125,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_graphs),
         cmocka_unit_test(random_networks),
+        cmocka_unit_test(random_recurrences),
         cmocka_unit_test(few_numbers_are_without_a_bound),
         cmocka_unit_test(regressions),
     };

@@ -1,5 +1,5 @@
 /* netc's loss and gradients against PyTorch's recorded answers (tests/torch/record.py) for networks that
- * together use every feed-forward layer and option of the library.
+ * together use every layer and option of the library, and sequences of different lengths, packed in PyTorch.
  *
  * The rule: netc's root-mean-square distance from PyTorch's f64 answer is at most twice that of PyTorch's
  * own f32 answer, plus four units in the last place of the tensor's largest number (a gradient that is zero
@@ -89,13 +89,22 @@ NETWORK(batchnorm)
 NETWORK(losses)
 NETWORK(residual)
 NETWORK(own)
+NETWORK(rnn)
+NETWORK(lstm)
+NETWORK(gru)
+NETWORK(reset)
+NETWORK(bilstm)
+NETWORK(stacked)
+NETWORK(encdec)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dense),     cmocka_unit_test(test_conv),      cmocka_unit_test(test_convpool),
         cmocka_unit_test(test_pools),     cmocka_unit_test(test_conv1),     cmocka_unit_test(test_attention),
         cmocka_unit_test(test_batchnorm), cmocka_unit_test(test_losses),    cmocka_unit_test(test_residual),
-        cmocka_unit_test(test_own),
+        cmocka_unit_test(test_own),       cmocka_unit_test(test_rnn),       cmocka_unit_test(test_lstm),
+        cmocka_unit_test(test_gru),       cmocka_unit_test(test_reset),     cmocka_unit_test(test_bilstm),
+        cmocka_unit_test(test_stacked),   cmocka_unit_test(test_encdec),
     };
     arena = arena_new();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

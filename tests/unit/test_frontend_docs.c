@@ -19,9 +19,9 @@ static bool thirty_symbols(void *cx, const DimInfo *d, int64_t *size, const char
 
 static bool make_graphs(Program *p, Arena *a) {
     const ModelInfo *m = program_model(p);
-    if (m && m->objective.name && !m->objective.recurrent && !program_objective(p, true, 4, a)) return false;
+    if (m && m->objective.name && !program_objective(p, true, 4, a)) return false;
     for (int i = 0; m && i < m->nentry; i++)
-        if (!m->entry[i].recurrent && !program_entry(p, i, 4, a)) return false;
+        if (!program_entry(p, i, 4, a)) return false;
     return true;
 }
 

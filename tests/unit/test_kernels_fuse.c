@@ -105,6 +105,7 @@ static void layers_of_a_large_batch_are_a_chain(void **state) {
                        "%2 = comp [b,o,i,j | c<16,r<3,s<3] sum mul(%w[o,c,r,s], %1?[b,c,i+r-1,j+s-1]) : f32[n,16,32,32]\n"
                        "%3 = comp [o | b<n,i<32,j<32] sum %2[b,o,i,j] : f32[16]\n out y = %2\n out s = %3\n}";
     Kernels *k = kernels_of(a, text, 2, NULL);
+    if (k->nchain != 1) kernels_print(k, stderr);
     assert_int_equal(k->nchain, 1);
     assert_int_equal(k->chain[0].count, 4);             /* two frames, two convolutions */
     assert_true(k->nnest > 4);
@@ -123,14 +124,19 @@ static void overlaps_are_found(void **state) {
     Kernels    *k = kernels_of(a, "graph g() { %p = param \"p\" : f32[40]\n %x = comp [i] map exp(%p[i]) : f32[40]\n"
                                   "%y = comp [i] map mul(%x[i], %x[39-i]) : f32[40]\n"
                                   "%z = comp [i] map add(%x[i], %y[39-i]) : f32[40]\n out z = %z\n}", 0, NULL);
-    int first = k->nest[0]->store[0].node->id, second = k->nest[1]->store[0].node->id;
-    int64_t offset = k->place[second].offset;
-    k->place[second].offset = k->place[first].offset;
+    Place   *second = &k->place[k->nest[1]->store[0].node->id];
+    Buffer  *first = k->place[k->nest[0]->store[0].node->id].buffer, *b = second->buffer;
+    int64_t  offset = b->offset, at = second->offset;
+    b->offset = first->offset;
     assert_false(kernels_check_plan(k, a, &why));
     assert_non_null(strstr(why, "overlap"));
-    k->place[second].offset = k->arena_size - 64;
+    b->offset = k->arena_size - 64;
     assert_false(kernels_check_plan(k, a, &why));
-    k->place[second].offset = offset;
+    b->offset = offset;
+    second->offset = at + b->size;
+    assert_false(kernels_check_plan(k, a, &why));
+    assert_non_null(strstr(why, "outside"));
+    second->offset = at;
     assert_true(kernels_check_plan(k, a, &why));
     arena_free(a);
 }

@@ -41,9 +41,20 @@ static Kernels *kernels_of(Arena *a, const char *text, const char *off, TargetId
     return kernels_build(a, ir_good(a, text), &t, &o);
 }
 
-static int lists(const Kernels *k, bool adds) {
+/* Nests with lists: those that spread, or the others. */
+static int lists(const Kernels *k, bool spread) {
     int n = 0;
-    for (int i = 0; i < k->nnest; i++) n += k->nest[i]->list.on && k->nest[i]->adds == adds;
+    for (int i = 0; i < k->nnest; i++) {
+        bool adds = false;
+        for (int v = 0; v < k->nest[i]->nout; v++) adds |= k->nest[i]->var[v].adds;
+        n += k->nest[i]->list.on && adds == spread;
+    }
+    return n;
+}
+
+static int blocks(const Kernels *k) {
+    int n = 0;
+    for (int i = 0; i < k->nnest; i++) n += k->nest[i]->list.block > 0;
     return n;
 }
 
@@ -55,6 +66,7 @@ static const Net NETS[] = {
     {2, 8, 33, 7, 1, 0, 2, 2, 2},       /* fields of one pixel */
     {3, 33, 5, 8, 4, 0, 2, 3, 2},       /* windows with gaps between them */
     {1, 16, 1, 6, 3, 1, 2, 2, 0},       /* one filter, one example */
+    {9, 12, 3, 20, 3, 0, 2, 2, 8},      /* a batch in blocks, the last one not full */
 };
 
 static void against_the_interpreter(void **state) {
@@ -97,6 +109,8 @@ static void forms_are_chosen(void **state) {
         Kernels *k = kernels_of(a, text, NULL, TARGETS[i]);
         assert_int_equal(lists(k, true), 1);
         assert_int_equal(lists(k, false), 1);
+        assert_int_equal(blocks(kernels_of(a, net_text(a, &NETS[7]), NULL, TARGETS[i])), 1);
+        assert_int_equal(blocks(kernels_of(a, net_text(a, &NETS[3]), NULL, TARGETS[i])), 0);
     }
     Kernels *k = kernels_of(a, text, "spread", TARGET_AVX2);
     assert_int_equal(lists(k, true), 0);

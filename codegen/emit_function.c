@@ -1,0 +1,160 @@
+/* Functions of a model: every nest is a function of its own (emit_nest.c); the function of the model gives each thread
+ * its share of every nest, with barriers where the plan asks for them. A scan is a loop around the nests of its body,
+ * which every thread runs, or thread 0 alone. The shares depend on nothing but shapes. */
+#include "codegen/nest_impl.h"
+
+/* The code of a nest. */
+typedef struct {
+    Slots       slots;
+    const char *symbol;
+} Code;
+
+typedef struct {
+    Codegen *cg;
+    Arena   *a;
+    Code    *code;              /* by Nest.at */
+    Val      steps;             /* i64 per loop: the numbers of the present steps */
+} Caller;
+
+static void run_nests(Caller *c, const Kernels *k, int from, int to);
+
+static void call_nest(Caller *c, const Kernels *k, const Nest *n) {
+    Codegen    *cg = c->cg;
+    const Code *code = &c->code[n->at];
+    Emit       *e = ARENA_NEW(c->a, Emit);
+    Val         tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
+    emit_start(e, cg, c->a, k, n);
+    e->steps = c->steps;
+    if (n->barrier) abi_barrier(cg);
+    if (!n->npar) {
+        If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));
+        emit_call(e, &code->slots, code->symbol, l_i64(cg, 0), l_i64(cg, 1), NULL);
+        l_if_end(cg, &first);
+        return;
+    }
+    Val trips = trips_of(e);
+    Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, trips, tid), threads, "");
+    Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, trips, l_add(cg, tid, l_i64(cg, 1))), threads, "");
+    emit_call(e, &code->slots, code->symbol, lo, hi, NULL);
+}
+
+/* ---- chains ---------------------------------------------------------------------------------------------- */
+
+static Val smaller(Codegen *cg, Val a, Val b) { return l_select(cg, l_icmp(cg, LLVMIntULT, a, b), a, b); }
+
+/* Trips of the chain's nest i for turns 0 .. turn-1. */
+static Val trips_before(Emit *e, const Chain *c, int i, Val turn) {
+    Codegen *cg = e->cg;
+    int      v = e->n->loop[0];
+    Val      tiles = l_mul(cg, turn, l_i64(cg, c->rows * c->per[i] / e->n->step[v])), inner = l_i64(cg, 1);
+    tiles = smaller(cg, tiles, tiles_of(e, v));
+    for (int k = 1; k < e->n->npar; k++) inner = LLVMBuildNSWMul(cg->b, inner, tiles_of(e, e->n->loop[k]), "");
+    return LLVMBuildNSWMul(cg->b, tiles, inner, "");
+}
+
+/* Every thread has its share of the turns. */
+static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
+    Codegen       *cg = c->cg;
+    const Nest    *first = k->nest[chain->first];
+    const NestVar *var = &first->var[first->loop[0]];
+    Val            tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
+    Emit         **e = ARENA_ARRAY(c->a, Emit *, chain->count);
+    for (int i = 0; i < chain->count; i++) {
+        emit_start(e[i] = ARENA_NEW(c->a, Emit), cg, c->a, k, k->nest[chain->first + i]);
+        e[i]->steps = c->steps;
+    }
+    if (first->barrier) abi_barrier(cg);
+    Val  rows = var->bound ? bound_value(e[0], var->bound) : l_i64(cg, var->size / chain->per[0]);
+    Val  turns = LLVMBuildUDiv(cg->b, l_add(cg, rows, l_i64(cg, chain->rows - 1)), l_i64(cg, chain->rows), "");
+    Val  lo = LLVMBuildUDiv(cg->b, l_mul(cg, turns, tid), threads, "");
+    Val  hi = LLVMBuildUDiv(cg->b, l_mul(cg, turns, l_add(cg, tid, l_i64(cg, 1))), threads, "");
+    Loop loop = l_loop(cg, lo, hi, 1, 0, NULL);
+    Val  next = l_add(cg, loop.i, l_i64(cg, 1)), moved = l_mul(cg, l_sub(cg, lo, loop.i), l_i64(cg, chain->rows));
+    for (int i = 0; i < chain->count; i++) {
+        const Code *code = &c->code[e[i]->n->at];
+        emit_call(e[i], &code->slots, code->symbol, trips_before(e[i], chain, i, loop.i), trips_before(e[i], chain, i, next), moved);
+    }
+    l_loop_end(cg, &loop, NULL);
+}
+
+/* ---- scans ----------------------------------------------------------------------------------------------- */
+
+static void set_step(Caller *c, const ScanLoop *l, Val t) {
+    l_store(c->cg, t, l_gep_const(c->cg, c->cg->i64, c->steps, l->depth), 8);
+}
+
+static void run_loop(Caller *c, const ScanLoop *l) {
+    Codegen *cg = c->cg;
+    int      last = l->body->nnest - l->nlast;
+    Val      trip = l->trip.bound ? abi_bound(cg, l->trip.bound) : l_i64(cg, l->trip.size), none = l_i64(cg, -1);
+    Val      end = l_sub(cg, trip, l_i64(cg, 1));
+    set_step(c, l, l->reverse ? trip : none);
+    run_nests(c, l->body, 0, l->nfirst);
+    Loop loop = l_loop(cg, l_i64(cg, 0), trip, 1, 0, NULL);
+    set_step(c, l, l->reverse ? l_sub(cg, end, loop.i) : loop.i);
+    run_nests(c, l->body, l->nfirst, last);
+    l_loop_end(cg, &loop, NULL);
+    set_step(c, l, l->reverse ? l_i64(cg, 0) : end);
+    run_nests(c, l->body, last, l->body->nnest);
+}
+
+static void call_loop(Caller *c, const Nest *n) {
+    Codegen *cg = c->cg;
+    if (n->barrier) abi_barrier(cg);
+    if (!n->scan->serial) {
+        run_loop(c, n->scan);
+        return;
+    }
+    If first = l_if(cg, l_icmp(cg, LLVMIntEQ, abi_tid(cg), l_i32(cg, 0)));
+    run_loop(c, n->scan);
+    l_if_end(cg, &first);
+}
+
+static void run_nests(Caller *c, const Kernels *k, int from, int to) {
+    int chain = 0;
+    for (int i = from; i < to; i++) {
+        while (chain < k->nchain && k->chain[chain].first < i) chain++;
+        if (chain < k->nchain && k->chain[chain].first == i) {
+            call_chain(c, k, &k->chain[chain]);
+            i += k->chain[chain].count - 1;
+        } else if (k->nest[i]->kind == NEST_SCAN) {
+            call_loop(c, k->nest[i]);
+        } else {
+            call_nest(c, k, k->nest[i]);
+        }
+    }
+}
+
+static void emit_nests(Caller *c, const Kernels *k) {
+    for (int i = 0; i < k->nnest; i++) {
+        const Nest *n = k->nest[i];
+        if (n->kind == NEST_SCAN) {
+            emit_nests(c, n->scan->body);
+            continue;
+        }
+        Code       *code = &c->code[n->at];
+        const char *own = arena_printf(c->cg->arena, "%s_%s", k->name, n->name);
+        code->slots = slots_of(c->a, k, n);
+        code->symbol = shared_nest(c->cg, k, n, &code->slots, own);
+        if (code->symbol) continue;
+        emit_nest(c->cg, c->a, k, n, &code->slots, code->symbol = own);
+        codegen_cut(c->cg);
+    }
+}
+
+/* The numbers of nests (Nest.at) lie below. */
+static int numbers_of(const Kernels *k) {
+    const Nest *last = k->nnest ? k->nest[k->nnest - 1] : NULL;
+    return !last ? 0 : 1 + (last->kind == NEST_SCAN ? last->scan->end : last->at);
+}
+
+void codegen_function(Codegen *cg, const Kernels *k) {
+    Caller c = {.cg = cg, .a = arena_new()};
+    c.code = ARENA_ARRAY(c.a, Code, numbers_of(k));
+    emit_nests(&c, k);
+    codegen_begin(cg, k->name);
+    c.steps = l_alloca(cg, LLVMArrayType2(cg->i64, MAX_LOOPS));
+    run_nests(&c, k, 0, k->nnest);
+    codegen_end(cg);
+    arena_free(c.a);
+}
