@@ -21,7 +21,7 @@
 
 #include "passes/kernels_impl.h"
 
-enum { MAX_WINDOW = 16, MAX_GROUP = 24 };
+enum { MAX_WINDOW = 16, MAX_GROUP = 24, LONG_SUM = 1024 };
 
 const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed",
                                "chain", "reuse", NULL};
@@ -98,6 +98,20 @@ static bool is_contraction(const Node *n) {
 static bool has_contraction(const Group *gr) {
     for (int i = 0; i < gr->nodes.n; i++)
         if (is_contraction(gr->nodes.at[i])) return true;
+    return false;
+}
+
+/* A contraction over so many points that its operands leave the caches: it may be cut into turns (schedule.c), which
+ * leave their sums in the result's memory, so that an update has a nest of its own. To store the sums is little
+ * beside so many multiply-adds. */
+static bool has_long_sum(const Group *gr) {
+    for (int i = 0; i < gr->nodes.n; i++) {
+        const Node *n = gr->nodes.at[i];
+        int64_t     points = 1;
+        if (!is_contraction(n)) continue;
+        for (int v = 0; v < n->u.comp.nred; v++) points *= n->u.comp.var[n->u.comp.nout + v].ext.size;
+        if (points >= LONG_SUM) return true;
+    }
     return false;
 }
 
@@ -242,7 +256,7 @@ static bool join_at_point(Fuse *f, Node *n, Group *gr) {
     if (!r.reads || r.other || !same_outs(n, gr->space) || !reads_visible(f, n, gr) || !has_room(gr, n)) return false;
     if (is_map(n)) {
         if (is_random(n) && has_contraction(gr)) return false;
-        if (!fusion_on(f->o, is_update(f, n) ? "update" : "epilogue")) return false;
+        if (!fusion_on(f->o, is_update(f, n) ? "update" : "epilogue") || (is_update(f, n) && has_long_sum(gr))) return false;
     } else if (!fusion_on(f->o, "rows") || n->u.comp.nder || is_contraction(n) || has_contraction(gr)) {
         return false;
     }

@@ -50,6 +50,36 @@ static void align_rows(Fuse *f) {
     }
 }
 
+enum { LINE = 64, CROWDED = 1024 };     /* bytes: lines so far apart, or a multiple of it, share few sets of a cache */
+
+/* Is n read by its own subscripts alone, not through a view of its numbers in C order? */
+static bool read_by_subscripts(const Fuse *f, const Node *n) {
+    for (int i = 0; i < f->users[n->id].n; i++) {
+        OpId op = f->users[n->id].at[i]->op;
+        if (op != OP_COMP && op != OP_SCAN) return false;
+    }
+    return true;
+}
+
+void place_apart(const Fuse *f, const Node *n, Place *p) {
+    int64_t next = 1, size = dtype_size(n->type.dtype);
+    if (f->o->level < 2 || n->type.dtype != DT_F32 || n->op == OP_SCATTER || !read_by_subscripts(f, n)) return;
+    for (int d = n->type.rank - 1; d >= 0; next *= n->type.dim[d].size, d--) {
+        if (d < n->type.rank - 1 && next * size % CROWDED == 0) next += LINE / size;
+        p->stride[d] = next;
+    }
+}
+
+/* Rows and planes of tensors in the arena lie apart from multiples of what makes their lines meet in the caches. */
+static void set_rows_apart(Fuse *f) {
+    for (int i = 0; i < f->g->nodes.n; i++) {
+        const Node *n = f->g->nodes.at[i];
+        Place      *p = &f->k->place[i];
+        if (!f->group[i] || f->group[i]->alone || !f->stored[i] || p->space != SPACE_ARENA || p->buffer) continue;
+        place_apart(f, n, p);
+    }
+}
+
 /* What is stored in the arena gets a buffer; what is not stored has no place. */
 static void make_buffers(Fuse *f) {
     Kernels *k = f->k;
@@ -115,6 +145,7 @@ static void build_level(Fuse *f) {
     group_sort(f);
     group_stored(f);
     if (f->scan) place_body(f);
+    set_rows_apart(f);
     align_rows(f);
     make_buffers(f);
     place_results(f);

@@ -114,6 +114,8 @@ void  kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number);
 /* scan_done.c: the value of the body that tells which rows run on; NULL: all steps must be made */
 Node *scan_runs(Arena *a, const Node *scan);
 /* plan.c: a buffer of at least `bytes`; offsets of all buffers, barriers. */
+/* kernels.c: strides for n, which lies in the arena, that keep its rows and planes from meeting in few sets of a cache. */
+void    place_apart(const Fuse *f, const Node *n, Place *p);
 /* From the first byte of a node to the last. */
 int64_t place_bytes(const Place *p, const Type *t);
 Buffer *buffer_new(Fuse *f, const Node *n, int64_t bytes, int depth);

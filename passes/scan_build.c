@@ -31,19 +31,29 @@ static Node *find_result(const Fuse *f, const Node *scan, int index) {
     return NULL;
 }
 
+/* Is r the one node for its result? */
+static bool only_result(const Fuse *f, const Node *r) {
+    int count = 0;
+    for (int i = r->arg[0]->id; i < f->g->nodes.n; i++) {
+        const Node *n = f->g->nodes.at[i];
+        count += n->op == OP_RESULT && n->arg[0] == r->arg[0] && n->u.result.index == r->u.result.index;
+    }
+    return count == 1;
+}
+
 static void place_result(Fuse *f, Node *r) {
     const Scan *s = &r->arg[0]->u.scan;
     Place      *p = &f->k->place[r->id];
     Node       *same = find_result(f, r->arg[0], r->u.result.index);
     bool        carry = r->u.result.index < s->ncarry, also = !carry && carry_of(r->arg[0], r->u.result.index) >= 0;
-    int64_t     slice = bytes_of(r) / s->trip.size;
     p->space = SPACE_ARENA;
     if (same != r) {
-        p->buffer = f->k->place[same->id].buffer;
-        p->offset = f->k->place[same->id].offset;
+        *p = f->k->place[same->id];
         return;
     }
-    p->buffer = buffer_new(f, r, bytes_of(r) + (also ? slice : 0), f->k->depth);
+    if (!carry && only_result(f, r)) place_apart(f, r, p);
+    int64_t slice = p->stride[0] * dtype_size(r->type.dtype);
+    p->buffer = buffer_new(f, r, place_bytes(p, &r->type) + (also ? slice : 0), f->k->depth);
     if (also && !s->reverse) p->offset = slice;
 }
 
@@ -58,9 +68,10 @@ static int own_loop(const Fuse *f) { return f->up->k->depth; }
 
 static int64_t direction(const Fuse *f) { return f->scan->u.scan.reverse ? -1 : 1; }
 
-/* `p` with the strides of node n, which lies in C order. */
-static Place with_strides(const Fuse *f, Place p, const Node *n) {
-    memcpy(p.stride, f->k->place[n->id].stride, sizeof p.stride);
+/* The slice of `p` in one step of the loop. */
+static Place one_step(const Fuse *f, Place p, DType d) {
+    p.step[own_loop(f)] = p.stride[0] * dtype_size(d);
+    memmove(p.stride, p.stride + 1, sizeof *p.stride * (MAX_RANK - 1));
     return p;
 }
 
@@ -70,8 +81,7 @@ static void place_outputs(Fuse *f) {
         const Node *n = output(f->scan, j), *r = find_result(f->up, f->scan, j);
         if (!r) continue;
         Place p = f->up->k->place[r->id];
-        p.step[own_loop(f)] = p.stride[0] * dtype_size(r->type.dtype);
-        f->k->place[n->id] = with_strides(f, p, n);
+        f->k->place[n->id] = one_step(f, p, r->type.dtype);
     }
     for (int i = 0; i < s->ncarry; i++) {
         const Node *n = output(f->scan, i);
@@ -84,8 +94,8 @@ static void place_outputs(Fuse *f) {
 }
 
 /* Where the step before put carry i. */
-static Place carry_place(const Fuse *f, int i, const Node *arg) {
-    Place p = with_strides(f, f->k->place[output(f->scan, i)->id], arg);
+static Place carry_place(const Fuse *f, int i) {
+    Place p = f->k->place[output(f->scan, i)->id];
     p.offset -= direction(f) * p.step[own_loop(f)];
     if (p.turn == 1 + own_loop(f)) p.phase ^= 1;
     return p;
@@ -98,7 +108,7 @@ static Place outer_place(const Fuse *f, Node *n) {
     int64_t     next = 1;
     for (int i = n->type.rank - 1; i >= 0 && node_unstop(n) != store; next *= n->type.dim[i].size, i--) p.stride[i] = next;
     if (p.space == SPACE_CONST && !p.table) p.table = store;
-    if (!p.span) p.span = bytes_of(store);
+    if (!p.span) p.span = place_bytes(&p, &store->type);
     return p;
 }
 
@@ -106,23 +116,18 @@ static Place argument_place(const Fuse *f, const Node *arg) {
     const Scan *s = &f->scan->u.scan;
     int         k = arg->u.arg.index;
     if (k == ARG_STEP) return (Place){.space = SPACE_STEP, .offset = own_loop(f)};
-    if (k < s->ncarry) return carry_place(f, k, arg);
+    if (k < s->ncarry) return carry_place(f, k);
     Place p = outer_place(f, f->scan->arg[k]);
     if (k >= s->ncarry + s->nover) return p;
-    p.step[own_loop(f)] = p.stride[0] * dtype_size(arg->type.dtype);
-    memmove(p.stride, p.stride + 1, sizeof *p.stride * (MAX_RANK - 1));
-    return p;
+    return one_step(f, p, arg->type.dtype);
 }
 
 /* ---- copies ------------------------------------------------------------------------------------------------ */
 
 /* A copy of `from` to `to` in a group of its own, outside of the order of the others. */
 static Group *copy_to(Fuse *f, Node *from, Place to) {
-    Node   *copy = lower_copy(f->g, from);
-    Place  *p = &f->k->place[copy->id];
-    int64_t next = 1;
-    *p = to;
-    for (int i = copy->type.rank - 1; i >= 0; next *= copy->type.dim[i].size, i--) p->stride[i] = next;
+    Node  *copy = lower_copy(f->g, from);
+    f->k->place[copy->id] = to;
     Group *gr = group_new(f, copy);
     f->groups.n--;
     f->stored[copy->id] = true;

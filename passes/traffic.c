@@ -214,7 +214,7 @@ static double turn_cycles(const Nest *n, const Choice *c) {
 }
 
 void traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles) {
-    static const int64_t CUTS[] = {16, 32, 64, 128, 256};
+    static const int64_t CUTS[] = {2, 4, 8, 16, 32, 64, 128, 256};
     c->cost = cycles_of(t, n, c->step, 0, cycles);
     if (n->cut_var < 0 || c->across || c->cost < WORTH_CUT * cycles) return;
     for (size_t i = 0; i < sizeof CUTS / sizeof *CUTS && 2 * CUTS[i] <= n->var[n->cut_var].size; i++) {
