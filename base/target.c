@@ -21,7 +21,7 @@ static const char *const ALIASES[TARGET_COUNT] = {
 };
 
 #define TARGET(id, name, arch, aliases, ...) " " name
-static const char KNOWN[] = "unknown processor; netc knows native, and (see `netc targets`):"
+static const char KNOWN[] = "unknown processor; netc knows native and, with the aliases that `netc targets` lists,"
 #include "base/targets.def"
     ;
 #undef TARGET

@@ -11,19 +11,20 @@
 /* ---- the target ---------------------------------------------------------------------------------- */
 
 /* Loops come out of the nests with pointers of their own: LLVM's search for better ones (loop strength reduction) takes
- * half of the compile time and gains nothing. Their instructions come in the order that keeps fewest values in
- * registers, which LLVM's scheduler (misched) would undo. The options are the process's, so they are set once. */
-static void set_options(void) {
+ * half of the compile time and gains nothing. Instructions come in the order that keeps fewest values in registers.
+ * With 32 registers LLVM's scheduler (misched) would undo it; with 16 it is needed to load operands late enough. The
+ * options are the process's: the first target decides. */
+static void set_options(const Target *t) {
     static bool done;
     if (done) return;
     done = true;
     static const char *const OPTIONS[] = {"netc", "-disable-lsr", "-enable-misched=false"};
-    LLVMParseCommandLineOptions(sizeof OPTIONS / sizeof *OPTIONS, OPTIONS, NULL);
+    LLVMParseCommandLineOptions(t->registers >= 32 ? 3 : 2, OPTIONS, NULL);
 }
 
-static void start_backend(Arch arch) {
-    set_options();
-    if (arch == ARCH_X86_64) {
+static void start_backend(const Target *t) {
+    set_options(t);
+    if (t->arch == ARCH_X86_64) {
         LLVMInitializeX86TargetInfo();
         LLVMInitializeX86Target();
         LLVMInitializeX86TargetMC();
@@ -89,7 +90,7 @@ Codegen *codegen_new(Arena *a, const Target *t, int level, const char *module_na
     cg->target = *t;
     cg->level = level;
     cg->name = module_name;
-    start_backend(t->arch);
+    start_backend(t);
     cg->machine = codegen_machine(t, level);
     open_piece(cg);
     return cg;
@@ -131,16 +132,33 @@ size_t codegen_object_size(const Codegen *cg) {
 
 int codegen_modules(const Codegen *cg) { return cg->pieces.n; }
 
+void codegen_time_report(const Codegen *cg, FILE *out) {
+    for (int i = 0; i < cg->times.n; i++) {
+        const NestTime *t = &cg->times.at[i];
+        fprintf(out, "%-40s ", t->nest);
+        if (t->same) fprintf(out, "the code of %s\n", t->same);
+        else fprintf(out, "%8.3f ms  %d instructions\n", 1e3 * t->emit, t->instructions);
+    }
+    CodegenTimes t = codegen_times(cg);
+    fprintf(out, "LLVM, over all threads: passes %.1f ms, object code of %d modules %.1f ms, link %.1f ms\n", 1e3 * t.passes,
+            codegen_modules(cg), 1e3 * t.object, 1e3 * t.link);
+}
+
 /* ---- pieces -------------------------------------------------------------------------------------- */
 
 /* A piece costs about as much as this many instructions do. */
 enum { PIECE_INSTRUCTIONS = 1000 };
 
+int codegen_instructions(LLVMValueRef fn) {
+    int n = 0;
+    for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(fn); b; b = LLVMGetNextBasicBlock(b))
+        for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
+    return n;
+}
+
 static int instructions_of(LLVMModuleRef m) {
     int n = 0;
-    for (LLVMValueRef f = LLVMGetFirstFunction(m); f; f = LLVMGetNextFunction(f))
-        for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b))
-            for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
+    for (LLVMValueRef f = LLVMGetFirstFunction(m); f; f = LLVMGetNextFunction(f)) n += codegen_instructions(f);
     return n;
 }
 

@@ -51,6 +51,13 @@ typedef struct {
     const char    *symbol;
 } SharedNest;
 
+/* For --time-report. */
+typedef struct {
+    const char *nest, *same;    /* same: the nest whose code it shares, or NULL */
+    double      emit;           /* seconds */
+    int         instructions;   /* of LLVM, before its passes */
+} NestTime;
+
 typedef struct Crew Crew;               /* pieces.c: the threads, and the pieces that wait for them */
 
 struct Codegen {
@@ -71,6 +78,7 @@ struct Codegen {
 
     VEC(Emitted)        functions;
     VEC(SharedNest)     nests;
+    VEC(NestTime)       times;
     const char         *table;          /* symbol of the function table; NULL: none */
     bool                finished;       /* every piece has its object code */
     LLVMOrcLLJITRef     jit;            /* NULL before codegen_jit */
@@ -99,6 +107,7 @@ LLVMValueRef codegen_shared(Codegen *cg, const char *name, LLVMTypeRef type);
 LLVMValueRef codegen_callee(Codegen *cg, const char *name, LLVMTypeRef type);
 /* A function of the model by its description name, or NULL. */
 LLVMValueRef codegen_model_function(Codegen *cg, const char *name);
+int  codegen_instructions(LLVMValueRef fn);
 /* Between two functions: a piece that is large enough goes to the threads, and a new one is opened. No value of
  * LLVM outlives it. */
 void codegen_cut(Codegen *cg);

@@ -1,9 +1,11 @@
 /* Loads and stores of a vector of points. What the lanes' offsets look like decides: one number for all, one vector,
  * a few runs or a small span put together by shuffles, or lane by lane. Up to a vector past the end of a tensor may
  * be read (its place has slack); nothing outside of it is written. */
+#include <stdlib.h>
+
 #include "codegen/nest_impl.h"
 
-enum { MEMO_LOAD = 160, MEMO_LANES, MEMO_MOVE, MEMO_MASK, MEMO_SCALARS, MEMO_RANDOM, MEMO_TABLE };
+enum { MEMO_LOAD = 160, MEMO_LANES, MEMO_MOVE, MEMO_MASK, MEMO_SCALARS, MEMO_RANDOM, MEMO_TABLE, MEMO_TURNED };
 
 static int node_slot(const Emit *e, int store) { return e->n->naccess + store; }
 
@@ -135,19 +137,22 @@ static Val from_memory(Emit *e, DType d, Val v) {
     return d == DT_PRED ? l_icmp(e->cg, LLVMIntNE, v, l_zero(LLVMTypeOf(v))) : v;
 }
 
+/* Within the thread: no instruction, but LLVM moves no load across it and takes no value of memory across it. */
+static void fence(Emit *e) { LLVMBuildFence(e->cg->b, LLVMAtomicOrderingSequentiallyConsistent, true, ""); }
+
 static Val load_plain(Emit *e, const Lanes *l, int64_t off, int width) {
     Codegen *cg = e->cg;
     int64_t  form = width + (e->epoch << 8);
     Val      old = memo_find(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form);
     if (old) return old;
     e->loads++;
+    if (e->in_order) fence(e);
     Val v = l_load(cg, l_vec(l->element, width), l_gep_const(cg, l->element, l->ptr, off), dtype_size(l->dtype));
     return memo_add(e, MEMO_LOAD, l->ptr, NULL, NULL, off, form, v);
 }
 
-/* A fence within the thread: no instruction, but LLVM takes no value of memory across it. */
 void forget_loads(Emit *e) {
-    LLVMBuildFence(e->cg->b, LLVMAtomicOrderingSequentiallyConsistent, true, "");
+    fence(e);
     e->epoch++;
     e->loads = 0;
 }
@@ -252,6 +257,62 @@ static Val load_pattern(Emit *e, const Lanes *l) {
     if (nrun <= 4 && nrun <= pieces) return load_runs(e, l, nrun, start);
     if (pieces <= 4) return load_span(e, l, low, (int)pieces);
     return load_lanes(e, l);
+}
+
+/* ---- loads by transposition --------------------------------------------------------------------------- */
+
+/* Lanes far apart, and a variable v that walks along memory while the lanes stay: four of its values in all lanes are
+ * loaded as four numbers from each lane's place, and turned. Every group of 4 lanes is a 4 x 4 block. */
+enum { TURN = 4 };
+
+/* A variable that is the same in all lanes, moves the access by 1, and has some values from p on; -1: none. */
+static int turning_variable(const Emit *e, const Lin *off, const Point *p) {
+    for (int v = 0; v < e->n->nvar; v++)
+        if (off->k[v] == 1 && all_equal(p->off[v], p->width) && e->count[v] - p->off[v][0] / TURN * TURN > 1) return v;
+    return -1;
+}
+
+/* Numbers first .. first + 3 of the places of lanes j, 4 + j, 8 + j, ..., one after the other. */
+static Val load_quarters(Emit *e, const Lanes *l, int j, int64_t first) {
+    Val part[POINT_LANES / TURN];
+    int n = l->width / TURN, iota[POINT_LANES];
+    for (int i = 0; i < l->width; i++) iota[i] = i;
+    for (int q = 0; q < n; q++) part[q] = load_plain(e, l, l->off[TURN * q + j] + first, TURN);
+    for (int w = 2 * TURN; n > 1; n /= 2, w *= 2)
+        for (int q = 0; q < n / 2; q++) part[q] = l_shuffle(e->cg, part[2 * q], part[2 * q + 1], iota, w);
+    return part[0];
+}
+
+/* Of pairs of `unit` lanes within 4: the low ones (high: the others) of a and b by turns. */
+static Val interleave(Codegen *cg, Val a, Val b, int unit, bool high) {
+    int index[POINT_LANES], width = l_lanes(a);
+    for (int i = 0; i < width; i++) {
+        int at = i % TURN, from = at / (2 * unit) * unit + at % unit + (high ? TURN / 2 : 0);
+        index[i] = i / TURN * TURN + from + (at / unit % 2 ? width : 0);
+    }
+    return l_shuffle(cg, a, b, index, width);
+}
+
+static Val load_turned(Emit *e, const Lanes *l, int64_t at) {
+    Codegen *cg = e->cg;
+    int64_t  first = -(at % TURN), key = (l->off[1] - l->off[0]) * POINT_LANES + l->valid;
+    Val      old = memo_find(e, MEMO_TURNED, l->ptr, NULL, NULL, l->off[0], key), x[TURN], y[TURN];
+    if (old) return old;
+    for (int j = 0; j < TURN; j++) x[j] = load_quarters(e, l, j, first);
+    for (int j = 0; j < TURN; j++) y[j] = interleave(cg, x[j / 2 * 2], x[j / 2 * 2 + 1], 1, j % 2);
+    for (int j = 0; j < TURN; j++) {
+        x[j] = interleave(cg, y[j / 2], y[2 + j / 2], 2, j % 2);
+        memo_add(e, MEMO_TURNED, l->ptr, NULL, NULL, l->off[0] + first + j, key, x[j]);
+    }
+    return x[at % TURN];
+}
+
+/* Lanes with one distance between them (those that do not count repeat the last), too far apart for a few vectors. */
+static bool far_apart(const Lanes *l) {
+    int64_t by = l->off[1] - l->off[0];
+    for (int i = 1; i < l->valid; i++)
+        if (l->off[i] != l->off[0] + i * by) return false;
+    return l->width % TURN == 0 && l->valid > 2 && llabs(by) * (l->valid - 1) / l->width >= 4;
 }
 
 static Val load_masked(Emit *e, const Lanes *l) {
@@ -389,7 +450,7 @@ static Val load_random(Emit *e, int access, const Lanes *l) {
     const Access *a = &e->n->access[access];
     Val           base = element_base(e, a), lane[POINT_LANES];
     bool          row = l->width >= 4 && l->valid == l->width && consecutive(l->off, l->width) && !l->index;
-    if (row && l->off[0] % l->width == 0 && base_multiple(e, a, 4 * l->width))
+    if (row && l->off[0] % l->width == 0 && base_multiple(e, a, 4))
         return random_block(e, access, base, l->off[0], l->width);
     for (int i = 0; i < l->width; i++) lane[i] = l_i64(cg, l->off[i]);
     Val at = l->width == 1 ? lane[0] : LLVMConstVector(lane, (unsigned)l->width);
@@ -474,6 +535,8 @@ Val access_load(Emit *e, int access, const Point *p) {
     if (l.mask && fails_nearby(e, a, p, &l)) return from_memory(e, l.dtype, load_nearby(e, &l, shared_mask(e, a, p)));
     if (l.mask) return from_memory(e, l.dtype, load_masked(e, &l));
     if (l.index) return from_memory(e, l.dtype, load_lanes(e, &l));
+    int turn = l.width > 1 && dtype_size(l.dtype) == 4 && far_apart(&l) ? turning_variable(e, &known, p) : -1;
+    if (turn >= 0) return load_turned(e, &l, p->off[turn][0]);
     return from_memory(e, l.dtype, load_pattern(e, &l));
 }
 

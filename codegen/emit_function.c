@@ -1,6 +1,8 @@
 /* Functions of a model: every nest is a function of its own (emit_nest.c); the function of the model gives each thread
  * its share of every nest, with barriers where the plan asks for them. A scan is a loop around the nests of its body,
  * which every thread runs, or thread 0 alone. The shares depend on nothing but shapes. */
+#include <time.h>
+
 #include "codegen/nest_impl.h"
 
 /* The code of a nest. */
@@ -79,8 +81,71 @@ static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
 
 /* ---- scans ----------------------------------------------------------------------------------------------- */
 
+/* The node whose storage holds the numbers of n. */
+static const Node *node_behind(const Node *n) {
+    while (n->op == OP_RESHAPE || n->op == OP_STOP) n = n->arg[0];
+    return n;
+}
+
+/* The address of a value in the arena in the present steps. */
+static Val place_address(Caller *c, const Kernels *k, const Node *n) {
+    Emit *e = ARENA_NEW(c->a, Emit);
+    *e = (Emit){.cg = c->cg, .a = c->a, .k = k, .steps = c->steps};
+    return emit_address(e, n);
+}
+
 static void set_step(Caller *c, const ScanLoop *l, Val t) {
     l_store(c->cg, t, l_gep_const(c->cg, c->cg->i64, c->steps, l->depth), 8);
+}
+
+/* Is any row running on after the present step? */
+static Val any_runs(Caller *c, const ScanLoop *l) {
+    Codegen *cg = c->cg;
+    Val      any = l_zero(cg->i8), at = place_address(c, l->body, l->runs);
+    Loop     rows = l_loop(cg, l_i64(cg, 0), abi_bound(cg, 1), 1, 1, &any);
+    any = LLVMBuildOr(cg->b, any, l_load(cg, cg->i8, l_gep(cg, cg->i8, at, rows.i), 1), "");
+    l_loop_end(cg, &rows, &any);
+    return any;
+}
+
+/* Steps that were not made: what is stacked may be looked up later, so that whole numbers are zeros. */
+static void clear_stacks(Caller *c, const ScanLoop *l, Val made, Val trip) {
+    Codegen *cg = c->cg;
+    for (int i = 0; i < l->body->graph->outs.n; i++) {
+        const Node  *n = node_behind(l->body->graph->outs.at[i].value);
+        const Place *p = &l->body->place[n->id];
+        if (n->type.dtype == DT_F32 || p->space != SPACE_ARENA || !p->step[l->depth]) continue;
+        Loop steps = l_loop(cg, made, trip, 1, 0, NULL);
+        set_step(c, l, l->reverse ? l_sub(cg, l_sub(cg, trip, l_i64(cg, 1)), steps.i) : steps.i);
+        Val  at = place_address(c, l->body, n), bytes = l_i64(cg, type_count(&n->type) * dtype_size(n->type.dtype));
+        Loop all = l_loop(cg, l_i64(cg, 0), bytes, 1, 0, NULL);
+        l_store(cg, l_zero(cg->i8), l_gep(cg, cg->i8, at, all.i), 1);
+        l_loop_end(cg, &all, NULL);
+        l_loop_end(cg, &steps, NULL);
+    }
+}
+
+/* The steps of a loop that may end early: `made` counts them. */
+static void run_until(Caller *c, const ScanLoop *l, Val trip, int from, int to) {
+    Codegen *cg = c->cg;
+    Val      runs = l_alloca(cg, cg->i8), made = l_alloca(cg, cg->i64), end = l_sub(cg, trip, l_i64(cg, 1));
+    l_store(cg, LLVMConstInt(cg->i8, 1, false), runs, 1);
+    l_store(cg, l_i64(cg, 0), made, 8);
+    Loop loop = l_loop(cg, l_i64(cg, 0), trip, 1, 0, NULL);
+    If   go = l_if(cg, LLVMBuildIsNotNull(cg->b, l_load(cg, cg->i8, runs, 1), ""));
+    set_step(c, l, l->reverse ? l_sub(cg, end, loop.i) : loop.i);
+    run_nests(c, l->body, from, to);
+    if (!l->serial) abi_barrier(cg);
+    l_store(cg, any_runs(c, l), runs, 1);
+    l_store(cg, l_add(cg, loop.i, l_i64(cg, 1)), made, 8);
+    l_if_end(cg, &go);
+    l_loop_end(cg, &loop, NULL);
+    Val count = l_load(cg, cg->i64, made, 8), last = l_sub(cg, count, l_i64(cg, 1));
+    If  first = l_if(cg, l_icmp(cg, LLVMIntEQ, abi_tid(cg), l_i32(cg, 0)));
+    clear_stacks(c, l, count, trip);
+    l_if_end(cg, &first);
+    if (!l->serial) abi_barrier(cg);
+    set_step(c, l, l->reverse ? l_sub(cg, end, last) : last);
 }
 
 static void run_loop(Caller *c, const ScanLoop *l) {
@@ -90,11 +155,14 @@ static void run_loop(Caller *c, const ScanLoop *l) {
     Val      end = l_sub(cg, trip, l_i64(cg, 1));
     set_step(c, l, l->reverse ? trip : none);
     run_nests(c, l->body, 0, l->nfirst);
-    Loop loop = l_loop(cg, l_i64(cg, 0), trip, 1, 0, NULL);
-    set_step(c, l, l->reverse ? l_sub(cg, end, loop.i) : loop.i);
-    run_nests(c, l->body, l->nfirst, last);
-    l_loop_end(cg, &loop, NULL);
-    set_step(c, l, l->reverse ? l_i64(cg, 0) : end);
+    if (l->runs) {
+        run_until(c, l, trip, l->nfirst, last);
+    } else {
+        Loop loop = l_loop(cg, l_i64(cg, 0), trip, 1, 0, NULL);
+        set_step(c, l, l->reverse ? l_sub(cg, end, loop.i) : loop.i);
+        run_nests(c, l->body, l->nfirst, last);
+        l_loop_end(cg, &loop, NULL);
+    }
     run_nests(c, l->body, last, l->body->nnest);
 }
 
@@ -125,6 +193,12 @@ static void run_nests(Caller *c, const Kernels *k, int from, int to) {
     }
 }
 
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void emit_nests(Caller *c, const Kernels *k) {
     for (int i = 0; i < k->nnest; i++) {
         const Nest *n = k->nest[i];
@@ -136,8 +210,15 @@ static void emit_nests(Caller *c, const Kernels *k) {
         const char *own = arena_printf(c->cg->arena, "%s_%s", k->name, n->name);
         code->slots = slots_of(c->a, k, n);
         code->symbol = shared_nest(c->cg, k, n, &code->slots, own);
-        if (code->symbol) continue;
-        emit_nest(c->cg, c->a, k, n, &code->slots, code->symbol = own);
+        NestTime t = {.nest = own, .same = code->symbol};
+        if (!code->symbol) {
+            double start = seconds();
+            emit_nest(c->cg, c->a, k, n, &code->slots, code->symbol = own);
+            t.emit = seconds() - start;
+            t.instructions = codegen_instructions(LLVMGetNamedFunction(c->cg->module, own));
+        }
+        vec_push(c->cg->arena, &c->cg->times, t);
+        if (t.same) continue;
         codegen_cut(c->cg);
     }
 }

@@ -48,6 +48,8 @@ static void restore(Emit *e, Saved s) {
 }
 
 static void out_level(Emit *e, int level);
+static void list_tiles(Emit *e, int level);
+static void level_tiles(Emit *e, int level);
 
 static bool peels(const Emit *e, int v, bool (*test)(const Emit *, int, const Guard *, int)) {
     for (int i = 0; i < e->n->nstore; i++)
@@ -94,7 +96,28 @@ static void static_loop(Emit *e, int level, int v) {
 static void out_level(Emit *e, int level) {
     if (e->n->adds && level == nest_zero_level(e->n) && e->step != STEP_ADD) emit_zeros(e);
     if (e->n->adds && level == nest_zero_level(e->n) && e->step == STEP_ZERO) return;
-    if (e->n->list.on && level == e->n->list.level) emit_list(e);
+    if (e->n->list.on && level == e->n->list.level) {
+        list_tiles(e, level);
+        return;
+    }
+    level_tiles(e, level);
+}
+
+/* Makes the list, then the tiles over it; an empty one adds nothing. */
+static void list_tiles(Emit *e, int level) {
+    emit_list(e);
+    if (!e->n->adds) {
+        level_tiles(e, level);
+        return;
+    }
+    Saved s = save(e);
+    If    some = l_if(e->cg, l_icmp(e->cg, LLVMIntSGT, e->list_count, l_i64(e->cg, 0)));
+    level_tiles(e, level);
+    l_if_end(e->cg, &some);
+    restore(e, s);
+}
+
+static void level_tiles(Emit *e, int level) {
     if (level == e->n->nloop) {
         emit_tile(e);
         return;
@@ -221,7 +244,7 @@ static Val base_of(Emit *e, const Place *p, const Node *n) {
 }
 
 /* The address of a stored node's first element in the present steps; NULL for what has no address. */
-static Val address_of(Emit *e, const Node *n) {
+Val emit_address(Emit *e, const Node *n) {
     Codegen     *cg = e->cg;
     const Place *p = &e->k->place[n->id];
     Val          at = base_of(e, p, n);
@@ -252,10 +275,28 @@ void emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n)
     for (int i = 1; i < k->graph->bounds.n; i++) e->bound[i] = abi_bound(cg, i);
 }
 
+/* The thread's share in every turn of a cut reduction. */
+static void all_turns(Emit *e, Val lo, Val hi) {
+    Codegen *cg = e->cg;
+    int64_t  size = e->n->var[e->n->cut_var].size;
+    Loop     turn = l_loop(cg, l_i64(cg, 0), l_i64(cg, size), e->n->cut, 0, NULL);
+    Val      next = l_add(cg, turn.i, l_i64(cg, e->n->cut));
+    e->cut_lo = turn.i;
+    e->cut_first = l_icmp(cg, LLVMIntEQ, turn.i, l_i64(cg, 0));
+    e->cut_last = l_icmp(cg, LLVMIntSGE, next, l_i64(cg, size));
+    e->cut_hi = l_select(cg, e->cut_last, l_i64(cg, size), next);
+    trips(e, lo, hi);
+    l_loop_end(cg, &turn, NULL);
+}
+
 /* The thread's share; in blocks: its results set to 0, then the share once for each block. */
 static void all_trips(Emit *e, Val lo, Val hi) {
     Codegen    *cg = e->cg;
     const List *list = &e->n->list;
+    if (e->n->cut) {
+        all_turns(e, lo, hi);
+        return;
+    }
     if (!list->block) {
         trips(e, lo, hi);
         return;
@@ -306,7 +347,7 @@ void emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi, Val 
     arg[0] = abi_args(cg), arg[1] = lo, arg[2] = hi, arg[3] = e->steps;
     for (int i = 0; i < s->n; i++) {
         const Node *n = s->node[i];
-        arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : address_of(e, n);
+        arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : emit_address(e, n);
         if (!moved || n->op == OP_RNG || !e->k->local[n->id]) continue;
         int64_t row = e->k->place[n->id].stride[0] * dtype_size(n->type.dtype);
         arg[FIXED_PARAMS + i] = l_gep(cg, cg->i8, arg[FIXED_PARAMS + i], LLVMBuildNSWMul(cg->b, moved, l_i64(cg, row), ""));

@@ -53,6 +53,14 @@ static Val better(Codegen *cg, Kind k, Val x, Val y) {
     return l_icmp(cg, is_least(k) ? LLVMIntSLT : LLVMIntSGT, x, y);
 }
 
+/* In an extreme a NaN counts as the worst value. It loses every comparison, so only an argmax, whose first point or tie
+ * may win without one, has to replace it. */
+static Val not_nan(Codegen *cg, Kind k, Val x) {
+    if (l_element(x) != cg->f32) return x;
+    Val worst = l_real_like(x, is_least(k) ? __builtin_inf() : -__builtin_inf());
+    return l_select(cg, better(cg, k, x, worst), x, worst);
+}
+
 static Val combine(Codegen *cg, Kind k, Val x, Val y) {
     bool real = l_element(x) == cg->f32;
     switch (k) {
@@ -109,7 +117,7 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
     Val *to = &w->acc[acc], old = *to, mask = lanes_mask(e, w, p);
     if (mask) mask = widen(e, mask, w->width);
     if (is_arg(w->s->kind)) {
-        Val v = widen(e, emit_eval(e, x, p), w->width), more = better(cg, w->s->kind, v, old);
+        Val v = not_nan(cg, w->s->kind, widen(e, emit_eval(e, x, p), w->width)), more = better(cg, w->s->kind, v, old);
         Val index = widen(e, emit_index(e, &w->s->flat, p), w->width);
         if (!w->in_order) more = LLVMBuildOr(cg->b, more, first_of_equals(cg, v, old, index, w->index[acc]), "");
         if (w->seen) more = LLVMBuildOr(cg->b, more, LLVMBuildNot(cg->b, w->seen[acc], ""), "");
@@ -145,6 +153,7 @@ static void body_points(Loops *l, int u, int q, int chain) {
 /* What one point of the pass loads may serve the next ones while there are registers for it. A value of memory that
  * waits for a later point in the stack's memory instead would be stored and loaded where it could just be loaded. */
 static void body(Loops *l) {
+    enum { TIGHT = 4 };         /* free registers */
     Emit *e = l->e;
     int   room = e->k->target.registers - 1;
     for (int k = 0; k < l->n; k++) {
@@ -155,12 +164,14 @@ static void body(Loops *l) {
     }
     const Layout *red = &l->work[0].red;
     e->loads = 0;
+    e->in_order = room <= TIGHT && e->k->level >= 2;
     for (int i = 0, each = 0; i < red->rows * red->nvec; i++) {
         int before = e->loads;
         if (i && before + each > room && e->k->level >= 2) forget_loads(e), before = 0;
         body_points(l, i / red->nvec, i % red->nvec, i);
         if (i == 0) each = e->loads - before;
     }
+    e->in_order = false;
 }
 
 /* ---- reduction loops ----------------------------------------------------------------------------------- */
@@ -249,12 +260,15 @@ static void reduce_level(Loops *l, int level) {
     const NestVar *var = &e->n->var[v];
     int64_t        step = s->step[v], full = var->size / step * step;
     Val            zero = l_i64(e->cg, 0);
-    if (full == var->size && full > step && peel_last(e, s->nguard, s->guard, v)) full -= step;
-    if (var->bound) {
-        Val n = var_limit(e, v), whole = n;
-        if (step > 1) whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, n, l_i64(e->cg, step), ""));
-        reduce_loop(l, level, v, zero, whole, step, var->size - 1);
-        if (step > 1) reduce_loop(l, level, v, whole, n, 1, var->size - 1);
+    bool           cut = e->n->cut && v == e->n->cut_var;
+    if (!cut && full == var->size && full > step && peel_last(e, s->nguard, s->guard, v)) full -= step;
+    if (var->bound || cut) {
+        Val lo = cut ? e->cut_lo : zero, n = cut ? e->cut_hi : var_limit(e, v), whole = n;
+        bool even = cut && var->size % step == 0 && e->n->cut % step == 0;
+        if (step > 1 && !even)
+            whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, l_sub(e->cg, n, lo), l_i64(e->cg, step), ""));
+        reduce_loop(l, level, v, lo, whole, step, var->size - 1);
+        if (step > 1 && !even) reduce_loop(l, level, v, whole, n, 1, var->size - 1);
     } else {
         if (full == step) {
             e->count[v] = step;
@@ -272,15 +286,20 @@ static void reduce_level(Loops *l, int level) {
 
 /* ---- a stage's result ---------------------------------------------------------------------------------- */
 
+/* Chain 0 gets what all chains of an accumulator found; an argmax has one. */
 static void combine_chains(Emit *e, Work *w) {
-    int chains = w->s->chains, n = w->nacc / chains;
+    Codegen *cg = e->cg;
+    int      chains = w->s->chains, n = w->nacc / chains;
     for (int i = 0; i < n; i++) {
-        Val *part = &w->acc[i * chains];
+        Val *part = &w->acc[i * chains], *seen = w->seen ? &w->seen[i * chains] : NULL;
         for (int span = 1; span < chains; span *= 2)
-            for (int c = 0; c + span < chains; c += 2 * span) part[c] = combine(e->cg, w->s->kind, part[c], part[c + span]);
-        w->acc[i] = w->acc[i * chains];
+            for (int c = 0; c + span < chains; c += 2 * span) {
+                part[c] = combine(cg, w->s->kind, part[c], part[c + span]);
+                if (seen) seen[c] = LLVMBuildOr(cg->b, seen[c], seen[c + span], "");
+            }
+        w->acc[i] = part[0];
         if (w->index) w->index[i] = w->index[i * chains];
-        if (w->seen) w->seen[i] = w->seen[i * chains];
+        if (seen) w->seen[i] = seen[0];
     }
     w->nacc = n;
 }
@@ -400,7 +419,7 @@ static bool in_order(const Nest *n, const Stage *s) {
 static void find_dead(Emit *e, Work *w) {
     const Stage *s = w->s;
     w->dead = ARENA_ARRAY(e->a, bool, w->nacc);
-    if (!s->nguard || w->across) return;
+    if (!s->nguard || w->across || e->n->cut) return;
     for (int i = 0; i < s->nred; i++) {
         e->base[s->red[i]] = l_i64(e->cg, 0);
         e->base_max[s->red[i]] = e->n->var[s->red[i]].size - 1;
@@ -411,6 +430,25 @@ static void find_dead(Emit *e, Work *w) {
         w->dead[i] = guards_fail(e, s->nguard, s->guard, &p);
     }
     for (int i = 0; i < s->nred; i++) e->base[s->red[i]] = NULL;
+}
+
+/* In all turns but the first, sums go on from what the last one has left in store 0. */
+static void take_up(Emit *e, Work *w) {
+    for (int r = 0; r < w->out.rows; r++)
+        for (int q = 0; q < w->out.nvec; q++) {
+            Val  *acc = &w->acc[(r * w->out.nvec + q) * w->s->chains];
+            Point p = layout_point(e, &w->out, r, q);
+            *acc = l_select(e->cg, e->cut_first, *acc, widen(e, stored_at(e, 0, &p), w->width));
+        }
+}
+
+static void leave_off(Emit *e) {
+    const StageValue *s = &e->stage[0];
+    for (int r = 0; r < s->layout.rows; r++)
+        for (int q = 0; q < s->layout.nvec; q++) {
+            Point p = layout_point(e, &s->layout, r, q);
+            store_at(e, 0, &p, s->v[r * s->layout.nvec + q]);
+        }
 }
 
 static void start(Emit *e, Work *w, int stage) {
@@ -431,6 +469,7 @@ static void start(Emit *e, Work *w, int stage) {
         if (w->seen) w->seen[i] = l_const_splat(l_i1(cg, false), w->width);
     }
     find_dead(e, w);
+    if (e->n->cut) take_up(e, w);
 }
 
 /* The stage and those that run in its loops; their number. */
@@ -470,6 +509,17 @@ static void emit_stores(Emit *e) {
 void emit_tile(Emit *e) {
     int mark = e->memo.n;
     for (int s = 0; s < e->n->nstage;) s += emit_stages(e, s);
-    emit_stores(e);
+    if (e->n->cut) {
+        int inside = e->memo.n;
+        If  last = l_if(e->cg, e->cut_last);
+        emit_stores(e);
+        memo_restore(e, inside);
+        l_if_end(e->cg, &last);
+        If rest = l_if(e->cg, LLVMBuildNot(e->cg->b, e->cut_last, ""));
+        leave_off(e);
+        l_if_end(e->cg, &rest);
+    } else {
+        emit_stores(e);
+    }
     memo_restore(e, mark);
 }

@@ -67,6 +67,8 @@ typedef struct {
     Val           *origin;      /* per access, then per store: the address of the node's first element */
     Val           *ptr;         /* the same, moved by the open loops */
     Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
+    Val            cut_lo, cut_hi;        /* i64: of this turn (Nest.cut) */
+    Val            cut_first, cut_last;   /* i1: is it the first turn, the last? */
     Val            steps;       /* array of i64: the numbers of the present steps of the loops around */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */
@@ -78,6 +80,7 @@ typedef struct {
     int            head[MEMO_HEADS];
     int            serial;
     int            loads;       /* made since forget_loads */
+    bool           in_order;    /* loads stay where they are: LLVM would move up to four of them to the first */
     int64_t        epoch;       /* of the loads that the memo may give */
 } Emit;
 
@@ -151,8 +154,9 @@ void   emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const S
 void   emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi, Val moved);
 Val    tiles_of(Emit *e, int v);
 Val    trips_of(Emit *e);
-/* The number of the present step of a loop around (i64). */
+/* The number of the present step of a loop around (i64); the address of a stored value in these steps. */
 Val    step_value(Emit *e, int loop);
+Val    emit_address(Emit *e, const Node *n);
 /* A bound of this call (i64); iterations of v in this call. */
 Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);

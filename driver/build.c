@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "driver/memory.h"
+#include "passes/beam.h"
 #include "runtime/pool.h"
 
 static double now(void) {
@@ -118,8 +120,25 @@ int build_start(Build *b) {
         }
         b->level = s[0] - '0';
     }
+    int64_t bytes;
+    if (o->value[OPT_MEMORY] && !bytes_parse(o->value[OPT_MEMORY], &bytes)) {
+        fprintf(stderr, "netc: --max-memory takes a size as 512M or 2G, not '%s'\n", o->value[OPT_MEMORY]);
+        return NETC_EXIT_USAGE;
+    }
+    const char *beams = o->value[OPT_BEAM];
+    if (beams) {
+        char *end;
+        long  n = strtol(beams, &end, 10);
+        if (*end || n < 1 || n > MAX_BEAMS) {
+            fprintf(stderr, "netc: --beam is a whole number from 1 to %d, not '%s'\n", MAX_BEAMS, beams);
+            return NETC_EXIT_USAGE;
+        }
+        b->beams = (int)n;
+    }
     if (!target_select(&b->target, o->value[OPT_TARGET], o->value[OPT_MCPU], &why)) {
-        fprintf(stderr, "netc: %s (netc targets lists what there is)\n", why);
+        const char *triple = o->value[OPT_TARGET], *cpu = o->value[OPT_MCPU];
+        fprintf(stderr, "netc: %s%s%s%s%s: %s\n", triple ? "--target=" : "", triple ? triple : "", triple && cpu ? " " : "",
+                cpu ? "-mcpu=" : "", cpu ? cpu : "", why);
         return NETC_EXIT_USAGE;
     }
     for (int i = 0; i < b->model->nparam; i++) {
@@ -163,6 +182,15 @@ static const FuncInfo *function_info(const Build *b, const char *name, int *entr
     return NULL;
 }
 
+/* --beam N in an entry: that of `run` must have what it needs, of several those are changed that do. */
+static bool search_beams(Build *b, int entry, Graph *g) {
+    bool        none;
+    const char *why;
+    if (b->beams < 1 || beam_search(g, b->beams, &none, &why) || (none && b->options->command != CMD_run)) return true;
+    return diag_error(b->diag, b->model->entry[entry].sequence, E_BEAM, "no beam search in the entry %s: %s",
+                      b->model->entry[entry].name, why);
+}
+
 Graph *build_graph(Build *b, const char *name, Arena *a) {
     int    entry;
     Graph *g = NULL;
@@ -172,7 +200,7 @@ Graph *build_graph(Build *b, const char *name, Arena *a) {
         if (!g) return NULL;
         PassOptions po = build_pass_options(b);
         passes_prepare(g, &po);
-        grad_params(g);
+        if (!build_gradient(b, g)) return NULL;
         if (*name == 't' && !program_optimize(b->program, g)) return NULL;
     } else if (!strcmp(name, "eval")) {
         g = program_objective(b->program, false, b->batch, a);
@@ -180,6 +208,7 @@ Graph *build_graph(Build *b, const char *name, Arena *a) {
         g = program_init(b->program, a);
     } else if (entry >= 0) {
         g = program_entry(b->program, entry, b->batch, a);
+        if (g && !search_beams(b, entry, g)) return NULL;
     } else if (!strncmp(name, "expand.", 7)) {
         g = program_expand(b->program, atoi(name + 7), b->batch, a);
     }
@@ -259,6 +288,7 @@ netc_model *build_jit(Build *b) {
 }
 
 void build_time_report(const Build *b, FILE *out) {
+    if (b->cg) codegen_time_report(b->cg, out);
     fprintf(out, "front end %6.1f ms\nlowering  %6.1f ms\npasses    %6.1f ms\nemission  %6.1f ms\nmachine code %3.1f ms\n",
             1e3 * b->t_front, 1e3 * b->t_lower, 1e3 * b->t_passes, 1e3 * b->t_emit, 1e3 * b->t_code);
 }

@@ -56,11 +56,13 @@ typedef struct {
     int64_t        batch;
     uint64_t       hash;           /* of the training graph, before passes; 0 until it is built */
     int            level;          /* -O */
+    int            beams;          /* --beam; 0: not given */
     Target         target;
     Block          weights, state, opt;
     VEC(Function)  functions;
     VEC(Symbols)   vocabs;
     Codegen       *cg;
+    bool           said_memory, said_stash;      /* what --max-memory and --print-stash tell is told once */
     double         t_start, t_front, t_lower, t_passes, t_emit, t_code;   /* seconds, for --time-report */
 } Build;
 

@@ -4,6 +4,7 @@
 
 #include "driver/build.h"
 #include "driver/commands.h"
+#include "driver/memory.h"
 #include "runtime/data.h"
 #include "driver/work.h"
 
@@ -71,11 +72,6 @@ static void print_signature(const FuncInfo *f, const char *what) {
         print_port(&p);
     }
     fputs("\n", stdout);
-}
-
-static const char *bytes_text(Arena *a, double n) {
-    return n < 10240 ? arena_printf(a, "%.0f B", n) : n < 10485760 ? arena_printf(a, "%.1f KiB", n / 1024)
-                                                                  : arena_printf(a, "%.1f MiB", n / 1048576);
 }
 
 /* Bytes that the data take in memory once loaded (all splits; u8 stays u8) and the training examples; false
@@ -173,7 +169,8 @@ int cmd_check(Arena *a, const Options *o) {
     print_layers(&b, g);
     if (m->objective.name) print_signature(&m->objective, "objective");
     for (int i = 0; i < m->nentry; i++) print_signature(&m->entry[i], "entry ");
-    code = print_memory(&b);
+    code = print_sequence_memory(&b);
+    if (!code) code = print_memory(&b);
     if (!code && o->value[OPT_TIME]) build_time_report(&b, stdout);
     if (g) arena_free(g->arena);
     build_free(&b);

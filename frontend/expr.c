@@ -95,7 +95,8 @@ bool tensor_fits(Cx *cx, const Value *v, Loc at) {
                       MAX_RANK, rank);
     int64_t n = 1;
     bool large = false;
-    for (int i = 0; i < v->ty.rank; i++) large |= __builtin_mul_overflow(n, v->ty.dim[i]->size, &n) || n > MAX_ELEMENTS;
+    for (int i = 0; i < v->ty.rank; i++)             /* a dim that is not known yet is found wanting elsewhere */
+        if (v->ty.dim[i]) large |= __builtin_mul_overflow(n, v->ty.dim[i]->size, &n) || n > MAX_ELEMENTS;
     for (int i = 0; i < v->naxis; i++)
         if (v->axis[i]->dim) large |= __builtin_mul_overflow(n, v->axis[i]->dim->size, &n) || n > MAX_ELEMENTS;
     return !large || report(cx, at, E_LIMIT_TENSOR, "this tensor has more than 2^40 elements");

@@ -87,6 +87,7 @@ static bool open_carry(ScanWalk *s, OpenLoop *l, Out *o, ScanOut *out, const Exp
     cx->loops.at[cx->loops.n++] = open;
     if (!init) return false;
     Node *carry = loop_carry(cx, l, init);
+    carry->name = arena_printf(memory(cx), "%s.%s", cx->owner, o->name);
     out->before = axes_read(cx, carry, &a);
     out->counts = counts;
     out->prev->expr = cut(s, carry, &a);
@@ -141,6 +142,7 @@ static Until open_until(ScanWalk *s, OpenLoop *l) {
 static bool next_until(ScanWalk *s, OpenLoop *l, const Until *u, Frame *g) {
     Cx *cx = s->cx;
     Arena *m = memory(cx);
+    cx->at = s->item->b->loc;
     Value *stop = eval_tensor(cx, s->item->b, g);
     if (!stop) return false;
     if (stop->naxis) return report(cx, s->item->b->loc, E_SCAN, "'until' cannot depend on a map index");

@@ -100,8 +100,10 @@ bool dim_fits(Cx *cx, Form f, Loc at, const char *text) {
     int64_t size = form_size(f, &bad);
     if (bad || size > SIZE_LIMIT)
         return report(cx, at, E_SIZE_RANGE, "the size %s is too large: a dim has at most %d", text, SIZE_LIMIT);
-    if (size >= 1 || form_ragged(f)) return true;
+    if (size >= 1) return true;
     const char *value = arena_printf(cx->arena, "%lld", (long long)size);
+    if (form_ragged(f))
+        return report(cx, at, E_SIZE_RANGE, "the size %s is %s for the longest sequences: a dim has at least 1", text, value);
     if (!strcmp(text, value)) return report(cx, at, E_SIZE_RANGE, "a dim has at least 1, this is %s", value);
     return report(cx, at, E_SIZE_RANGE, "the size %s is %s: a dim has at least 1", text, value);
 }

@@ -1,6 +1,7 @@
 /* The reference: runs a graph node by node in double precision, in plain index order. It is what every
  * pass and every compiled kernel is compared with, so it knows nothing about speed beyond this: the
  * expression of a comp becomes a list of instructions once, and a point of the loop allocates nothing. */
+#include <math.h>
 #include <string.h>
 
 #include "ir/ir_impl.h"
@@ -212,8 +213,15 @@ typedef struct {
     bool    any;                            /* a point was seen */
 } Found;
 
+/* A NaN counts as the worst value, so that it wins over nothing, whatever the order of the points. */
+static void extreme(Found *f, double x, double worst, int64_t where) {
+    if (isnan(x)) x = worst;
+    if (f->any && !(worst < 0 ? x > f->value : x < f->value)) return;
+    f->value = x;
+    f->where = where;
+}
+
 static void combine(Kind kind, Found *f, double x, int64_t where) {
-    bool better = true;
     switch (kind) {
     case KIND_MAP: f->value = x; break;
     case KIND_SUM: f->value += x; break;
@@ -221,14 +229,10 @@ static void combine(Kind kind, Found *f, double x, int64_t where) {
     case KIND_ALL: f->value = f->value != 0 && x != 0; break;
     case KIND_ANY: f->value = f->value != 0 || x != 0; break;
     case KIND_MAX:
-    case KIND_ARGMAX: better = x > f->value; break;
+    case KIND_ARGMAX: extreme(f, x, -INFINITY, where); break;
     case KIND_MIN:
-    case KIND_ARGMIN: better = x < f->value; break;
+    case KIND_ARGMIN: extreme(f, x, INFINITY, where); break;
     case KIND_COUNT: break;
-    }
-    if (kind >= KIND_MAX && kind <= KIND_ARGMIN && (better || !f->any)) {
-        f->value = x;
-        f->where = where;
     }
     f->any = true;
 }

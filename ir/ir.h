@@ -326,7 +326,8 @@ typedef struct {
     bool  steps;
 } Lifted;
 
-/* Node n of a body as a node of g, from what its operands are outside (known[id]); false if it cannot be. */
+/* Node n of a body as a node of g, from what its operands are outside (known[id]); false if it cannot be. The new
+ * axis is the step, unless the number of the step is itself known outside. */
 bool  lift_node(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known, Lifted *out);
 /* The sum over all steps of comp n (a map or a sum), without an array of its values; NULL if it cannot be. */
 Node *lift_sum(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known);
@@ -348,6 +349,9 @@ bool   graph_verify(Graph *g, const char **why);
 
 /* dot.c: for graphviz; gradient nodes in another colour. */
 void   graph_dot(const Graph *g, FILE *out);
+/* view.c, view_dot.c, view_svg.c: the same for people: layers and equations in the user's names instead of nodes.
+ * `steps` 0: the cell, with its feedback edges; else so many copies of a step side by side. */
+void   graph_view(const Graph *g, int steps, bool svg, FILE *out);
 
 /* interp.c: the reference. Runs a graph in double precision, in plain index order. */
 typedef struct {

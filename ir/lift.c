@@ -25,13 +25,18 @@ static int operand_of(LiftCx *cx, Node *n) {
     return cx->args.n - 1;
 }
 
+/* The number of the step, unless it is known outside: then the new axis is another one. */
+static bool is_new_axis(const Node *n, const Lifted *known) {
+    return n->op == OP_ARG && n->u.arg.index == ARG_STEP && !known[n->id].node;
+}
+
 static const Expr *lift_read(LiftCx *cx, const Expr *e) {
     Arena        *a = cx->g->arena;
     const Node   *from = cx->n->arg[e->operand];
     const Lifted *to = &cx->known[from->id];
     Sub           sub[MAX_RANK + 1] = {0};
     int           nsub = 0;
-    if (from->op == OP_ARG && from->u.arg.index == ARG_STEP) return expr_idx(a, affine_var(cx->step));
+    if (is_new_axis(from, cx->known)) return expr_idx(a, affine_var(cx->step));
     if (!to->node || e->nsub + to->steps > MAX_RANK) {
         cx->ok = false;
         return e;
@@ -87,9 +92,9 @@ static Node *copy_outside(Graph *g, const Node *n, const Lifted *known) {
     return graph_try(g, &proto, &why);
 }
 
-static bool reads_step(const Node *n) {
+static bool reads_step(const Node *n, const Lifted *known) {
     for (int k = 0; k < n->narg; k++)
-        if (n->arg[k]->op == OP_ARG && n->arg[k]->u.arg.index == ARG_STEP) return true;
+        if (is_new_axis(n->arg[k], known)) return true;
     return false;
 }
 
@@ -102,7 +107,7 @@ static Node *lift_reshape(Graph *g, Extent trip, const Node *n, Node *from) {
 }
 
 bool lift_node(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known, Lifted *out) {
-    bool steps = reads_step(n);
+    bool steps = reads_step(n, known);
     for (int k = 0; k < n->narg; k++) steps |= known[n->arg[k]->id].steps;
     *out = (Lifted){NULL, steps};
     if (!steps) {

@@ -191,6 +191,8 @@ typedef struct {
     bool     reverse;
     int      depth;             /* loops around it: the number of its own */
     bool     serial;            /* thread 0 alone runs it */
+    Node    *runs;              /* pred[n] in the body: rows that go on after the step. Where none does the steps end, and
+                                   stacks of whole numbers get zeros for the others; NULL: all steps are made */
     int      at, end;           /* Nest.at of what is inside lies between */
 } ScanLoop;
 
@@ -215,6 +217,9 @@ typedef struct {
     int       nloop, loop[MAX_VARS];          /* loops over outs, outermost first */
     int64_t   step[MAX_VARS];   /* per out: values per tile */
     int       npar;             /* the first npar loops are shared out among the threads; 0: thread 0 alone */
+    int       cut_var;          /* a reduction of stage 0 that is cut into turns of `cut` values (0: it is not): in each turn all
+                                   tiles are visited; between turns store 0 holds what is summed up so far */
+    int64_t   cut;
     bool      barrier;          /* wait for all threads before this nest */
     int64_t   flops, bytes;     /* at full size */
     int       at;               /* place in the order of execution */

@@ -192,8 +192,21 @@ static void lane_offsets(const Choice *c, const Lin *a, int n, int64_t *off) {
     }
 }
 
+static bool in_lanes(const Choice *c, int v) {
+    for (int i = 0; i < c->nlane; i++)
+        if (c->lane[i] == v) return true;
+    return false;
+}
+
 /* A load of n floats at any address: the longer, the more often it lies in two lines of the cache. */
 static double load_weight(int n) { return 1 + 0.75 * n / 16; }
+
+/* TURN values of a variable that walks along memory, in lanes far apart: loads from each lane's place, turned. */
+static bool is_turned(const Choice *c, const Nest *n, const Access *a) {
+    for (int v = 0; v < n->nvar; v++)
+        if (a->off.k[v] == 1 && !in_lanes(c, v) && c->step[v] >= TURN) return true;
+    return false;
+}
 
 /* Of the first vector of a tile. */
 static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
@@ -208,12 +221,14 @@ static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
         if (off[i] > high) high = off[i];
     }
     int64_t pieces = (high - low) / (n ? n : 1) + 1;
-    if (same) return (Pattern){1, 0, true};
-    if (runs == 1) return (Pattern){load_weight(n), 0, false};
+    if (same) return (Pattern){1, 0, true, false};
+    if (runs == 1) return (Pattern){load_weight(n), 0, false, false};
     bool halves = (runs == 2 || runs == 4) && n % runs == 0 && off[n / runs] != off[n / runs - 1] + 1;
-    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false};
-    if (pieces <= 4) return (Pattern){load_weight(n) * (double)pieces, (double)pieces, false};
-    return (Pattern){n, n, false};
+    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false, false};
+    if (pieces <= 4) return (Pattern){load_weight(n) * (double)pieces, (double)pieces, false, false};
+    bool even = true;
+    for (int i = 1; i < n; i++) even &= off[i] == off[0] + i * (off[1] - off[0]);
+    return (Pattern){n, n, false, even && n % TURN == 0};
 }
 
 /* Of a vector of results, whose runs are stored one by one. A remainder in the tile that lies between the lanes fills
@@ -223,10 +238,10 @@ static Pattern store_pattern(const Nest *n, const Choice *c, const Lin *a, int w
     int     runs = 1;
     for (int v = 0; v < n->nout && c->nlane; v++)
         if (n->var[v].apart && c->step[v] > 1 && a->k[v] && a->k[v] < a->k[c->lane[0]])
-            return (Pattern){load_weight(width), 2, false};
+            return (Pattern){load_weight(width), 2, false, false};
     lane_offsets(c, a, width, off);
     for (int i = 1; i < width; i++) runs += off[i] != off[i - 1] + 1;
-    return (Pattern){runs * load_weight(width / runs), runs > 1 ? runs : 0, width == 1};
+    return (Pattern){runs * load_weight(width / runs), runs > 1 ? runs : 0, width == 1, false};
 }
 
 /* ---- cycles -------------------------------------------------------------------------------------------- */
@@ -246,12 +261,6 @@ bool task_window(const Task *w, int v) {
 static bool is_reduction(const Task *w, int v) {
     for (int i = 0; w->count && i < w->n->stage[w->first].nred; i++)
         if (w->n->stage[w->first].red[i] == v) return true;
-    return false;
-}
-
-static bool in_lanes(const Choice *c, int v) {
-    for (int i = 0; i < c->nlane; i++)
-        if (c->lane[i] == v) return true;
     return false;
 }
 
@@ -326,11 +335,10 @@ static void look_at_lanes(Task *w, const Choice *c, int width) {
         const Access *a = &w->n->access[w->read[i]];
         w->pattern[i] = pattern_of(c, &a->off, width);
         for (int k = 0; k < c->nlane && a->nind; k++)
-            if (index_moves(w->n, a, c->lane[k])) w->pattern[i] = (Pattern){2 * width, width, false};
+            if (index_moves(w->n, a, c->lane[k])) w->pattern[i] = (Pattern){2 * width, width, false, false};
     }
     for (int i = 0; i < w->n->nstore; i++)
-        w->store[i] = c->across ? (Pattern){4, 0, false}
-                                : store_pattern(w->n, c, &w->n->store[i].off, width);
+        w->store[i] = c->across ? (Pattern){4, 0, false, false} : store_pattern(w->n, c, &w->n->store[i].off, width);
 }
 
 static double slowest(double a, double b) { return a > b ? a : b; }
@@ -350,6 +358,7 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
             continue;
         }
         double met = a->nguard ? d * s->live : d;
+        if (p.strided && is_turned(c, w->n, a)) p.loads = s->width / TURN * load_weight(TURN), p.shuffles = s->width / TURN + 1;
         work += INDEX * indices;
         loads += met * p.loads;
         shuffles += met * p.shuffles;
@@ -361,33 +370,6 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
     cycles = slowest(cycles, shuffles);
     cycles = slowest(cycles, (work + loads + shuffles) / 4);
     return slowest(cycles, updates * w->t->latency) + IN_THE_WAY * (loads / w->t->loads + shuffles) + 1.5;
-}
-
-/* Vectors that a pass would load again for a later reduction point, because a row of the tile comes to lie where another
- * one was: the compiler keeps them in registers, if there are any. */
-static double held_again(const Task *w, const Choice *c, const Shape *s) {
-    const Nest  *n = w->n;
-    const Stage *stage = &n->stage[w->first];
-    double       most = 0;
-    for (int i = 0; i < w->nread && w->count; i++) {
-        const int64_t *k = n->access[w->read[i]].off.k;
-        bool           meet = false;
-        double         held = w->pattern[i].uniform ? 1 : s->vecs;
-        for (int v = 0; v < n->nvar; v++) {
-            bool    row = (v < n->nout || task_window(w, v)) && !in_lanes(c, v);
-            int64_t count = v < n->nout ? c->step[v] : n->var[v].size;
-            if (!row || count < 2 || !k[v]) continue;
-            held *= (double)count;
-            for (int r = 0; r < stage->nred; r++) {
-                int u = stage->red[r];
-                meet |= !in_lanes(c, u) && c->step[u] > 1 && k[u] && k[v] % k[u] == 0 && k[v] / k[u] < c->step[u];
-            }
-        }
-        for (int r = 0; r < stage->nred && meet; r++)
-            if (!in_lanes(c, stage->red[r]) && k[stage->red[r]]) held *= (double)c->step[stage->red[r]];
-        if (meet && held > most) most = held;
-    }
-    return most;
 }
 
 /* Cycles at the end of a tile: accumulators into results, results into memory. */
@@ -416,8 +398,8 @@ double choice_cost(Task *w, const Choice *c) {
     if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled * s.live > body_limit(w)) return -1;
     look_at_lanes(w, c, s.width);
     double pass = pass_cycles(w, c, &s, &live);
-    if (s.acc > 1 && s.acc + live + 1 > w->t->registers) return -1;
-    if (s.acc > 1 && s.acc + held_again(w, c, &s) / 2 + 1 > w->t->registers) return -1;
+    double spare = w->t->has_fma ? 1 : 2;               /* the other operand, and a product on its way to its sum */
+    if (s.acc > 1 && s.acc + live + spare > w->t->registers) return -1;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
         int v = n->stage[w->first].red[i];
         total *= passes(&n->var[v], c->step[v]);

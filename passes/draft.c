@@ -1,5 +1,6 @@
 #include "passes/draft.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "passes/algebra.h"
@@ -210,9 +211,19 @@ void draft_drop_vars(Draft *d, const bool *keep) {
     d->nder = n - nout - nred;
 }
 
+/* The extreme of one point is the point, unless that is NaN. */
+static void drop_nan(Draft *d) {
+    Arena      *a = d->g->arena;
+    bool        real = d->expr->dtype == DT_F32;
+    const Expr *inf = expr_const(a, d->kind == KIND_MIN ? INFINITY : -INFINITY);
+    if (d->kind == KIND_MAX && real) d->expr = expr_op2(a, SC_MAX, d->expr, inf);
+    if (d->kind == KIND_MIN && real) d->expr = expr_sel(a, expr_op2(a, SC_LT, d->expr, inf), d->expr, inf);
+}
+
 static void settle_kind(Draft *d) {
     draft_settle(d);
     bool over_nothing = !d->nred && !d->nder;
+    if (over_nothing) drop_nan(d);
     if (over_nothing && d->kind != KIND_ARGMAX && d->kind != KIND_ARGMIN) d->kind = KIND_MAP;
     if (!over_nothing && d->kind == KIND_MAP) d->kind = KIND_SUM;
 }

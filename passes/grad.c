@@ -106,7 +106,7 @@ void backward_run(Backward *b, int last) {
     }
 }
 
-void grad_build(Graph *g, Node *loss, int n, Node *const *wrt, Node **grad) {
+static void build(Graph *g, Node *loss, int n, Node *const *wrt, Node **grad, StashList *stash) {
     const char *name = g->at_name;
     Loc         loc = g->at_loc;
     if (loss->type.rank) ICE("the loss has rank %d", loss->type.rank);
@@ -114,6 +114,7 @@ void grad_build(Graph *g, Node *loss, int n, Node *const *wrt, Node **grad) {
     segment_scans(g);
     Arena   *scratch = arena_new();
     Backward b = backward_new(g, scratch, n, wrt);
+    b.stash = stash;
     graph_at(g, "grad.loss", loss->loc);
     b.adjoint[loss->id] = graph_scalar(g, 1);
     backward_run(&b, loss->id);
@@ -125,14 +126,18 @@ void grad_build(Graph *g, Node *loss, int n, Node *const *wrt, Node **grad) {
     arena_free(scratch);
 }
 
-void grad_params(Graph *g) {
+void grad_build(Graph *g, Node *loss, int n, Node *const *wrt, Node **grad) { build(g, loss, n, wrt, grad, NULL); }
+
+void grad_params(Graph *g) { grad_params_noting(g, NULL); }
+
+void grad_params_noting(Graph *g, StashList *stash) {
     Output *loss = graph_find_output(g, "loss");
     if (!loss) ICE("graph %s has no output \"loss\"", g->name);
     VEC(Node *) params = {0};
     for (int i = 0; i < g->nodes.n; i++)
         if (g->nodes.at[i]->op == OP_PARAM) vec_push(g->arena, &params, g->nodes.at[i]);
     Node **grad = ARENA_ARRAY(g->arena, Node *, params.n);
-    grad_build(g, loss->value, params.n, params.at, grad);
+    build(g, loss->value, params.n, params.at, grad, stash);
     for (int i = 0; i < params.n; i++)
         graph_output(g, OUT_VALUE, arena_printf(g->arena, "grad.%s", params.at[i]->u.param.key), grad[i], NULL);
 }

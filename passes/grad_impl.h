@@ -3,6 +3,7 @@
 #ifndef NETC_PASSES_GRAD_IMPL_H
 #define NETC_PASSES_GRAD_IMPL_H
 #include "passes/draft.h"
+#include "passes/grad.h"
 
 /* One backward walk. Arrays are by id of the nodes that were there when it began. */
 typedef struct {
@@ -14,6 +15,7 @@ typedef struct {
     bool  *risky;               /* element-wise, and may divide by zero or overflow on its way */
     bool  *apart;               /* contributions are not added up but collected in `parts`; NULL: none */
     NodeList *parts;
+    StashList *stash;           /* takes down what scans keep; NULL: nobody asks */
 } Backward;
 
 /* A walk over the nodes that g has now; needed[] depends on the n nodes of `wrt`. */
@@ -32,6 +34,10 @@ void grad_RESULT(Backward *b, Node *n, Node *dy);
 /* grad_segment.c: scans with checkpoints become scans over segments of that many steps, of which each is
  * a scan; the outer one has checkpoint 1. Leaves topological order. */
 void segment_scans(Graph *g);
+
+/* grad_memory.c: bytes of all sequences of scans in a graph: what they run over and what they stack; of a scan in a
+ * body what one step of the body needs. */
+int64_t sequence_bytes(const Graph *g);
 
 /* grad_comp.c: contributions of comp `n` with adjoint `dy` to its operands. */
 void grad_COMP(Backward *b, Node *n, Node *dy);

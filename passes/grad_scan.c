@@ -75,6 +75,7 @@ static void find_wanted(ScanGrad *x) {
         for (int k = 0; k < x->n->narg; k++)
             if (x->wanted[k]) vec_push(x->scratch, &wrt, x->arg[k]);
         x->walk = backward_new(x->body, x->scratch, wrt.n, wrt.at);
+        x->walk.stash = x->b->stash;
         again = false;
         for (int j = 0; j < x->s.ncarry; j++) {
             bool depends = x->arg[j] && is_real(x->arg[j]) && x->walk.needed[output_of(x, j)->id];
@@ -267,9 +268,44 @@ static void bind_all(ScanGrad *x) {
     for (int i = 0; i < x->inner.n; i++) add_over(x, x->inner.at[i].inner, x->inner.at[i].outer);
 }
 
+/* ---- what was decided, for --print-stash --------------------------------------------------------------- */
+
+static void note(ScanGrad *x, const Node *n, const Type *t, int64_t steps, StashHow how, const char *why) {
+    Stash s = {.scan = x->n, .name = n->name, .loc = n->loc, .type = *t, .how = how, .why = why,
+               .bytes = steps * type_count(t) * dtype_size(t->dtype)};
+    vec_push(x->g->arena, x->b->stash, s);
+}
+
+static void note_operand(ScanGrad *x, int k) {
+    int64_t trip = x->s.trip.size;
+    Node   *a = x->arg[k];
+    if (!a || !is_read(x, a)) return;
+    if (k < x->s.ncarry) note(x, a, &a->type, trip, STASH_KEPT, "the value of the step before");
+    else if (k < x->s.ncarry + x->s.nover) note(x, a, &a->type, trip, STASH_GIVEN, "a sequence that the scan runs over");
+    else if (a->type.rank) note(x, a, &a->type, 1, STASH_CAPTURED, "the same in every step");
+}
+
+static void note_all(ScanGrad *x) {
+    bool all = x->s.checkpoint == 1;
+    for (int k = 0; k < x->n->narg; k++) note_operand(x, k);
+    for (int i = 0; i < x->count; i++) {
+        Node *n = x->body->nodes.at[i];
+        if (x->stash[i])
+            note(x, n, &n->type, x->s.trip.size, STASH_KEPT,
+                 is_next(x, n) ? "a carry" : stack_of(x, n) >= 0 ? "an output of the scan" : "dearer to compute again than to keep");
+        else if (x->again[i] && !all && n->narg)
+            note(x, n, &n->type, 1, STASH_AGAIN, x->fixed[i] ? "the same in every step" : "element by element from what is there");
+    }
+    for (int i = 0; i < x->inner.n; i++)
+        note(x, x->inner.at[i].inner, &x->inner.at[i].inner->type, x->s.trip.size, STASH_KEPT, "of the scan inside");
+    if (all) note(x, x->n, &(Type){.dtype = DT_F32}, 0, STASH_AGAIN, "a segment runs again when its turn comes");
+}
+
 /* ---- gradients of captured values ---------------------------------------------------------------------- */
 
-static bool sums_later(const Node *part) {
+/* A scan that computes its segments again keeps no values of all steps for a sum behind it. */
+static bool sums_later(const ScanGrad *x, const Node *part) {
+    if (x->s.checkpoint == 1) return false;
     if (part->op == OP_SCATTER) return part->type.rank < MAX_RANK && part->arg[0]->type.rank < MAX_RANK;
     if (part->op != OP_COMP) return false;
     const Comp *c = &part->u.comp;
@@ -325,23 +361,25 @@ static void plan_loop(ScanGrad *x) {
     }
     for (int k = use; k < x->n->narg; k++)
         for (int i = 0; i < parts_of(x, k)->n; i++)
-            if (!sums_later(parts_of(x, k)->at[i])) carry_sum(x, parts_of(x, k)->at[i]);
+            if (!sums_later(x, parts_of(x, k)->at[i])) carry_sum(x, parts_of(x, k)->at[i]);
     provide_all(x);
+    if (x->b->stash) note_all(x);
     x->known = ARENA_ARRAY(x->scratch, Lifted, x->body->nodes.n);
     bind_all(x);
     for (int k = over; k < use; k++)
         if (x->arg[k] && x->wanted[k] && x->walk.adjoint[x->arg[k]->id]) vec_push(x->scratch, &l->stack, x->walk.adjoint[x->arg[k]->id]);
     for (int k = use; k < x->n->narg; k++)
         for (int i = 0; i < parts_of(x, k)->n; i++)
-            if (sums_later(parts_of(x, k)->at[i])) stack_operands(x, parts_of(x, k)->at[i]);
+            if (sums_later(x, parts_of(x, k)->at[i])) stack_operands(x, parts_of(x, k)->at[i]);
 }
 
+/* Of segments that are computed again nothing leaves the loop: for all of them at once it would be stored. */
 static Node **results_of(ScanGrad *x) {
     graph_at(x->g, "grad.scan", x->n->loc);
     Node  *scan = loop_close(x->g, x->body, &x->loop);
     int    n = scan_results(scan);
     Node **result = ARENA_ARRAY(x->scratch, Node *, n);
-    if (scan_fission(x->g, scan, result)) return result;
+    if (x->s.checkpoint != 1 && scan_fission(x->g, scan, result)) return result;
     for (int i = 0; i < n; i++) result[i] = graph_result(x->g, scan, i);
     return result;
 }
@@ -363,7 +401,7 @@ static void hand_on(ScanGrad *x, Node **result) {
     for (int k = use; k < x->n->narg; k++)
         for (int i = 0; i < parts_of(x, k)->n; i++) {
             Node *part = parts_of(x, k)->at[i];
-            grad_add(x->b, x->n->arg[k], sums_later(part) ? sum_later(x, part) : result[carry++]);
+            grad_add(x->b, x->n->arg[k], sums_later(x, part) ? sum_later(x, part) : result[carry++]);
         }
 }
 

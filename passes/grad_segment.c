@@ -1,6 +1,8 @@
 /* Checkpoints: a scan of T steps with `checkpoint k` becomes a scan over T/k segments (rounded up), of which
  * each is a scan of k steps. Differentiated, the outer one keeps only its carries and computes a segment
- * again when its turn comes: T/k + k stacked steps instead of T. Steps past the end hold the carries. */
+ * again when its turn comes: T/k + k stacked steps instead of T. Steps past the end hold the carries. What is
+ * computed for all steps before the scan and read by it alone (fission put it there) goes back into the segments:
+ * W*x[t] for k steps at a time. */
 #include "passes/algebra.h"
 #include "passes/grad_impl.h"
 
@@ -90,23 +92,108 @@ static Node *hold(Segment *x, Node *whole, Node *next, Node *carry) {
     return graph_comp(x->body, KIND_MAP, rank, 0, 0, var, e, 3, args);
 }
 
+/* Binds an argument to the slices of a sequence, one for each segment. */
+static void over_slices(Segment *x, Node *arg, Node *sequence) {
+    Arena *a = x->g->arena;
+    Node  *slices = cut(x, sequence), *slice = loop_arg(x->g, loop_slice(&slices->type));
+    vec_push(a, &x->outer.over, ((Bind){slice, slices}));
+    vec_push(a, &x->inner.over, ((Bind){arg, slice}));
+}
+
+/* ---- work before the scan ------------------------------------------------------------------------------ */
+
+typedef struct {
+    bool ok;
+    bool steps[MAX_OPERANDS], whole[MAX_OPERANDS];     /* operand k is read at the step; is read without it */
+} Sinks;
+
+static void look_at_read(const Expr *e, void *p) {
+    Sinks *s = p;
+    if (e->op == SC_IDX) s->ok &= !affine_coef(&e->aff, 0);
+    if (e->op != SC_READ) return;
+    int  var;
+    bool step = e->nsub && !e->sub[0].ind && affine_is_var(&e->sub[0].aff, &var) && !var;
+    for (int k = step; k < e->nsub; k++) s->ok &= !affine_coef(&e->sub[k].aff, 0);
+    if (e->operand < MAX_OPERANDS) *(step ? &s->steps[e->operand] : &s->whole[e->operand]) = true;
+}
+
+static bool is_read_once(const Graph *g, const Node *n) {
+    int users = 0;
+    for (int i = 0; i < g->nodes.n; i++)
+        for (int k = 0; k < g->nodes.at[i]->narg; k++) users += g->nodes.at[i]->arg[k] == n;
+    for (int i = 0; i < g->outs.n; i++) users += g->outs.at[i].value == n;
+    return users == 1;
+}
+
+/* A sequence that only this scan reads, each step of it made of a step of others: W*x[t]. */
+static bool can_sink(const Segment *x, const Node *n, Sinks *s) {
+    *s = (Sinks){.ok = n->op == OP_COMP && n->narg <= MAX_OPERANDS && n->u.comp.nout && !n->u.comp.nder};
+    if (!s->ok || !is_read_once(x->g, n)) return false;
+    expr_walk(n->u.comp.expr, look_at_read, s);
+    for (int k = 0; k < n->narg; k++) {
+        const Extent *e = &n->arg[k]->type.dim[0];
+        s->ok &= !(s->steps[k] && s->whole[k]);
+        if (s->steps[k]) s->ok &= e->size == x->s.trip.size && e->bound == x->s.trip.bound;
+    }
+    return s->ok && n->narg;
+}
+
+static const Expr *without_step(Arena *a, const Expr *e, const Sinks *s, const Affine *by) {
+    const Expr *arg[3] = {NULL, NULL, NULL};
+    if (e->op == SC_READ) {
+        int skip = s->steps[e->operand];
+        Sub sub[MAX_RANK] = {0};
+        for (int k = skip; k < e->nsub; k++) {
+            sub[k - skip].aff = affine_subst(&e->sub[k].aff, by, MAX_VARS);
+            if (e->sub[k].ind) sub[k - skip].ind = without_step(a, e->sub[k].ind, s, by);
+        }
+        return expr_read(a, e->dtype, e->operand, e->nsub - skip, sub, e->guarded);
+    }
+    if (e->op == SC_IDX) return expr_idx(a, affine_subst(&e->aff, by, MAX_VARS));
+    if (!SCALARS[e->op].args) return e;
+    for (int i = 0; i < SCALARS[e->op].args; i++) arg[i] = without_step(a, e->arg[i], s, by);
+    if (e->op == SC_CAST) return expr_cast(a, e->dtype, arg[0]);
+    return arg[2] ? expr_sel(a, arg[0], arg[1], arg[2]) : arg[1] ? expr_op2(a, e->op, arg[0], arg[1]) : expr_op1(a, e->op, arg[0]);
+}
+
+/* One step of it, computed in the body: a segment makes its own part and no sequence of all steps is stored. */
+static Node *sink(Segment *x, const Node *n, const Sinks *s) {
+    Arena      *a = x->g->arena;
+    const Comp *c = &n->u.comp;
+    Node       *arg[MAX_OPERANDS];
+    Affine      by[MAX_VARS];
+    for (int v = 0; v < MAX_VARS; v++) by[v] = v ? affine_var(v - 1) : affine_const(0);
+    for (int k = 0; k < n->narg; k++) {
+        const Type *t = &n->arg[k]->type;
+        arg[k] = loop_arg(x->body, s->steps[k] ? loop_slice(t) : *t);
+        if (s->steps[k]) over_slices(x, arg[k], n->arg[k]);
+        else vec_push(a, &x->inner.use, ((Bind){arg[k], n->arg[k]}));
+    }
+    graph_at(x->body, n->name, n->loc);
+    Node *m = graph_comp(x->body, c->kind, c->nout - 1, c->nred, 0, c->var + 1, without_step(a, c->expr, s, by), n->narg, arg);
+    graph_at(x->body, NULL, (Loc){0});
+    return m;
+}
+
+/* ---- the two scans ------------------------------------------------------------------------------------- */
+
 static void plan_inner(Segment *x, Node *segment) {
     Arena *a = x->g->arena;
     int    over = x->s.ncarry, use = over + x->s.nover;
+    Node **had = ARENA_ARRAY(a, Node *, x->n->narg + 1);       /* arguments made from here on have numbers of their own */
+    for (int k = 0; k < x->n->narg; k++) had[k] = argument(x->body, k);
     Node  *whole = x->ragged || argument(x->body, ARG_STEP) ? whole_step(x, segment) : NULL;
     for (int k = 0; k < x->n->narg; k++) {
-        Node *arg = argument(x->body, k), *operand = x->n->arg[k];
+        Node *arg = had[k], *operand = x->n->arg[k];
         if (k < over) {
             Node *next = x->body->outs.at[k].value;
             if (!arg) arg = loop_arg(x->body, operand->type);
             vec_push(a, &x->inner.carry, ((Bind){arg, x->outer.carry.at[k].inner}));
             vec_push(a, &x->inner.next, x->ragged ? hold(x, whole, next, arg) : next);
         } else if (k < use && arg) {
-            Node *slices = cut(x, operand), *slice;
-            Type  t = loop_slice(&slices->type);
-            slice = loop_arg(x->g, t);
-            vec_push(a, &x->outer.over, ((Bind){slice, slices}));
-            vec_push(a, &x->inner.over, ((Bind){arg, slice}));
+            Sinks s;
+            if (can_sink(x, operand, &s)) graph_replace(x->body, arg, sink(x, operand, &s));
+            else over_slices(x, arg, operand);
         } else if (arg) {
             vec_push(a, &x->inner.use, ((Bind){arg, operand}));
         }
@@ -149,9 +236,11 @@ static void segment(Graph *g, Node *n) {
     }
     x.outer.step = number;
     plan_inner(&x, number);
-    Node *inner = loop_close(g, x.body, &x.inner);
+    Node  *inner = loop_close(g, x.body, &x.inner);
+    Node **made = ARENA_ARRAY(g->arena, Node *, scan_results(inner));
+    bool   moved = scan_fission(g, inner, made);
     for (int i = 0; i < scan_results(inner); i++) {
-        Node *r = graph_result(g, inner, i);
+        Node *r = moved ? made[i] : graph_result(g, inner, i);
         if (i < x.s.ncarry) vec_push(g->arena, &x.outer.next, r);
         else vec_push(g->arena, &x.outer.stack, r);
     }

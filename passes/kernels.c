@@ -94,6 +94,7 @@ static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int nca
     if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
+    if (o->level >= 2 && fusion_on(o, "reuse")) reuse_maps(g);
 }
 
 /* The nests of graph f->g, a function or a body. */
@@ -173,6 +174,7 @@ static void print_stage(const Nest *n, const Stage *s, FILE *out) {
     print_list(n, "window", s->nwin, s->win, NULL, out);
     print_list(n, "over", s->nloop, s->loop, s->step, out);
     if (s->chains > 1) fprintf(out, " chains %d", s->chains);
+    if (n->cut) fprintf(out, "; %s in turns of %lld", n->var[n->cut_var].name, (long long)n->cut);
     fputc('\n', out);
 }
 

@@ -60,6 +60,8 @@ void  lower_ops(Graph *g, int ncarry);
 Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
 /* turn.c: before the loops of g, not in their bodies */
 void  turn_weights(Graph *g, const Target *t);
+/* reuse.c: sums of what a stored map computes read the map. */
+void  reuse_maps(Graph *g);
 /* pack.c */
 void  pack_contractions(Graph *g);
 /* unpool.c */
@@ -109,6 +111,8 @@ void  place_body(Fuse *f);
 /* The nest of a scan; kernels.c: the body's nests. */
 Nest *scan_build(Fuse *f, Group *gr, int number);
 void  kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number);
+/* scan_done.c: the value of the body that tells which rows run on; NULL: all steps must be made */
+Node *scan_runs(Arena *a, const Node *scan);
 /* plan.c: a buffer of at least `bytes`; offsets of all buffers, barriers. */
 /* From the first byte of a node to the last. */
 int64_t place_bytes(const Place *p, const Type *t);

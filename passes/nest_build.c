@@ -295,7 +295,8 @@ static const Expr *add_stage(NestBuild *b, bool inside) {
     s.expr = rewrite(b, b->m->u.comp.expr);
     s.flat = flat_form(b);
     s.joined = share != NULL;
-    if (!s.nred && !s.nguard && s.kind >= KIND_SUM && s.kind <= KIND_MIN) return s.expr;
+    bool real_extreme = (s.kind == KIND_MAX || s.kind == KIND_MIN) && s.expr->dtype == DT_F32;    /* drops NaN */
+    if (!s.nred && !s.nguard && s.kind >= KIND_SUM && s.kind <= KIND_MIN && !real_extreme) return s.expr;
     b->n->stage[b->n->nstage] = s;
     Access value = {.stage = b->n->nstage++, .dtype = b->m->type.dtype, .off = lin_const(0)};
     return access_expr(b, &value);

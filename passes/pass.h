@@ -45,7 +45,7 @@ bool passes_known(const char *name);
 /* grad.c: differentiation. Adds nodes that compute d loss / d wrt[i] and returns them (zeros where the
  * loss does not depend on it). loss has rank 0. One rule for comp (docs/ir.md), one line per scalar. */
 void grad_build(Graph *g, Node *loss, int n, Node *const *wrt, Node **grad);
-/* Convenience: an output "grad.KEY" for every parameter of g, from its output "loss". */
+/* Convenience: an output "grad.KEY" for every parameter of g, from its output "loss". passes/grad.h: what it keeps. */
 void grad_params(Graph *g);
 
 #endif

@@ -3,7 +3,7 @@
 #define NETC_PASSES_SCHEDULE_IMPL_H
 #include "passes/kernels_impl.h"
 
-enum { MAX_READS = 64 };
+enum { MAX_READS = 64, TURN = 4 };       /* TURN: values that are loaded far apart and turned (emit_access.c) */
 
 /* A way to run a stage (with those that share its loops), or the stores of a nest without stages. */
 typedef struct {
@@ -12,6 +12,7 @@ typedef struct {
     int     nlane, lane[MAX_LANE_VARS];   /* innermost first */
     int64_t step[MAX_VARS];     /* outs: per tile; reductions: per pass */
     int     chains;
+    int64_t cut;                /* of n->cut_var, see Nest */
     double  cost;               /* cycles of one core for the whole nest */
 } Choice;
 
@@ -19,6 +20,7 @@ typedef struct {
 typedef struct {
     double loads, shuffles;
     bool   uniform;             /* one number for all lanes */
+    bool   strided;             /* lanes far apart, with one distance: may be turned, see emit_access.c */
 } Pattern;
 
 /* The work that a choice is made for. */
@@ -54,6 +56,11 @@ double stage_live(const Nest *n, const Stage *s, bool any);
 
 /* The largest stride with which v moves through a tensor, in bytes. */
 int64_t var_stride(const Nest *n, int v);
+
+/* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches, and
+ * c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
+void   traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles);
+void   traffic_order(const Nest *n, const int64_t *step, int *order);
 
 /* choose.c: the cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
 Choice choose(Task *w, const Choice *given);

@@ -38,9 +38,9 @@ static int compare_identity(const netc_identity *id, const netc_tensors *s, cons
     for (int i = 0; i < id->n; i++) {
         char       *key = netc_format("netc.run.%s", id->item[i].name);
         const char *was = netc_tensors_meta(s, key);
-        if (!was || strcmp(was, id->item[i].value))
-            netc_buf_printf(&b, "%s%s was %s, now %s", b.size ? "; " : "", id->item[i].name, was ? was : "absent",
-                            id->item[i].value);
+        if (!was) was = "none";
+        if (strcmp(was, id->item[i].value))
+            netc_buf_printf(&b, "%s%s was %s, now %s", b.size ? "; " : "", id->item[i].name, was, id->item[i].value);
         free(key);
     }
     if (b.size)

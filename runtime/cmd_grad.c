@@ -95,6 +95,8 @@ static int write_grad(netc_engine *e, const netc_options *o, const char *weights
     int         code = netc_option_int(o, NETC_OPT_SEED, 0, INT64_MAX, &seed);
     if (code || (code = netc_call_new(&c, e, "grad"))) return code;
     code = netc_inputs_read(&in, &c, o);
+    if (!code && in.lines >= 0)
+        code = netc_error(NETC_EXIT_USAGE, "grad answers once: give the text, or its lines as a .txt file");
     if (!code) code = gradients_new(&g, &c);
     if (!code) code = netc_blocks_new(m, &b);
     if (!code) code = netc_weights_load(m, weights, b.weights, b.state);

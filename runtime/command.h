@@ -29,6 +29,7 @@ typedef struct {
     int           nlengths;
     int64_t       rows;         /* the same for all arrays; 1 without any */
     int           lines;        /* the port that standard input fills, -1: none */
+    bool          lines_fixed;  /* another argument says how long its rows are */
 } netc_inputs;
 
 /* Takes the settings that are arguments of the function and gives the others to the model. */

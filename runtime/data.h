@@ -101,8 +101,7 @@ void netc_row_copy(const netc_port *p, const int64_t *length, const void *from, 
  * netc_rows_from_tensor does. */
 int  netc_column_from_padded(netc_column *c, const netc_lengths *lengths, int nlengths, netc_tensor *t,
                              const char *what, bool keep_u8);
-/* Lengths of `dim` from a tensor of integers, [rows]; *length: free() it. `longest`: the size of the padded axes
- * (0: unknown). */
+/* Lengths of `dim` from a tensor of integers, [rows]; *length: free() it. */
 int  netc_lengths_from_tensor(const netc_dim *dim, const netc_tensor *t, const char *what, int32_t **length);
 
 /* A tensor from a file as rows of a port (`run --in`, npy sources): the first axis is the rows, the rest

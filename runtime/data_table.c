@@ -182,7 +182,7 @@ static int read_text(table_load *t, table_field *f, const netc_cell *c) {
     return NETC_EXIT_OK;
 }
 
-/* One length per row and dim: `seen` is that of the fields before, 0 without. */
+/* One length per row and dim: 0 as long as no field before has set it. */
 static int set_length(const table_load *t, const table_field *f, const netc_cell *c, int64_t n) {
     const netc_port *p = f->c->port;
     char what[224];

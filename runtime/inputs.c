@@ -208,7 +208,7 @@ int netc_inputs_line(netc_inputs *in, const char *line, const char *where) {
     free(c->start);
     c->data = NULL;
     c->start = NULL;
-    if (n) {
+    if (n && !in->lines_fixed) {
         free(n->length);
         n->length = NULL;
     }
@@ -357,6 +357,8 @@ static int read_all(netc_inputs *in, const char *const *setting, int n, const ne
     for (int s = 0; s < n && !code; s++) code = read_setting(in, setting[s], given, &first);
     for (int i = 0; i < f->nin && !code; i++)
         if (!given[i] && !is_given(in, i) && !port_default(in, i, &in->fill[i])) code = missing_input(f, &f->in[i]);
+    const netc_port *p = in->lines >= 0 ? port_of(in, in->lines) : NULL;
+    in->lines_fixed = p && p->ragged && lengths_of(in, p->axis[0])->length;
     free(given);
     if (code) netc_inputs_free(in);
     return code;

@@ -56,7 +56,9 @@ typedef struct {
  * { "netc": "0.1.0", "name": "mnist", "model": "Net", "hash": "16 hex digits", "target": "x86-64 avx512f,fma",
  *   "cpu": ["avx512f","fma"],                         features that the code needs (checked at start, exit 8)
  *   "batch": 10,
- *   "dims":    [{"name":"Digit","size":10,"vocab":{...}?}],
+ *   "dims":    [{"name":"Digit","size":10}, {"name":"T","size":25,"ragged":true},
+ *               {"name":"Char","size":67,"vocab":{"file":"t.txt","by":"char","col":0,"min":1,"eos":false,
+ *                "symbols":[plain ones, if they were known]}}],
  *   "hypers":  [{"name":"eta","value":0.03,"grid":[0.01,0.03]}],
  *   "scalars": ["hyper.eta","step","epoch","batches","progress"],   order of netc_args.scalars; step counts
  *              from 0 over the whole training, batches = steps per epoch, progress = step / (epochs * batches)
@@ -82,8 +84,10 @@ typedef struct {
  *        | {"op":"split","of":E,"parts":[0.8,0.1,0.1],"part":0} | {"op":"shuffle","of":E,"seed":1}
  *        | {"op":"expand","of":E,"function":"expand.0","field":"img","variants":[[0,0],[1,0]]}
  *        | {"op":"stream","of":E,"x":"x","y":"y"}
+ *   "metrics": [{"name":"ppl","formula":[[0],"exp"]}],   those that are no means: score.h
  *   "train":   {"seed":1,"batch":10,"epochs":40,"keep":{"key":"accuracy","sign":1},"patience":10,
- *               "sweep":["eta"],"ensemble":5}
+ *               "sweep":["eta"],"ensemble":5,"bucket":"T",
+ *               "every":{"steps":1000,"entry":"sample","args":["first=T","N=200"]}}
  * } */
 
 /* Loading, training, answering: trainer.h, data.h, tensor files: see the headers beside this one. */

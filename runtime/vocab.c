@@ -26,6 +26,11 @@ static uint64_t *slot_of(const netc_vocab *v, const char *text, size_t size) {
     }
 }
 
+/* The place of its index + 1, if the symbol is one byte of ASCII; else NULL. */
+static int64_t *ascii_of(netc_vocab *v, const char *text, size_t size) {
+    return size == 1 && (unsigned char)*text < 128 ? &v->ascii[(unsigned char)*text] : NULL;
+}
+
 /* Makes the hash table anew, with room for `want` symbols; false: a symbol stands twice. */
 static bool build_slots(netc_vocab *v, int64_t want) {
     uint64_t n = 64;
@@ -33,16 +38,25 @@ static bool build_slots(netc_vocab *v, int64_t want) {
     free(v->slot);
     v->slot = netc_array(n, sizeof *v->slot);
     v->nslot = n;
+    memset(v->ascii, 0, sizeof v->ascii);
     for (int64_t i = 0; i < v->plain; i++) {
-        uint64_t *slot = slot_of(v, v->symbol[i], strlen(v->symbol[i]));
+        size_t    size = strlen(v->symbol[i]);
+        uint64_t *slot = slot_of(v, v->symbol[i], size);
+        int64_t  *ascii = ascii_of(v, v->symbol[i], size);
         if (*slot) return false;
         *slot = (uint64_t)i + 1;
+        if (ascii) *ascii = i + 1;
     }
     return true;
 }
 
 static void count_symbol(counter *c, const char *text, size_t size) {
     netc_vocab *v = c->v;
+    int64_t *ascii = ascii_of(v, text, size);
+    if (ascii && *ascii) {
+        c->times[*ascii - 1]++;
+        return;
+    }
     uint64_t *slot = slot_of(v, text, size);
     if (*slot) {
         c->times[*slot - 1]++;
@@ -58,6 +72,7 @@ static void count_symbol(counter *c, const char *text, size_t size) {
     c->times[v->plain] = 1;
     v->symbol[v->plain++] = symbol;
     *slot = (uint64_t)v->plain;
+    if (ascii) *ascii = v->plain;
     if (2 * (uint64_t)v->plain > v->nslot) build_slots(v, 2 * v->plain);
 }
 
@@ -220,6 +235,10 @@ void netc_vocab_free(netc_vocab *v) {
 
 int64_t netc_vocab_find(const netc_vocab *v, const char *text, size_t size) {
     if (!v->nslot) return -1;
+    if (size == 1 && (unsigned char)*text < 128) {
+        int64_t ascii = v->ascii[(unsigned char)*text];
+        return ascii ? ascii - 1 : v->unk;
+    }
     uint64_t slot = *slot_of(v, text, size);
     return slot ? (int64_t)slot - 1 : v->unk;
 }

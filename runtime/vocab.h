@@ -19,6 +19,7 @@ typedef struct {
     int64_t  unk, bos, eos;     /* indices, -1: absent */
     uint64_t *slot;             /* hash table of `nslot` indices + 1 */
     uint64_t nslot;
+    int64_t  ascii[128];        /* index + 1 of the symbols of one byte, 0: none. Most of a text by characters */
 } netc_vocab;
 
 /* Reads the symbols from a file; col -1: the whole text. */

@@ -39,13 +39,22 @@ static Graph *parse(Arena *a, const char *text) {
     return g;
 }
 
+/* The passes before gradients; parameters that nothing needs then are parameters still. */
+static void prepare_graph(Arena *a, Graph *g) {
+    VEC(Node *) params = {0};
+    for (int i = 0; i < g->nodes.n; i++)
+        if (g->nodes.at[i]->op == OP_PARAM) vec_push(a, &params, g->nodes.at[i]);
+    passes_prepare(g, &(PassOptions){.level = 2, .verify_each = true, .out = stderr});
+    for (int i = 0; i < params.n; i++) graph_param(g, params.at[i]->type, params.at[i]->u.param.key);
+}
+
 /* `prepare`: with the passes that run before gradients are taken. */
 static Graph *make_graph(Arena *a, const Subject *s, bool prepare) {
     if (s->source == FROM_TEXT) return parse(a, s->text);
     Graph *g = s->source == FROM_NET     ? random_net(a, s->seed)
                : s->source == FROM_SCANS ? random_scans(a, s->seed, 2 + (int)(s->seed % 4))
                                          : random_graph(a, s->seed, 3 + (int)(s->seed % 8));
-    if (prepare) passes_prepare(g, &(PassOptions){.level = 2, .verify_each = true, .out = stderr});
+    if (prepare) prepare_graph(a, g);
     if (s->train) random_training(g, s->seed);
     return g;
 }

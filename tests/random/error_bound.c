@@ -229,11 +229,13 @@ static Bounded multiplied(const Points *s, DType t) {
     return p;
 }
 
-/* max, min (sign -1), argmax, argmin: the first winner; any point that may be as good may win instead. */
+/* max, min (sign -1), argmax, argmin: the first winner; any point that may be as good may win instead; a NaN counts as
+ * the worst value. */
 static Bounded winner(const Points *s, double sign, bool number_of) {
     int64_t best = 0;
     double  least = -INFINITY, lo = INFINITY, hi = -INFINITY, off = 0;
     for (int64_t i = 0; i < s->n; i++) {
+        if (isnan(s->term[i].value)) s->term[i].value = -sign * INFINITY;
         if (sign * s->term[i].value > sign * s->term[best].value) best = i;
         least = fmax(least, sign * s->term[i].value - s->term[i].error);
     }

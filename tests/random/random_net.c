@@ -1,5 +1,6 @@
 #include "tests/random/random_net.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "passes/pass.h"
@@ -360,10 +361,15 @@ static void add_step(Graph *g, Node *w, Node *grad, Node *eta, bool slot) {
     graph_output(g, OUT_PARAM, key, step, w);
 }
 
+static int by_key(const void *x, const void *y) {
+    return strcmp((*(Node *const *)x)->u.param.key, (*(Node *const *)y)->u.param.key);
+}
+
 void random_training(Graph *g, uint64_t seed) {
     VEC(Node *) params = {0};
     for (int i = 0; i < g->nodes.n; i++)
         if (g->nodes.at[i]->op == OP_PARAM) vec_push(g->arena, &params, g->nodes.at[i]);
+    if (params.n) qsort(params.at, (size_t)params.n, sizeof *params.at, by_key);
     Node **grad = ARENA_ARRAY(g->arena, Node *, params.n + 1);
     grad_build(g, graph_find_output(g, "loss")->value, params.n, params.at, grad);
     bool  slots = random_int(&seed, 0, 1), show_gradients = random_int(&seed, 0, 1);

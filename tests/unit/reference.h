@@ -21,6 +21,9 @@ static const char *const REFERENCE[] = {
     "multihead_causal_ragged", "decoder_attention_in_scan", "cell_with_index_equations", "branch_on_ragged_length",
     "conv_and_pool_over_time", "scan_in_a_map", "one_to_many_many_to_one",
     "sequence_cells", "language_model", "translate", "clips", "nested_scans",
+    "nested_state", "map_scan", "both_ways", "repeat_scan", "until", "attention_scan", "derived",
+    "static_scan", "batchnorm_time", "pairs", "vocab", "stacked_mix", "carry_from_seq", "gates",
+    "until_scalar", "ragged_conv_scan", "drop_first", "two_models", "three_deep", "draw",
 };
 enum { NREFERENCE = sizeof REFERENCE / sizeof *REFERENCE, PADDING = 2 };
 

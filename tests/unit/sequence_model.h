@@ -78,6 +78,15 @@ static void sm_echo(const netc_args *a, uint32_t tid, uint32_t n) {
     }
 }
 
+/* move(x: Char[T], v: [T]) -> Char[T]: x moved by v. */
+static void sm_move(const netc_args *a, uint32_t tid, uint32_t n) {
+    (void)n;
+    for (long r = 0; r < a->bound[1] && !tid; r++)
+        for (int t = 0; t < SM_T; t++)
+            ((int32_t *)a->out[0])[r * SM_T + t] =
+                (((const int32_t *)a->in[0])[r * SM_T + t] + (int32_t)((const float *)a->in[1])[r * SM_T + t]) % SM_V;
+}
+
 /* grow(first: Char, step = 1) -> Char[N]: counts up; the length comes from outside. */
 static void sm_grow(const netc_args *a, uint32_t tid, uint32_t n) {
     (void)n;
@@ -122,7 +131,7 @@ static void sm_grad(const netc_args *a, uint32_t tid, uint32_t n) {
 
 static const netc_function_entry SM_FUNCTIONS[] = {
     {"train", sm_train}, {"eval", sm_eval}, {"init", sm_init}, {"grad", sm_grad}, {"entry.echo", sm_echo},
-    {"entry.grow", sm_grow}, {"entry.until", sm_until}, {"entry.sums", sm_sums}, {NULL, NULL},
+    {"entry.grow", sm_grow}, {"entry.move", sm_move}, {"entry.until", sm_until}, {"entry.sums", sm_sums}, {NULL, NULL},
 };
 
 #define SM_CHARS(name) "{\"name\":\"" name "\",\"dtype\":\"i32\",\"shape\":[6],\"axes\":[\"T\"],\"dim\":\"Char\",\"size\":3}"
@@ -152,6 +161,9 @@ static const netc_function_entry SM_FUNCTIONS[] = {
     "],\"out\":[" SM_OUT("loss") ",{\"name\":\"grad.Net.w\",\"dtype\":\"f32\",\"shape\":[3,3],\"rows\":false}]}," \
     SM_ENTRY("echo", ",\"T\"", SM_CHARS("x") "," SM_LENGTHS("T"), \
              "{\"name\":\"y\",\"dtype\":\"i32\",\"shape\":[6],\"axes\":[\"T\"],\"dim\":\"Char\",\"size\":3}") "," \
+    SM_ENTRY("move", ",\"T\"", SM_CHARS("x") ",{\"name\":\"v\",\"dtype\":\"f32\",\"shape\":[6],\"axes\":[\"T\"]}," \
+             SM_LENGTHS("T"), "{\"name\":\"y\",\"dtype\":\"i32\",\"shape\":[6],\"axes\":[\"T\"],\"dim\":\"Char\"," \
+             "\"size\":3}") "," \
     SM_ENTRY("grow", ",\"N\"", "{\"name\":\"first\",\"dtype\":\"i32\",\"shape\":[],\"dim\":\"Char\",\"size\":3}," \
              "{\"name\":\"step\",\"dtype\":\"f32\",\"shape\":[],\"default\":1}," SM_LENGTHS("N"), \
              "{\"name\":\"0\",\"dtype\":\"i32\",\"shape\":[9],\"axes\":[\"N\"],\"dim\":\"Char\",\"size\":3}") "," \

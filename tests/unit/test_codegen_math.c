@@ -1,5 +1,6 @@
-/* Every scalar operation and the random numbers, as machine code, for every x86 target that this machine runs:
- * against double precision within the bounds that emit_math.c states, and lane for lane the scalar code's bits. */
+/* Every scalar operation and the random numbers, as machine code, for every x86 target that this machine runs, alone and
+ * in vectors of 4, 8 and 16: against double precision within the bounds that emit_math.c states, and lane for lane the
+ * scalar code's bits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,6 +78,9 @@ static void emit_random(Codegen *cg, const char *name, uint32_t site, int width,
     codegen_end(cg);
 }
 
+static const int WIDTHS[] = {1, 4, 8, 16};
+enum { NWIDTHS = sizeof WIDTHS / sizeof *WIDTHS };
+
 enum { SITE = 0x1e3779b9 };
 #define SEED UINT64_C(0x123456789abcdef)
 #define STEP UINT64_C(0x700000005)
@@ -85,21 +89,21 @@ static Codegen *make_module(Arena *a, TargetId id) {
     Target t;
     target_row(&t, id);
     Codegen *cg = codegen_new(a, &t, 2, "math");
-    for (int wide = 0; wide < 2; wide++) {
-        int width = wide ? t.width : 1;
+    for (int w = 0; w < NWIDTHS; w++) {
+        int width = WIDTHS[w];
         for (int i = 0; i < NFUNCTIONS; i++)
-            emit_map(cg, arena_printf(a, "%s.%d", SCALARS[FUNCTIONS[i].op].text, wide), FUNCTIONS[i].op, width);
+            emit_map(cg, arena_printf(a, "%s.%d", SCALARS[FUNCTIONS[i].op].text, width), FUNCTIONS[i].op, width);
         for (int i = 0; i < NPAIRS; i++)
-            emit_map(cg, arena_printf(a, "%s.%d", SCALARS[PAIRS[i]].text, wide), PAIRS[i], width);
-        emit_random(cg, wide ? "rng_at.1" : "rng_at.0", SITE, width, false);
-        emit_random(cg, wide ? "rng_block.1" : "rng_block.0", SITE, width, true);
+            emit_map(cg, arena_printf(a, "%s.%d", SCALARS[PAIRS[i]].text, width), PAIRS[i], width);
+        emit_random(cg, arena_printf(a, "rng_at.%d", width), SITE, width, false);
+        emit_random(cg, arena_printf(a, "rng_block.%d", width), SITE, width, true);
     }
     return cg;
 }
 
-static netc_function *function(Arena *a, Codegen *cg, const char *name, int wide) {
-    void *p = codegen_function_address(cg, arena_printf(a, "%s.%d", name, wide));
-    if (!p) fail_msg("no function %s.%d", name, wide);
+static netc_function *function(Arena *a, Codegen *cg, const char *name, int width) {
+    void *p = codegen_function_address(cg, arena_printf(a, "%s.%d", name, width));
+    if (!p) fail_msg("no function %s.%d", name, width);
     return (netc_function *)(uintptr_t)p;
 }
 
@@ -172,26 +176,42 @@ static double distance1(float y, double (*exact)(double), float x) {
     return d;
 }
 
-enum { CHUNK = 1 << 14 };
+enum { CHUNK = 1 << 14, NEAR = 256 };
+
+/* Fills x with the next samples; false: there are no more. The first ones lie around the special values. */
+static bool next_samples(float *x, uint64_t *next) {
+    int n = 0;
+    if (*next >> 32) return false;
+    for (int s = 0; s < NSPECIAL && *next == 0; s++)
+        for (uint32_t k = 0; k < NEAR; k++) x[n++] = from_bits(bits(SPECIAL[s]) - NEAR / 2 + k);
+    for (; n < CHUNK; n++, *next += STRIDE) x[n] = from_bits((uint32_t)*next);
+    return true;
+}
+_Static_assert(NSPECIAL * NEAR < CHUNK, "room for what lies around the special values");
+
+static void same_lanes(int k, ScalarOp op, const float *x, const float *one, const float *wide, int width) {
+    for (int j = 0; j < CHUNK; j++)
+        if (bits(one[j]) != bits(wide[j]) && !(isnan(one[j]) && isnan(wide[j])))
+            fail_msg("%s %s(%a): one %a, in a vector of %d %a", loaded[k].name, SCALARS[op].text, x[j], one[j], width,
+                     wide[j]);
+}
 
 /* The worst error of function i of target k over the samples; *where is its argument. */
 static double worst(int k, int i, float *where) {
-    static float   x[CHUNK], one[CHUNK], wide[CHUNK];
-    netc_function *f = function(loaded[k].arena, loaded[k].cg, SCALARS[FUNCTIONS[i].op].text, 0);
-    netc_function *g = function(loaded[k].arena, loaded[k].cg, SCALARS[FUNCTIONS[i].op].text, 1);
-    double         most = 0;
-    for (uint64_t next = 0; next < UINT64_C(1) << 32;) {
-        int n = 0;
-        for (; n < NSPECIAL && next == 0; n++) x[n] = SPECIAL[n];
-        for (; n < CHUNK; n++, next += STRIDE) x[n] = from_bits((uint32_t)next);
-        call(f, x, x, one, CHUNK);
-        call(g, x, x, wide, CHUNK);
+    static float  x[CHUNK], one[CHUNK], wide[CHUNK];
+    ScalarOp      op = FUNCTIONS[i].op;
+    netc_function *f[NWIDTHS];
+    double        most = 0;
+    for (int w = 0; w < NWIDTHS; w++) f[w] = function(loaded[k].arena, loaded[k].cg, SCALARS[op].text, WIDTHS[w]);
+    for (uint64_t next = 0; next_samples(x, &next);) {
+        call(f[0], x, x, one, CHUNK);
+        for (int w = 1; w < NWIDTHS; w++) {
+            call(f[w], x, x, wide, CHUNK);
+            same_lanes(k, op, x, one, wide, WIDTHS[w]);
+        }
         for (int j = 0; j < CHUNK; j++) {
-            if (bits(one[j]) != bits(wide[j]) && !(isnan(one[j]) && isnan(wide[j])))
-                fail_msg("%s %s(%a): one %a, vector %a", loaded[k].name, SCALARS[FUNCTIONS[i].op].text, x[j], one[j],
-                         wide[j]);
             if (isfinite(x[j]) && fabsf(x[j]) > FUNCTIONS[i].range) {
-                if (!(fabsf(one[j]) <= 1)) fail_msg("%s(%a) = %a", SCALARS[FUNCTIONS[i].op].text, x[j], one[j]);
+                if (!(fabsf(one[j]) <= 1)) fail_msg("%s(%a) = %a", SCALARS[op].text, x[j], one[j]);
                 continue;
             }
             double d = distance1(one[j], FUNCTIONS[i].exact, x[j]);
@@ -226,13 +246,16 @@ static bool right(ScalarOp op, float a, float b, float y) {
 
 static void check_pairs(int k, ScalarOp op, const float *x, const float *y, int n) {
     static float one[CHUNK], wide[CHUNK];
-    call(function(loaded[k].arena, loaded[k].cg, SCALARS[op].text, 0), x, y, one, n);
-    call(function(loaded[k].arena, loaded[k].cg, SCALARS[op].text, 1), x, y, wide, n);
-    for (int i = 0; i < n; i++) {
+    call(function(loaded[k].arena, loaded[k].cg, SCALARS[op].text, 1), x, y, one, n);
+    for (int i = 0; i < n; i++)
         if (!right(op, x[i], y[i], one[i]))
             fail_msg("%s %s(%a, %a) = %a", loaded[k].name, SCALARS[op].text, x[i], y[i], one[i]);
-        if (bits(one[i]) != bits(wide[i]) && !(isnan(one[i]) && isnan(wide[i])))
-            fail_msg("%s %s(%a, %a): one %a, vector %a", loaded[k].name, SCALARS[op].text, x[i], y[i], one[i], wide[i]);
+    for (int w = 1; w < NWIDTHS; w++) {
+        call(function(loaded[k].arena, loaded[k].cg, SCALARS[op].text, WIDTHS[w]), x, y, wide, n);
+        for (int i = 0; i < n; i++)
+            if (bits(one[i]) != bits(wide[i]) && !(isnan(one[i]) && isnan(wide[i])))
+                fail_msg("%s %s(%a, %a): one %a, in a vector of %d %a", loaded[k].name, SCALARS[op].text, x[i], y[i], one[i],
+                         WIDTHS[w], wide[i]);
     }
 }
 
@@ -263,12 +286,12 @@ static void test_random_numbers(void **state) {
     static float out[CHUNK];
     static const char *const name[] = {"rng_at", "rng_block"};
     for (int k = 0; k < TARGET_COUNT; k++) {
-        for (int i = 0; i < 4 && loaded[k].cg; i++) {
-            call(function(loaded[k].arena, loaded[k].cg, name[i / 2], i % 2), NULL, NULL, out, CHUNK);
+        for (int i = 0; i < 2 * NWIDTHS && loaded[k].cg; i++) {
+            call(function(loaded[k].arena, loaded[k].cg, name[i / NWIDTHS], WIDTHS[i % NWIDTHS]), NULL, NULL, out, CHUNK);
             for (int j = 0; j < CHUNK; j++) {
                 float expected = (float)rng_uniform(SEED, SITE, STEP, j);
                 if (out[j] != expected)
-                    fail_msg("%s %s.%d: element %d is %a, not %a", loaded[k].name, name[i / 2], i % 2, j, out[j],
+                    fail_msg("%s %s.%d: element %d is %a, not %a", loaded[k].name, name[i / NWIDTHS], WIDTHS[i % NWIDTHS], j, out[j],
                              expected);
             }
         }

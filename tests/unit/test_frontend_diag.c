@@ -42,10 +42,10 @@ static void check_file(const char *dir, const char *name) {
     Arena *a = arena_new();
     Diag *d = diag_new(a);
     size_t size;
-    if (!strncmp(name, "E0506", 5)) return arena_free(a);          /* said where code is made: check_errors.sh */
     const char *path = arena_printf(a, "%s/%s", dir, name);
     char *text = file_read(a, path, 1 << 20, &size);
     assert_non_null(text);
+    if (strstr(text, "\n# args: ")) return arena_free(a);          /* said later than the check: check_errors.sh */
     char *want = arena_strndup(a, text + 2, strcspn(text + 2, "\n"));
     FrontOptions o = {.vocab = nine_symbols};
     Override set;

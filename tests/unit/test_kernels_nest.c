@@ -63,6 +63,25 @@ static void reductions(void **state) {
                    "out k = %k\n out l = %l\n out m = %m\n out o = %o\n out q = %q\n}", n, 3);
 }
 
+/* NaN in some points of an extreme, in most, in all; lanes along the reduction and across it; a window with guards. */
+static void extremes_skip_nan(void **state) {
+    (void)state;
+    EACH_SIZE(n)
+        check_size("graph g(n<=5) { %x = input data \"x\" : f32[n,@]\n"
+                   "%y = comp [b,i] map sel(lt(%x[b,i], 0.3), nan, %x[b,i]) : f32[n,@]\n"
+                   "%z = comp [b,i] map sel(lt(%x[b,i], 0.97), nan, %x[b,i]) : f32[n,@]\n"
+                   "%a = comp [b | i<@] max %y[b,i] : f32[n]\n %c = comp [b | i<@] min %y[b,i] : f32[n]\n"
+                   "%d = comp [b | i<@] argmax %y[b,i] : i32[n]\n %e = comp [b | i<@] argmin %y[b,i] : i32[n]\n"
+                   "%f = comp [i | b<n] max %z[b,i] : f32[@]\n %h = comp [i | b<n] argmin %z[b,i] : i32[@]\n"
+                   "%j = comp [b | i<@] argmax %z[b,i] : i32[n]\n"
+                   "%k = comp [b,i | r<3] max %y?[b,i+r-1] : f32[n,@]\n"
+                   "%l = comp [b,i | r<1] max %y[b,i] : f32[n,@]\n %m = comp [b,i | r<1] min %z[b,i] : f32[n,@]\n"
+                   "%o = comp [b,i | r<3; k=(2*i+r-1)/1<@] max %y[b,k] : f32[n,@]\n"
+                   "%p = comp [b,i | r<3; k=(2*i+r-1)/1<@] argmax %z[b,k] : i32[n,@]\n"
+                   "out a = %a\n out c = %c\n out d = %d\n out e = %e\n out f = %f\n out h = %h\n out j = %j\n"
+                   "out k = %k\n out l = %l\n out m = %m\n out o = %o\n out p = %p\n}", n, 3);
+}
+
 static void bytes(void **state) {
     (void)state;
     EACH_SIZE(n)
@@ -277,6 +296,7 @@ static void updates(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps),          cmocka_unit_test(scalars_of_all_kinds), cmocka_unit_test(reductions),
+        cmocka_unit_test(extremes_skip_nan),
         cmocka_unit_test(bytes),         cmocka_unit_test(contractions),         cmocka_unit_test(convolution),
         cmocka_unit_test(strided_convolution), cmocka_unit_test(strided_backwards), cmocka_unit_test(chains), cmocka_unit_test(pooled_convolution), cmocka_unit_test(fusions_off),
         cmocka_unit_test(rows_of_softmax),

@@ -113,10 +113,39 @@ static void operands_of_all_kinds(void **state) {
         "%%b = result %%q, 0 : f32[n,4]\n %%c = result %%q, 1 : f32[T,n]\n out a = %%a\n out b = %%b\n out c = %%c\n}");
 }
 
+/* Two carries of 'until': who runs, and how many steps each row has made. */
+static const char UNTIL[] =
+    "graph f(n<=3, T<=5) {\n %x = input data \"x\" : f32[n]\n %e = param \"e\" : f32[5,4]\n"
+    "%r0 = comp [b] map true : pred[n]\n %c0 = comp [b] map idx(0) : i32[n]\n"
+    "%s = scan t<T carry(%r0, %c0, %x, %c0) {\n %r = arg 0 : pred[n]\n %c = arg 1 : i32[n]\n %v = arg 2 : f32[n]\n %k = arg 3 : i32[n]\n"
+    "%w = comp [b] map sel(%r[b], add(mul(%v[b], 0.5), 0.25), %v[b]) : f32[n]\n"
+    "%m = comp [b] map sel(%r[b], i32(add(mul(4, %w[b]), 1)), %k[b]) : i32[n]\n"
+    "%q = comp [b] map sel(%r[b], lt(%w[b], 0.375), false) : pred[n]\n"
+    "%d = comp [b] map add(%c[b], sel(%r[b], idx(1), idx(0))) : i32[n]\n"
+    "carry %q\n carry %d\n carry %w\n carry %m\n stack %m\n stack %w\n }\n"
+    "%n = result %s, 1 : i32[n]\n %v = result %s, 2 : f32[n]\n %ms = result %s, 4 : i32[T,n]\n %ws = result %s, 5 : f32[T,n]\n"
+    "%y = comp [t,b,i] map sel(lt(idx(t), %n[b]), add(%e[{%ms[t,b]},i], %ws[t,b]), -1) : f32[T,n,4]\n"
+    "out n = %n\n out v = %v\n out y = %y\n}";
+
+static void steps_until_no_row_runs(void **state) {
+    (void)state;
+    check(UNTIL);
+    Arena        *a = arena_new();
+    KtLayout      l = {.a = a};
+    KernelOptions o = {2, NULL, kt_place, &l};
+    Target        t;
+    target_row(&t, TARGET_AVX2);
+    const Kernels *k = kernels_build(a, ir_good(a, UNTIL), &t, &o);
+    int            found = 0;
+    for (int i = 0; i < k->nnest; i++) found += k->nest[i]->kind == NEST_SCAN && k->nest[i]->scan->runs;
+    assert_int_equal(found, 1);
+    arena_free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(carries_and_stacks), cmocka_unit_test(swapped_carries), cmocka_unit_test(a_cell),
-        cmocka_unit_test(nested), cmocka_unit_test(operands_of_all_kinds),
+        cmocka_unit_test(nested), cmocka_unit_test(operands_of_all_kinds), cmocka_unit_test(steps_until_no_row_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

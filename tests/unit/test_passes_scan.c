@@ -1,5 +1,6 @@
 /* Scans under differentiation and passes: gradients against difference quotients, checkpoints against none,
  * fission, shares of captured values, dead results. */
+#include "passes/grad.h"
 #include "passes/gradcheck.h"
 #include "passes/pass.h"
 #include "ir_util.h"
@@ -232,8 +233,108 @@ static void padding_does_not_matter(void **state) {
     arena_free(a);
 }
 
+/* Sequences of 40 steps over a cell whose input product leaves the loop, so that segments take it back in. */
+static Graph *long_net(Arena *a) {
+    return ir_good(a, "graph f(n<=3, T<=40) {\n"
+        "  %x = input data \"x\" : f32[n,T,2]\n  %len = input data \"T\" : i32[n]\n"
+        "  %W = param \"W\" : f32[3,2]\n  %U = param \"U\" : f32[3,3]\n"
+        "  %h0 = comp [b,i | j<3] sum mul(0.5, %U[j,i]) : f32[n,3]\n"
+        "  %xt = comp [t,b,d] map sel(lt(idx(t), %len[b]), %x[b,t,d], 0) : f32[T,n,2]\n"
+        "  %xw = comp [t,b,i | d<2] sum mul(%W[i,d], %xt[t,b,d]) : f32[T,n,3]\n"
+        "  %s = scan t<T carry(%h0) over(%xw) use(%U, %len) {\n"
+        "    %h = arg 0 : f32[n,3]\n    %u = arg 1 : f32[n,3]\n    %U = arg 2 : f32[3,3]\n    %len = arg 3 : i32[n]\n"
+        "    %t = arg step : i32[]\n    %r = comp [b,i | k<3] sum mul(%U[i,k], %h[b,k]) : f32[n,3]\n"
+        "    %v = comp [b,i] map tanh(add(%u[b,i], %r[b,i])) : f32[n,3]\n"
+        "    %q = comp [b,i | k<3] sum mul(%U[k,i], %v[b,k]) : f32[n,3]\n"
+        "    %g = comp [b,i] map sel(lt(%t, %len[b]), tanh(%q[b,i]), %h[b,i]) : f32[n,3]\n    carry %g\n  }\n"
+        "  %last = result %s, 0 : f32[n,3]\n  %loss = comp [| b<n,i<3] sum mul(%last[b,i], f32(idx(i+1))) : f32[]\n"
+        "  out loss = %loss\n}\n");
+}
+
+static double **long_values(Arena *a, Graph *g) {
+    InterpEnv env = {.leaf = leaf, .cx = a, .seed = 1, .bound = {0, 2, 37}};
+    return interp_run(a, g, &env);
+}
+
+/* A budget chooses the longest segments that fit; gradients stay; what cannot fit says how much it would need. */
+static void budgets(void **state) {
+    (void)state;
+    Arena *a = arena_new();
+    Graph *plain = long_net(a);
+    Budget none = grad_budget(plain, INT64_MAX);
+    assert_true(none.fits && !none.scans.n && none.plain == none.chosen);
+    Budget least = grad_budget(long_net(a), 0);
+    assert_true(!least.fits && least.scans.n == 1 && least.chosen < none.plain / 2);
+    grad_params(plain);
+    double **due = long_values(a, plain);
+    int      before = 2;
+    for (int64_t budget = least.chosen; budget < none.plain; budget += none.plain / 7) {
+        Graph *g = long_net(a);
+        Budget b = grad_budget(g, budget);
+        assert_true(b.fits && b.chosen <= budget && b.plain == none.plain);
+        assert_int_equal(b.scans.n, 1);
+        assert_true(b.scans.at[0].checkpoint >= before);       /* more memory, longer segments */
+        before = b.scans.at[0].checkpoint;
+        grad_params(g);
+        must_verify(g);
+        compare(g, due, long_values(a, g), 1e-13);
+        run_passes(g);
+        compare(g, due, long_values(a, g), 1e-12);
+    }
+    assert_true(before > 2);
+    arena_free(a);
+}
+
+/* A checkpoint that the user wrote is not touched. */
+static void own_checkpoints_stay(void **state) {
+    (void)state;
+    Arena *a = arena_new();
+    Graph *g = long_net(a);
+    for (int i = 0; i < g->nodes.n; i++)
+        if (g->nodes.at[i]->op == OP_SCAN) g->nodes.at[i]->u.scan.checkpoint = 7;
+    Budget b = grad_budget(g, 0);
+    assert_int_equal(b.scans.n, 0);
+    assert_int_equal(scan_number(g, 0)->u.scan.checkpoint, 7);
+    arena_free(a);
+}
+
+static const Stash *stash_of(const StashList *list, StashHow how, int k) {
+    for (int i = 0; i < list->n; i++)
+        if (list->at[i].how == how && k-- == 0) return &list->at[i];
+    return NULL;
+}
+
+/* Of a vanilla cell h is kept, once as the value of the step before; U is captured; tanh is kept because of its sum. */
+static void what_is_kept_is_told(void **state) {
+    (void)state;
+    Arena    *a = arena_new();
+    StashList list = {0};
+    Graph    *g = vanilla(a, " " OVER);
+    grad_params_noting(g, &list);
+    const Stash *kept = stash_of(&list, STASH_KEPT, 0);
+    assert_non_null(kept);
+    assert_int_equal(kept->bytes, 5 * 3 * 3 * 4);
+    assert_int_equal(kept->type.rank, 2);
+    assert_non_null(stash_of(&list, STASH_CAPTURED, 0));
+    int64_t sum = 0;
+    for (int i = 0; stash_of(&list, STASH_KEPT, i); i++) sum += stash_of(&list, STASH_KEPT, i)->bytes;
+    StashList again = {0};
+    g = vanilla(a, " " OVER " checkpoint 2");
+    grad_params_noting(g, &again);
+    int segments = 0;
+    for (int i = 0; i < again.n; i++)                           /* the scan over segments keeps its carry alone */
+        if (again.at[i].scan->u.scan.checkpoint == 1 && again.at[i].how == STASH_KEPT) {
+            segments++;
+            assert_int_equal(again.at[i].bytes, 3 * 3 * 3 * 4);
+        }
+    assert_int_equal(segments, 1);
+    assert_true(sum >= kept->bytes);
+    arena_free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(budgets), cmocka_unit_test(own_checkpoints_stay), cmocka_unit_test(what_is_kept_is_told),
         cmocka_unit_test(forward_and_back), cmocka_unit_test(checkpoints_change_nothing),
         cmocka_unit_test(a_vanilla_cell_keeps_h_alone), cmocka_unit_test(fission), cmocka_unit_test(nested),
         cmocka_unit_test(dead_results_go), cmocka_unit_test(padding_does_not_matter),

@@ -181,6 +181,15 @@ static void texts_in_and_out(void **state) {
     netc_tensor_free(&n);
 }
 
+static void put_npy(const char *name, netc_dtype d, int rank, const int64_t *shape, void *data) {
+    netc_tensor t = {.dtype = d, .rank = rank, .data = data};
+    uint64_t    bytes;
+    memcpy(t.shape, shape, (size_t)rank * sizeof *shape);
+    assert_true(netc_tensor_size(&t, &bytes));
+    t.bytes = bytes;
+    assert_int_equal(netc_npy_write(at(name), &t), 0);
+}
+
 static void lines_of_standard_input(void **state) {
     (void)state;
     put_text("lines.txt", "abc\nb\r\nca");
@@ -196,18 +205,17 @@ static void lines_of_standard_input(void **state) {
     assert_int_equal(run("grow" W "--in first=- N=2"), 0);
     assert_string_equal(tr_output, "bc\nab\n");                 /* each line has its own step */
     assert_int_equal(run("echo" W "--in x=- --out @/y.npy"), NETC_EXIT_USAGE);
+    assert_int_equal(on(PLAIN, netc_cmd_grad, W "--in x=- y=ab --out @/g.safetensors"), NETC_EXIT_USAGE);
+    float v[3] = {2, 0, 1};                                     /* another argument fixes the length of a line */
+    put_npy("v.npy", NETC_F32, 2, (int64_t[]){1, 3}, v);
+    put_text("lines.txt", "abc\nccc\nabca\n");
+    assert_non_null(freopen(at("lines.txt"), "r", stdin));
+    assert_int_equal(run("move" W "--in x=- --in v=@/v.npy"), NETC_EXIT_DATA);
+    assert_said("standard input:3: x has 4 steps of T, another argument says 3");
+    assert_string_equal(tr_output, "cba\nbca\n");
     dup2(saved, 0);
     close(saved);
     assert_non_null(freopen("/dev/null", "r", stdin));
-}
-
-static void put_npy(const char *name, netc_dtype d, int rank, const int64_t *shape, void *data) {
-    netc_tensor t = {.dtype = d, .rank = rank, .data = data};
-    uint64_t    bytes;
-    memcpy(t.shape, shape, (size_t)rank * sizeof *shape);
-    assert_true(netc_tensor_size(&t, &bytes));
-    t.bytes = bytes;
-    assert_int_equal(netc_npy_write(at(name), &t), 0);
 }
 
 /* Nine rows, three batches: padding is NAN and is never read. */
