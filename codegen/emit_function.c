@@ -59,7 +59,8 @@ static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
     Codegen       *cg = c->cg;
     const Nest    *first = k->nest[chain->first];
     const NestVar *var = &first->var[first->loop[0]];
-    Val            tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
+    Val            tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, "");
+    Val            threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
     Emit         **e = ARENA_ARRAY(c->a, Emit *, chain->count);
     for (int i = 0; i < chain->count; i++) {
         emit_start(e[i] = ARENA_NEW(c->a, Emit), cg, c->a, k, k->nest[chain->first + i]);
@@ -74,7 +75,8 @@ static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
     Val  next = l_add(cg, loop.i, l_i64(cg, 1)), moved = l_mul(cg, l_sub(cg, lo, loop.i), l_i64(cg, chain->rows));
     for (int i = 0; i < chain->count; i++) {
         const Code *code = &c->code[e[i]->n->at];
-        emit_call(e[i], &code->slots, code->symbol, trips_before(e[i], chain, i, loop.i), trips_before(e[i], chain, i, next), moved);
+        Val         from = trips_before(e[i], chain, i, loop.i), to = trips_before(e[i], chain, i, next);
+        emit_call(e[i], &code->slots, code->symbol, from, to, moved);
     }
     l_loop_end(cg, &loop, NULL);
 }
