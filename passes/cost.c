@@ -224,7 +224,8 @@ static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
     if (same) return (Pattern){1, 0, true, false};
     if (runs == 1) return (Pattern){load_weight(n), 0, false, false};
     bool halves = (runs == 2 || runs == 4) && n % runs == 0 && off[n / runs] != off[n / runs - 1] + 1;
-    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false, false};
+    if (runs <= 4 && runs <= pieces)
+        return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false, false};
     if (pieces <= 4) return (Pattern){load_weight(n) * (double)pieces, (double)pieces, false, false};
     bool even = true;
     for (int i = 1; i < n; i++) even &= off[i] == off[0] + i * (off[1] - off[0]);
