@@ -40,6 +40,19 @@ static void call_nest(Caller *c, const Kernels *k, const Nest *n) {
     emit_call(e, &code->slots, code->symbol, lo, hi, NULL);
 }
 
+/* The node whose storage holds the numbers of n. */
+static const Node *node_behind(const Node *n) {
+    while (n->op == OP_RESHAPE || n->op == OP_STOP) n = n->arg[0];
+    return n;
+}
+
+/* The address of a value in the arena in the present steps. */
+static Val place_address(Caller *c, const Kernels *k, const Node *n) {
+    Emit *e = ARENA_NEW(c->a, Emit);
+    *e = (Emit){.cg = c->cg, .a = c->a, .k = k, .steps = c->steps};
+    return emit_address(e, n);
+}
+
 /* ---- chains ---------------------------------------------------------------------------------------------- */
 
 static Val smaller(Codegen *cg, Val a, Val b) { return l_select(cg, l_icmp(cg, LLVMIntULT, a, b), a, b); }
@@ -59,8 +72,7 @@ static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
     Codegen       *cg = c->cg;
     const Nest    *first = k->nest[chain->first];
     const NestVar *var = &first->var[first->loop[0]];
-    Val            tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, "");
-    Val            threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
+    Val            tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
     Emit         **e = ARENA_ARRAY(c->a, Emit *, chain->count);
     for (int i = 0; i < chain->count; i++) {
         emit_start(e[i] = ARENA_NEW(c->a, Emit), cg, c->a, k, k->nest[chain->first + i]);
@@ -75,26 +87,12 @@ static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
     Val  next = l_add(cg, loop.i, l_i64(cg, 1)), moved = l_mul(cg, l_sub(cg, lo, loop.i), l_i64(cg, chain->rows));
     for (int i = 0; i < chain->count; i++) {
         const Code *code = &c->code[e[i]->n->at];
-        Val         from = trips_before(e[i], chain, i, loop.i), to = trips_before(e[i], chain, i, next);
-        emit_call(e[i], &code->slots, code->symbol, from, to, moved);
+        emit_call(e[i], &code->slots, code->symbol, trips_before(e[i], chain, i, loop.i), trips_before(e[i], chain, i, next), moved);
     }
     l_loop_end(cg, &loop, NULL);
 }
 
 /* ---- scans ----------------------------------------------------------------------------------------------- */
-
-/* The node whose storage holds the numbers of n. */
-static const Node *node_behind(const Node *n) {
-    while (n->op == OP_RESHAPE || n->op == OP_STOP) n = n->arg[0];
-    return n;
-}
-
-/* The address of a value in the arena in the present steps. */
-static Val place_address(Caller *c, const Kernels *k, const Node *n) {
-    Emit *e = ARENA_NEW(c->a, Emit);
-    *e = (Emit){.cg = c->cg, .a = c->a, .k = k, .steps = c->steps};
-    return emit_address(e, n);
-}
 
 static void set_step(Caller *c, const ScanLoop *l, Val t) {
     l_store(c->cg, t, l_gep_const(c->cg, c->cg->i64, c->steps, l->depth), 8);

@@ -260,8 +260,8 @@ static void reduce_level(Loops *l, int level) {
     const NestVar *var = &e->n->var[v];
     int64_t        step = s->step[v], full = var->size / step * step;
     Val            zero = l_i64(e->cg, 0);
+    if (full == var->size && full > step && peel_last(e, s->nguard, s->guard, v)) full -= step;
     bool           cut = e->n->cut && v == e->n->cut_var;
-    if (!cut && full == var->size && full > step && peel_last(e, s->nguard, s->guard, v)) full -= step;
     if (var->bound || cut) {
         Val lo = cut ? e->cut_lo : zero, n = cut ? e->cut_hi : var_limit(e, v), whole = n;
         bool even = cut && var->size % step == 0 && e->n->cut % step == 0;
@@ -414,24 +414,6 @@ static bool in_order(const Nest *n, const Stage *s) {
     return true;
 }
 
-/* Accumulators for which the guards fail over all reductions: they stay what they are at the start, and no loop carries
- * them. */
-static void find_dead(Emit *e, Work *w) {
-    const Stage *s = w->s;
-    w->dead = ARENA_ARRAY(e->a, bool, w->nacc);
-    if (!s->nguard || w->across || e->n->cut) return;
-    for (int i = 0; i < s->nred; i++) {
-        e->base[s->red[i]] = l_i64(e->cg, 0);
-        e->base_max[s->red[i]] = e->n->var[s->red[i]].size - 1;
-    }
-    for (int i = 0; i < w->nacc; i++) {
-        int   at = i / s->chains;
-        Point p = layout_point(e, &w->out, at / w->out.nvec, at % w->out.nvec);
-        w->dead[i] = guards_fail(e, s->nguard, s->guard, &p);
-    }
-    for (int i = 0; i < s->nred; i++) e->base[s->red[i]] = NULL;
-}
-
 /* In all turns but the first, sums go on from what the last one has left in store 0. */
 static void take_up(Emit *e, Work *w) {
     for (int r = 0; r < w->out.rows; r++)
@@ -451,6 +433,24 @@ static void leave_off(Emit *e) {
         }
 }
 
+/* Accumulators for which the guards fail over all reductions: they stay what they are at the start, and no loop carries
+ * them. */
+static void find_dead(Emit *e, Work *w) {
+    const Stage *s = w->s;
+    w->dead = ARENA_ARRAY(e->a, bool, w->nacc);
+    if (!s->nguard || w->across) return;
+    for (int i = 0; i < s->nred; i++) {
+        e->base[s->red[i]] = l_i64(e->cg, 0);
+        e->base_max[s->red[i]] = e->n->var[s->red[i]].size - 1;
+    }
+    for (int i = 0; i < w->nacc; i++) {
+        int   at = i / s->chains;
+        Point p = layout_point(e, &w->out, at / w->out.nvec, at % w->out.nvec);
+        w->dead[i] = guards_fail(e, s->nguard, s->guard, &p);
+    }
+    for (int i = 0; i < s->nred; i++) e->base[s->red[i]] = NULL;
+}
+
 static void start(Emit *e, Work *w, int stage) {
     Codegen     *cg = e->cg;
     const Stage *s = &e->n->stage[stage];
@@ -468,8 +468,8 @@ static void start(Emit *e, Work *w, int stage) {
         if (w->index) w->index[i] = l_const_splat(l_i32(cg, 0), w->width);
         if (w->seen) w->seen[i] = l_const_splat(l_i1(cg, false), w->width);
     }
-    find_dead(e, w);
     if (e->n->cut) take_up(e, w);
+    find_dead(e, w);
 }
 
 /* The stage and those that run in its loops; their number. */

@@ -224,8 +224,7 @@ static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
     if (same) return (Pattern){1, 0, true, false};
     if (runs == 1) return (Pattern){load_weight(n), 0, false, false};
     bool halves = (runs == 2 || runs == 4) && n % runs == 0 && off[n / runs] != off[n / runs - 1] + 1;
-    if (runs <= 4 && runs <= pieces)
-        return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false, false};
+    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false, false};
     if (pieces <= 4) return (Pattern){load_weight(n) * (double)pieces, (double)pieces, false, false};
     bool even = true;
     for (int i = 1; i < n; i++) even &= off[i] == off[0] + i * (off[1] - off[0]);
@@ -339,7 +338,8 @@ static void look_at_lanes(Task *w, const Choice *c, int width) {
             if (index_moves(w->n, a, c->lane[k])) w->pattern[i] = (Pattern){2 * width, width, false, false};
     }
     for (int i = 0; i < w->n->nstore; i++)
-        w->store[i] = c->across ? (Pattern){4, 0, false, false} : store_pattern(w->n, c, &w->n->store[i].off, width);
+        w->store[i] = c->across ? (Pattern){4, 0, false, false}
+                                : store_pattern(w->n, c, &w->n->store[i].off, width);
 }
 
 static double slowest(double a, double b) { return a > b ? a : b; }
@@ -358,8 +358,8 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
             work += d * (blocks ? RANDOM / 4 : RANDOM);
             continue;
         }
-        double met = a->nguard ? d * s->live : d;
         if (p.strided && is_turned(c, w->n, a)) p.loads = s->width / TURN * load_weight(TURN), p.shuffles = s->width / TURN + 1;
+        double met = a->nguard ? d * s->live : d;
         work += INDEX * indices;
         loads += met * p.loads;
         shuffles += met * p.shuffles;

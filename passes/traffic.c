@@ -8,7 +8,6 @@
 /* Bytes: a line; a cycle from beyond L2; the distance at which lines compete for one set of L1, and of L2. */
 enum { LINE = 64, L3_CYCLE = 12, L1_WAY = 4096, L2_WAY = 65536, LEVELS = MAX_VARS + 1 };
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
-static const double APART = 1e15;       /* bytes: more than any tensor has */
 static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */
 static const double HIDDEN = 0.75;      /* of traffic that arithmetic takes longer than */
 
@@ -110,20 +109,26 @@ static double weighted(const Walk *w, const Foot *each) {
     return sum;
 }
 
-/* Takes the next loop outwards: a remainder, whose values have code of their own, else the variable with the least that
- * is new per turn. -1: none is left. */
+/* Remainders stand inside of all other loops. */
+static bool remainder_left(const Walk *w) {
+    for (int v = 0; v < w->n->nout; v++)
+        if (w->n->var[v].apart && w->extent[v] < w->n->var[v].size) return true;
+    return false;
+}
+
+/* Takes the next loop outwards: the variable with the least that is new per turn. -1: none is left. */
 static int next_loop(Walk *w, const int64_t *step, const Foot *each) {
+    bool   apart = remainder_left(w);
     int    best = -1;
     double least = 0, before = weighted(w, each);
     Foot   now[MAX_READS + MAX_STORES];
     for (int v = w->n->nout - 1; v >= 0; v--) {
         int64_t size = w->n->var[v].size, small = w->extent[v];
-        if (small == size) continue;
+        if (small == size || (apart && !w->n->var[v].apart)) continue;
         w->extent[v] = size;
         touched(w, now);
         double more = (weighted(w, now) - before) * (double)step[v] / (double)(size - step[v] ? size - step[v] : 1);
         w->extent[v] = small;
-        if (w->n->var[v].apart) more -= APART;
         if (best < 0 || more < least) best = v, least = more;
     }
     if (best >= 0) w->extent[best] = w->n->var[best].size;
