@@ -1,9 +1,9 @@
 /* Chains: nests that run one after the other for a few rows of the batch, then for the next rows.
  *
- * A layer of a large batch writes more than the caches hold, and the next layer would read it back from memory. If both
- * go through the batch in their outermost loop, and row r of the one needs nothing but row r of the other, they may run
- * for some rows together: what is passed on is still in the cache, and no thread waits for another between them. A tensor
- * that the chain alone uses lives in the rows of a thread's first turn: the same memory in every turn.
+ * A layer of a large batch writes more than the caches hold, and the next layer would read it back from memory. If
+ * both go through the batch in their outermost loop, and row r of the one needs nothing but row r of the other, they may
+ * run for some rows together: what is passed on is still in the cache, and no thread waits for another between them. A
+ * tensor that the chain alone uses lives in the rows of a thread's first turn: the same memory in every turn.
  *
  * What a nest computes and in which order it adds is the same with and without a chain. */
 #include <string.h>
@@ -117,6 +117,15 @@ void chain_nests(Fuse *f) {
 static int first_at(const Kernels *k, const Chain *c) { return k->nest[c->first]->at; }
 static int last_at(const Kernels *k, const Chain *c) { return k->nest[c->first + c->count - 1]->at; }
 
+/* Where a guard fails the first number of the tensor may be read in place of the one that is not there; but the address
+ * of what is moved from turn to turn is no tensor's. */
+static bool read_under_guards(const Kernels *k, const Chain *c, const Node *node) {
+    for (int i = c->first; i < c->first + c->count; i++)
+        for (int a = 0; a < k->nest[i]->naccess; a++)
+            if (k->nest[i]->access[a].node == node && k->nest[i]->access[a].nguard) return true;
+    return false;
+}
+
 void chain_locals(Kernels *k, Arena *a) {
     k->local = ARENA_ARRAY(a, const Chain *, k->graph->nodes.n);
     for (int c = 0; c < k->nchain; c++) {
@@ -125,8 +134,9 @@ void chain_locals(Kernels *k, Arena *a) {
             for (int s = 0; s < k->nest[i]->nstore; s++) {
                 const Node  *node = k->nest[i]->store[s].node;
                 const Place *p = &k->place[node->id];
-                if (p->space == SPACE_ARENA && p->buffer->first >= first_at(k, chain) && p->buffer->last <= last_at(k, chain))
-                    k->local[node->id] = chain;
+                if (p->space != SPACE_ARENA || p->buffer->first < first_at(k, chain)) continue;
+                if (p->buffer->last > last_at(k, chain) || read_under_guards(k, chain, node)) continue;
+                k->local[node->id] = chain;
             }
     }
 }
