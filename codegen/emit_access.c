@@ -37,18 +37,52 @@ void move_pointers(Emit *e, int v, Val i) {
 
 /* ---- guards ------------------------------------------------------------------------------------------ */
 
-/* Does the guard hold at all points of p, whatever the open loops' counters are? */
-static bool always_holds(const Emit *e, const Guard *g, const Point *p) {
-    int64_t c[POINT_LANES], lo = 0, hi = 0;
+/* What a guard's form may be in each lane: c[lane] + lo .. c[lane] + hi. False if it is not known. */
+static bool guard_values(const Emit *e, const Guard *g, const Point *p, int64_t c[POINT_LANES], int64_t *lo, int64_t *hi) {
+    *lo = *hi = 0;
     for (int v = 0; v < e->n->nvar; v++) {
-        if (g->lin.k[v] && e->n->var[v].div) return false;
-        if (e->base[v]) *(g->lin.k[v] < 0 ? &lo : &hi) += g->lin.k[v] * e->base_max[v];
+        int64_t k = g->lin.k[v];
+        if (k && e->n->var[v].div) return false;
+        if (!k || !e->base[v]) continue;
+        *lo += k * (k < 0 ? e->base_max[v] : e->base_min[v]);
+        *hi += k * (k < 0 ? e->base_min[v] : e->base_max[v]);
     }
     lin_offsets(e, &g->lin, p, c);
+    return true;
+}
+
+/* Does the guard hold at all points of p, whatever the open loops' counters are? */
+static bool always_holds(const Emit *e, const Guard *g, const Point *p) {
+    int64_t c[POINT_LANES], lo, hi;
+    if (!guard_values(e, g, p, c, &lo, &hi)) return false;
     for (int i = 0; i < p->width; i++)
         if (c[i] + lo < 0 || c[i] + hi >= g->size) return false;
     return !g->bound;
 }
+
+bool guards_fail(const Emit *e, int n, const Guard *g, const Point *p) {
+    for (int k = 0; k < n; k++) {
+        int64_t c[POINT_LANES], lo, hi;
+        bool    fails = guard_values(e, &g[k], p, c, &lo, &hi);
+        for (int i = 0; i < p->width && fails; i++) fails = c[i] + hi < 0 || c[i] + lo >= g[k].size;
+        if (fails) return true;
+    }
+    return false;
+}
+
+static bool can_fail_at(const Emit *e, int n, const Guard *g, int v, bool end) {
+    for (int k = 0; k < n; k++) {
+        if (!guard_settles(e->n, &g[k], v)) continue;
+        int64_t lo, hi;
+        lin_range(e->n, &g[k].lin, &lo, &hi);
+        bool high = hi >= g[k].size, low = lo < 0;
+        if (g[k].lin.k[v] > 0 ? (end ? high : low) : (end ? low : high)) return true;
+    }
+    return false;
+}
+
+bool peel_first(const Emit *e, int n, const Guard *g, int v) { return can_fail_at(e, n, g, v, false); }
+bool peel_last(const Emit *e, int n, const Guard *g, int v) { return can_fail_at(e, n, g, v, true); }
 
 static Val both(Emit *e, Val x, Val y) {
     if (!x || !y) return x ? x : y;
@@ -533,6 +567,37 @@ static bool scattered(const int64_t *off, int n) {
     return 2 * runs > n;
 }
 
+/* Lanes in which the guards hold whatever the counters are; false if that is not known of some lane. */
+static bool lanes_held(const Emit *e, int n, const Guard *g, const Point *p, bool held[POINT_LANES]) {
+    for (int i = 0; i < p->valid; i++) held[i] = true;
+    for (int k = 0; k < n; k++) {
+        int64_t c[POINT_LANES], lo, hi;
+        if (g[k].bound || !guard_values(e, &g[k], p, c, &lo, &hi)) return false;
+        for (int i = 0; i < p->valid; i++) {
+            bool always = c[i] + lo >= 0 && c[i] + hi < g[k].size, never = c[i] + hi < 0 || c[i] + lo >= g[k].size;
+            if (!always && !never) return false;
+            held[i] &= always;
+        }
+    }
+    return true;
+}
+
+/* Lane by lane, where the guards hold. */
+static void store_guarded(Emit *e, int store, const Point *p, Val v) {
+    Val mask = guards_mask(e, e->n->store[store].nguard, e->n->store[store].guard, p);
+    const Store *s = &e->n->store[store];
+    Codegen     *cg = e->cg;
+    Ty           t = codegen_memory_type(cg, s->node->type.dtype);
+    int64_t      off[POINT_LANES];
+    lin_offsets(e, &s->off, p, off);
+    for (int i = 0; i < p->valid; i++) {
+        If  yes = l_if(cg, l_extract(cg, mask, l_lanes(mask) == 1 ? 0 : i));
+        Val at = l_gep_const(cg, t, e->ptr[node_slot(e, store)], off[i]);
+        l_store(cg, l_extract(cg, v, i), at, dtype_size(s->node->type.dtype));
+        l_if_end(cg, &yes);
+    }
+}
+
 Val stored_at(Emit *e, int store, const Point *p) {
     const Store *s = &e->n->store[store];
     DType        d = s->node->type.dtype;
@@ -547,19 +612,24 @@ void store_at(Emit *e, int store, const Point *p, Val v) {
     const Store *s = &e->n->store[store];
     DType        d = s->node->type.dtype;
     int64_t      off[POINT_LANES];
+    bool         held[POINT_LANES], known = lanes_held(e, s->nguard, s->guard, p, held);
     lin_offsets(e, &s->off, p, off);
     v = widen(e, v, p->width);
-    if (p->width >= 8 && scattered(off, p->valid) && has_scattered(e, d, p->width, true)) {
+    if (!s->nguard && p->width >= 8 && scattered(off, p->valid) && has_scattered(e, d, p->width, true)) {
         Val at = offsets_vector(e, off, p->width);
         at = LLVMBuildGEP2(e->cg->b, codegen_memory_type(e->cg, d), e->ptr[node_slot(e, store)], &at, 1, "");
         l_scatter(e->cg, v, at, dtype_size(d), l_mask_const(e->cg, 0, p->valid, p->width));
         return;
     }
     if (d == DT_PRED) v = LLVMBuildZExt(e->cg->b, v, l_vec(e->cg->i8, p->width), "");
+    if (!known) {
+        store_guarded(e, store, p, v);
+        return;
+    }
     for (int i = 0; i < p->valid;) {
         int n = 1;
-        while (i + n < p->valid && off[i + n] == off[i] + n) n++;
-        store_run(e, d, e->ptr[node_slot(e, store)], off[i], v, i, n);
+        while (i + n < p->valid && held[i + n] == held[i] && off[i + n] == off[i] + n) n++;
+        if (held[i]) store_run(e, d, e->ptr[node_slot(e, store)], off[i], v, i, n);
         i += n;
     }
 }

@@ -16,6 +16,7 @@ typedef struct {
     bool         in_order;      /* an accumulator meets points in C order: the first of equal extremes comes first */
     int          width;         /* of the accumulators */
     int          nacc;          /* accumulators: out.rows * out.nvec * chains */
+    bool        *dead;          /* per accumulator: no point counts */
     Val         *acc, *index, *seen;      /* per accumulator; index: argmax; seen: kinds that need a first point */
 } Work;
 
@@ -112,7 +113,8 @@ static Val lanes_mask(Emit *e, const Work *w, const Point *p) {
 static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
     Codegen    *cg = e->cg;
     const Expr *x = w->s->expr;
-    Val        *to = &w->acc[acc], old = *to, mask = lanes_mask(e, w, p);
+    if (guards_fail(e, w->s->nguard, w->s->guard, p)) return;
+    Val *to = &w->acc[acc], old = *to, mask = lanes_mask(e, w, p);
     if (mask) mask = widen(e, mask, w->width);
     if (is_arg(w->s->kind)) {
         Val v = not_nan(cg, w->s->kind, widen(e, emit_eval(e, x, p), w->width)), more = better(cg, w->s->kind, v, old);
@@ -158,7 +160,7 @@ static void body(Loops *l) {
         Work *w = &l->work[k];
         w->red = layout_of(e, w->s->nred, w->s->red, w->across ? w->s->nlane : 0, w->s->lane, w->s->width);
         if (w->across) w->red.width = w->width, w->red.nvec = (w->red.lanes + w->width - 1) / w->width;
-        room -= w->nacc;
+        for (int i = 0; i < w->nacc; i++) room -= !w->dead[i];
     }
     const Layout *red = &l->work[0].red;
     e->loads = 0;
@@ -178,8 +180,9 @@ static void gather_carry(Loops *l) {
     l->ncarry = 0;
     for (int k = 0; k < l->n; k++) {
         Work *w = &l->work[k];
-        if (l->ncarry + 3 * w->nacc > MAX_ACC) ICE("a tile of %d accumulators", w->nacc);
         for (int i = 0; i < w->nacc; i++) {
+            if (w->dead[i]) continue;
+            if (l->ncarry + 3 > MAX_ACC) ICE("a tile of %d accumulators", w->nacc);
             l->carry[l->ncarry++] = w->acc[i];
             if (w->index) l->carry[l->ncarry++] = w->index[i];
             if (w->seen) l->carry[l->ncarry++] = w->seen[i];
@@ -192,6 +195,7 @@ static void spread_carry(Loops *l) {
     for (int k = 0; k < l->n; k++) {
         Work *w = &l->work[k];
         for (int i = 0; i < w->nacc; i++) {
+            if (w->dead[i]) continue;
             w->acc[i] = l->carry[c++];
             if (w->index) w->index[i] = l->carry[c++];
             if (w->seen) w->seen[i] = l->carry[c++];
@@ -256,6 +260,7 @@ static void reduce_level(Loops *l, int level) {
     const NestVar *var = &e->n->var[v];
     int64_t        step = s->step[v], full = var->size / step * step;
     Val            zero = l_i64(e->cg, 0);
+    if (full == var->size && full > step && peel_last(e, s->nguard, s->guard, v)) full -= step;
     bool           cut = e->n->cut && v == e->n->cut_var;
     if (var->bound || cut) {
         Val lo = cut ? e->cut_lo : zero, n = cut ? e->cut_hi : var_limit(e, v), whole = n;
@@ -428,6 +433,24 @@ static void leave_off(Emit *e) {
         }
 }
 
+/* Accumulators for which the guards fail over all reductions: they stay what they are at the start, and no loop carries
+ * them. */
+static void find_dead(Emit *e, Work *w) {
+    const Stage *s = w->s;
+    w->dead = ARENA_ARRAY(e->a, bool, w->nacc);
+    if (!s->nguard || w->across) return;
+    for (int i = 0; i < s->nred; i++) {
+        e->base[s->red[i]] = l_i64(e->cg, 0);
+        e->base_max[s->red[i]] = e->n->var[s->red[i]].size - 1;
+    }
+    for (int i = 0; i < w->nacc; i++) {
+        int   at = i / s->chains;
+        Point p = layout_point(e, &w->out, at / w->out.nvec, at % w->out.nvec);
+        w->dead[i] = guards_fail(e, s->nguard, s->guard, &p);
+    }
+    for (int i = 0; i < s->nred; i++) e->base[s->red[i]] = NULL;
+}
+
 static void start(Emit *e, Work *w, int stage) {
     Codegen     *cg = e->cg;
     const Stage *s = &e->n->stage[stage];
@@ -446,6 +469,7 @@ static void start(Emit *e, Work *w, int stage) {
         if (w->seen) w->seen[i] = l_const_splat(l_i1(cg, false), w->width);
     }
     if (e->n->cut) take_up(e, w);
+    find_dead(e, w);
 }
 
 /* The stage and those that run in its loops; their number. */
@@ -471,9 +495,14 @@ static void emit_stores(Emit *e) {
         for (int q = 0; q < l.nvec; q++) {
             Val   v[MAX_STORES];
             Point p = layout_point(e, &l, r, q);
-            for (int i = 0; i < e->n->nstore; i++) v[i] = emit_eval(e, e->n->store[i].expr, &p);
-            for (int i = 0; i < e->n->nstore && e->n->adds; i++) v[i] = l_fadd(e->cg, stored_at(e, i, &p), widen(e, v[i], p.width));
-            for (int i = 0; i < e->n->nstore; i++) store_at(e, i, &p, v[i]);
+            bool  none[MAX_STORES];
+            for (int i = 0; i < e->n->nstore; i++) {
+                none[i] = guards_fail(e, e->n->store[i].nguard, e->n->store[i].guard, &p);
+                if (!none[i]) v[i] = emit_eval(e, e->n->store[i].expr, &p);
+                if (!none[i] && e->n->adds) v[i] = l_fadd(e->cg, stored_at(e, i, &p), widen(e, v[i], p.width));
+            }
+            for (int i = 0; i < e->n->nstore; i++)
+                if (!none[i]) store_at(e, i, &p, v[i]);
         }
 }
 

@@ -195,6 +195,7 @@ static void split_nests(Build *b) {
         Kernels *k = arena_copy(b->arena, whole, sizeof *k);
         Nest    *n = arena_copy(b->arena, whole->nest[i], sizeof *n);
         n->barrier = false;
+        k->nchain = 0;
         k->nest = arena_copy(b->arena, &n, sizeof n);
         k->nnest = 1;
         k->name = arena_printf(b->arena, "nest.%d", i);

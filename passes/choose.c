@@ -74,10 +74,27 @@ static void try_rows(Search *s, Choice *c) {
     }
 }
 
+/* The same with all remainders in the tile (their results lie side by side, their operands are the same), with that of
+ * the smallest stride alone, with none. */
+static void try_remainders(Search *s, Choice *c) {
+    const Nest *n = s->w->n;
+    int         rest[MAX_VARS], count = 0;
+    for (int v = 0; v < n->nout; v++)
+        if (n->var[v].apart) rest[count++] = v;
+    if (s->given || !count) {
+        try_rows(s, c);
+        return;
+    }
+    for (int in = count; in >= 0; in--) {
+        for (int i = 0; i < count; i++) c->step[rest[i]] = i >= count - in ? n->var[rest[i]].size : 1;
+        try_rows(s, c);
+    }
+}
+
 static void find_rows(Search *s, const Choice *c) {
     s->nrow = 0;
     for (int v = 0; v < s->w->n->nout; v++) {
-        bool lane = s->w->n->var[v].size == 1;
+        bool lane = s->w->n->var[v].size == 1 || s->w->n->var[v].apart;
         for (int i = 0; i < c->nlane; i++) lane |= c->lane[i] == v;
         if (!lane) s->row[s->nrow++] = v;
     }
@@ -90,7 +107,7 @@ static int chain_of(const Nest *n, const Lin *a, int count, const int *var, int 
     int len = 0;
     for (int i = 0; i < count; i++) {
         int v = var[i], at = len;
-        if (a->k[v] <= 0 || n->var[v].size == 1) continue;
+        if (a->k[v] <= 0 || n->var[v].size == 1 || n->var[v].apart) continue;
         while (at > 0 && a->k[chain[at - 1]] > a->k[v]) {
             chain[at] = chain[at - 1];
             at--;
@@ -114,8 +131,8 @@ static void try_last_lane(Search *s, Choice c, int64_t inner) {
         before = step;
         c.step[v] = step;
         c.chains = 1;
-        try_rows(s, &c);
-        for (c.chains = 2; c.across && c.chains <= q; c.chains *= 2) try_rows(s, &c);
+        try_remainders(s, &c);
+        for (c.chains = 2; c.across && c.chains <= q; c.chains *= 2) try_remainders(s, &c);
     }
 }
 

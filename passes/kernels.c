@@ -143,6 +143,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     *k = (Kernels){.name = g->name, .graph = g, .target = *t, .level = o->level};
     lower_all(g, t, o, 0);
     build_level(&f);
+    if (o->level >= 2 && fusion_on(o, "chain")) chain_nests(&f);
     plan_memory(&f);
     return k;
 }
@@ -225,5 +226,12 @@ static void print_loop(const Nest *n, FILE *out) {
 void kernels_print(const Kernels *k, FILE *out) {
     fprintf(out, "%s: %d nests, %.3f Mflop, arena %lld bytes, %s\n", k->name, k->nnest, 1e-6 * (double)kernels_flops(k),
             (long long)k->arena_size, k->target.name);
-    for (int i = 0; i < k->nnest; i++) print_nest(k, k->nest[i], out);
+    for (int i = 0, c = 0; i < k->nnest; i++) {
+        if (c < k->nchain && k->chain[c].first == i) {
+            fprintf(out, "%s  the next %d nests in turns of %lld rows:\n", k->nest[i]->barrier ? "  ---\n" : "", k->chain[c].count,
+                    (long long)k->chain[c].rows);
+            c++;
+        }
+        print_nest(k, k->nest[i], out);
+    }
 }

@@ -235,15 +235,16 @@ static Choice beside_window(const Nest *n, const Choice *c) {
 
 /* ---- stores -------------------------------------------------------------------------------------------- */
 
-/* Lanes of the stores: the outs among the main stage's lanes; if those are reductions, the tile's outs by the stride
- * with which the first result is stored. */
+/* Lanes of the stores: the outs among the main stage's lanes, and remainders of the tile that lie between them in
+ * memory; if the lanes are reductions, the tile's outs by the stride with which the first result is stored. */
 static void store_lanes(Nest *n, const Choice *c) {
     n->width = c->width;
     n->nlane = 0;
     for (int i = 0; i < c->nlane && !c->across; i++)
         if (c->lane[i] < n->nout) n->lane[n->nlane++] = c->lane[i];
-    for (int v = 0; v < n->nout && c->across; v++) {
-        if (n->step[v] == 1 || n->nlane == MAX_LANE_VARS) continue;
+    for (int v = 0; v < n->nout; v++) {
+        bool between = n->var[v].apart && n->nlane && n->store[0].off.k[v] < n->store[0].off.k[n->lane[0]];
+        if (n->step[v] == 1 || n->nlane == MAX_LANE_VARS || !(c->across || between)) continue;
         int at = n->nlane++;
         while (at > 0 && n->store[0].off.k[n->lane[at - 1]] > n->store[0].off.k[v]) {
             n->lane[at] = n->lane[at - 1];
@@ -262,7 +263,7 @@ static void share_out(Nest *n) {
     nest_count(n);
     if (n->flops + n->bytes < WORTH_THREADS) return;
     int most = n->list.on ? n->list.level : n->nloop;
-    while (n->npar < most && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].adds)
+    while (n->npar < most && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].adds && !n->var[n->loop[n->npar]].apart)
         trips *= nest_trips(n, n->loop[n->npar++]);
     if (trips == 1) n->npar = 0;
 }

@@ -30,7 +30,8 @@ typedef struct {
     int           first, count; /* stages; count 0: the stores */
     int           nread, read[MAX_READS];       /* memory accesses of their expressions */
     double        ops;          /* vector operations per point */
-    double        points;       /* of outs, window and reductions */
+    double        points;       /* of outs, window and reductions that count */
+    double        live;         /* share of all points that count, as far as remainders decide it */
     /* of the lanes that were looked at last */
     Choice        lanes;
     Pattern       pattern[MAX_READS], store[MAX_STORES];
@@ -48,6 +49,10 @@ Task   task_of(const Target *t, const Nest *n, int first, int count);
 bool   task_window(const Task *w, int v);       /* is v a variable of the window? */
 /* Cycles; -1 if the choice needs more registers than there are, or too much code. */
 double choice_cost(Task *w, const Choice *c);
+
+/* The share of points at which the guards hold whose variables are remainders and reductions. `any`: share of the
+ * remainders at which they hold for some value of the reductions. */
+double stage_live(const Nest *n, const Stage *s, bool any);
 
 /* The largest stride with which v moves through a tensor, in bytes. */
 int64_t var_stride(const Nest *n, int v);

@@ -109,14 +109,22 @@ static double weighted(const Walk *w, const Foot *each) {
     return sum;
 }
 
+/* Remainders stand inside of all other loops. */
+static bool remainder_left(const Walk *w) {
+    for (int v = 0; v < w->n->nout; v++)
+        if (w->n->var[v].apart && w->extent[v] < w->n->var[v].size) return true;
+    return false;
+}
+
 /* Takes the next loop outwards: the variable with the least that is new per turn. -1: none is left. */
 static int next_loop(Walk *w, const int64_t *step, const Foot *each) {
+    bool   apart = remainder_left(w);
     int    best = -1;
     double least = 0, before = weighted(w, each);
     Foot   now[MAX_READS + MAX_STORES];
     for (int v = w->n->nout - 1; v >= 0; v--) {
         int64_t size = w->n->var[v].size, small = w->extent[v];
-        if (small == size) continue;
+        if (small == size || (apart && !w->n->var[v].apart)) continue;
         w->extent[v] = size;
         touched(w, now);
         double more = (weighted(w, now) - before) * (double)step[v] / (double)(size - step[v] ? size - step[v] : 1);
