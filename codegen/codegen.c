@@ -11,17 +11,20 @@
 /* ---- the target ---------------------------------------------------------------------------------- */
 
 /* Loops come out of the nests with pointers of their own: LLVM's search for better ones (loop strength reduction) takes
- * half of the compile time and gains nothing. The option is the process's, so it is set once. */
-static void set_options(void) {
+ * half of the compile time and gains nothing. Instructions come in the order that keeps fewest values in registers.
+ * With 32 registers LLVM's scheduler (misched) would undo it; with 16 it is needed to load operands late enough. The
+ * options are the process's: the first target decides. */
+static void set_options(const Target *t) {
     static bool done;
     if (done) return;
     done = true;
-    LLVMParseCommandLineOptions(2, (const char *const[]){"netc", "-disable-lsr"}, NULL);
+    static const char *const OPTIONS[] = {"netc", "-disable-lsr", "-enable-misched=false"};
+    LLVMParseCommandLineOptions(t->registers >= 32 ? 3 : 2, OPTIONS, NULL);
 }
 
-static void start_backend(Arch arch) {
-    set_options();
-    if (arch == ARCH_X86_64) {
+static void start_backend(const Target *t) {
+    set_options(t);
+    if (t->arch == ARCH_X86_64) {
         LLVMInitializeX86TargetInfo();
         LLVMInitializeX86Target();
         LLVMInitializeX86TargetMC();
@@ -87,7 +90,7 @@ Codegen *codegen_new(Arena *a, const Target *t, int level, const char *module_na
     cg->target = *t;
     cg->level = level;
     cg->name = module_name;
-    start_backend(t->arch);
+    start_backend(t);
     cg->machine = codegen_machine(t, level);
     open_piece(cg);
     return cg;

@@ -1,9 +1,11 @@
 /* Loads and stores of a vector of points. What the lanes' offsets look like decides: one number for all, one vector,
  * a few runs or a small span put together by shuffles, or lane by lane. Up to a vector past the end of a tensor may
  * be read (its place has slack); nothing outside of it is written. */
+#include <stdlib.h>
+
 #include "codegen/nest_impl.h"
 
-enum { MEMO_LOAD = 160, MEMO_LANES, MEMO_MOVE, MEMO_MASK, MEMO_SCALARS, MEMO_RANDOM, MEMO_TABLE };
+enum { MEMO_LOAD = 160, MEMO_LANES, MEMO_MOVE, MEMO_MASK, MEMO_SCALARS, MEMO_RANDOM, MEMO_TABLE, MEMO_TURNED };
 
 static int node_slot(const Emit *e, int store) { return e->n->naccess + store; }
 
@@ -35,18 +37,52 @@ void move_pointers(Emit *e, int v, Val i) {
 
 /* ---- guards ------------------------------------------------------------------------------------------ */
 
-/* Does the guard hold at all points of p, whatever the open loops' counters are? */
-static bool always_holds(const Emit *e, const Guard *g, const Point *p) {
-    int64_t c[POINT_LANES], lo = 0, hi = 0;
+/* What a guard's form may be in each lane: c[lane] + lo .. c[lane] + hi. False if it is not known. */
+static bool guard_values(const Emit *e, const Guard *g, const Point *p, int64_t c[POINT_LANES], int64_t *lo, int64_t *hi) {
+    *lo = *hi = 0;
     for (int v = 0; v < e->n->nvar; v++) {
-        if (g->lin.k[v] && e->n->var[v].div) return false;
-        if (e->base[v]) *(g->lin.k[v] < 0 ? &lo : &hi) += g->lin.k[v] * e->base_max[v];
+        int64_t k = g->lin.k[v];
+        if (k && e->n->var[v].div) return false;
+        if (!k || !e->base[v]) continue;
+        *lo += k * (k < 0 ? e->base_max[v] : e->base_min[v]);
+        *hi += k * (k < 0 ? e->base_min[v] : e->base_max[v]);
     }
     lin_offsets(e, &g->lin, p, c);
+    return true;
+}
+
+/* Does the guard hold at all points of p, whatever the open loops' counters are? */
+static bool always_holds(const Emit *e, const Guard *g, const Point *p) {
+    int64_t c[POINT_LANES], lo, hi;
+    if (!guard_values(e, g, p, c, &lo, &hi)) return false;
     for (int i = 0; i < p->width; i++)
         if (c[i] + lo < 0 || c[i] + hi >= g->size) return false;
     return !g->bound;
 }
+
+bool guards_fail(const Emit *e, int n, const Guard *g, const Point *p) {
+    for (int k = 0; k < n; k++) {
+        int64_t c[POINT_LANES], lo, hi;
+        bool    fails = guard_values(e, &g[k], p, c, &lo, &hi);
+        for (int i = 0; i < p->width && fails; i++) fails = c[i] + hi < 0 || c[i] + lo >= g[k].size;
+        if (fails) return true;
+    }
+    return false;
+}
+
+static bool can_fail_at(const Emit *e, int n, const Guard *g, int v, bool end) {
+    for (int k = 0; k < n; k++) {
+        if (!guard_settles(e->n, &g[k], v)) continue;
+        int64_t lo, hi;
+        lin_range(e->n, &g[k].lin, &lo, &hi);
+        bool high = hi >= g[k].size, low = lo < 0;
+        if (g[k].lin.k[v] > 0 ? (end ? high : low) : (end ? low : high)) return true;
+    }
+    return false;
+}
+
+bool peel_first(const Emit *e, int n, const Guard *g, int v) { return can_fail_at(e, n, g, v, false); }
+bool peel_last(const Emit *e, int n, const Guard *g, int v) { return can_fail_at(e, n, g, v, true); }
 
 static Val both(Emit *e, Val x, Val y) {
     if (!x || !y) return x ? x : y;
@@ -223,6 +259,62 @@ static Val load_pattern(Emit *e, const Lanes *l) {
     return load_lanes(e, l);
 }
 
+/* ---- loads by transposition --------------------------------------------------------------------------- */
+
+/* Lanes far apart, and a variable v that walks along memory while the lanes stay: four of its values in all lanes are
+ * loaded as four numbers from each lane's place, and turned. Every group of 4 lanes is a 4 x 4 block. */
+enum { TURN = 4 };
+
+/* A variable that is the same in all lanes, moves the access by 1, and has some values from p on; -1: none. */
+static int turning_variable(const Emit *e, const Lin *off, const Point *p) {
+    for (int v = 0; v < e->n->nvar; v++)
+        if (off->k[v] == 1 && all_equal(p->off[v], p->width) && e->count[v] - p->off[v][0] / TURN * TURN > 1) return v;
+    return -1;
+}
+
+/* Numbers first .. first + 3 of the places of lanes j, 4 + j, 8 + j, ..., one after the other. */
+static Val load_quarters(Emit *e, const Lanes *l, int j, int64_t first) {
+    Val part[POINT_LANES / TURN];
+    int n = l->width / TURN, iota[POINT_LANES];
+    for (int i = 0; i < l->width; i++) iota[i] = i;
+    for (int q = 0; q < n; q++) part[q] = load_plain(e, l, l->off[TURN * q + j] + first, TURN);
+    for (int w = 2 * TURN; n > 1; n /= 2, w *= 2)
+        for (int q = 0; q < n / 2; q++) part[q] = l_shuffle(e->cg, part[2 * q], part[2 * q + 1], iota, w);
+    return part[0];
+}
+
+/* Of pairs of `unit` lanes within 4: the low ones (high: the others) of a and b by turns. */
+static Val interleave(Codegen *cg, Val a, Val b, int unit, bool high) {
+    int index[POINT_LANES], width = l_lanes(a);
+    for (int i = 0; i < width; i++) {
+        int at = i % TURN, from = at / (2 * unit) * unit + at % unit + (high ? TURN / 2 : 0);
+        index[i] = i / TURN * TURN + from + (at / unit % 2 ? width : 0);
+    }
+    return l_shuffle(cg, a, b, index, width);
+}
+
+static Val load_turned(Emit *e, const Lanes *l, int64_t at) {
+    Codegen *cg = e->cg;
+    int64_t  first = -(at % TURN), key = (l->off[1] - l->off[0]) * POINT_LANES + l->valid;
+    Val      old = memo_find(e, MEMO_TURNED, l->ptr, NULL, NULL, l->off[0], key), x[TURN], y[TURN];
+    if (old) return old;
+    for (int j = 0; j < TURN; j++) x[j] = load_quarters(e, l, j, first);
+    for (int j = 0; j < TURN; j++) y[j] = interleave(cg, x[j / 2 * 2], x[j / 2 * 2 + 1], 1, j % 2);
+    for (int j = 0; j < TURN; j++) {
+        x[j] = interleave(cg, y[j / 2], y[2 + j / 2], 2, j % 2);
+        memo_add(e, MEMO_TURNED, l->ptr, NULL, NULL, l->off[0] + first + j, key, x[j]);
+    }
+    return x[at % TURN];
+}
+
+/* Lanes with one distance between them (those that do not count repeat the last), too far apart for a few vectors. */
+static bool far_apart(const Lanes *l) {
+    int64_t by = l->off[1] - l->off[0];
+    for (int i = 1; i < l->valid; i++)
+        if (l->off[i] != l->off[0] + i * by) return false;
+    return l->width % TURN == 0 && l->valid > 2 && llabs(by) * (l->valid - 1) / l->width >= 4;
+}
+
 static Val load_masked(Emit *e, const Lanes *l) {
     Codegen *cg = e->cg;
     if (l->width > 1 && has_masks(e, l->dtype) && consecutive(l->off, l->valid)) {
@@ -358,7 +450,7 @@ static Val load_random(Emit *e, int access, const Lanes *l) {
     const Access *a = &e->n->access[access];
     Val           base = element_base(e, a), lane[POINT_LANES];
     bool          row = l->width >= 4 && l->valid == l->width && consecutive(l->off, l->width) && !l->index;
-    if (row && l->off[0] % l->width == 0 && base_multiple(e, a, 4 * l->width))
+    if (row && l->off[0] % l->width == 0 && base_multiple(e, a, 4))
         return random_block(e, access, base, l->off[0], l->width);
     for (int i = 0; i < l->width; i++) lane[i] = l_i64(cg, l->off[i]);
     Val at = l->width == 1 ? lane[0] : LLVMConstVector(lane, (unsigned)l->width);
@@ -443,6 +535,8 @@ Val access_load(Emit *e, int access, const Point *p) {
     if (l.mask && fails_nearby(e, a, p, &l)) return from_memory(e, l.dtype, load_nearby(e, &l, shared_mask(e, a, p)));
     if (l.mask) return from_memory(e, l.dtype, load_masked(e, &l));
     if (l.index) return from_memory(e, l.dtype, load_lanes(e, &l));
+    int turn = l.width > 1 && dtype_size(l.dtype) == 4 && far_apart(&l) ? turning_variable(e, &known, p) : -1;
+    if (turn >= 0) return load_turned(e, &l, p->off[turn][0]);
     return from_memory(e, l.dtype, load_pattern(e, &l));
 }
 
@@ -473,6 +567,37 @@ static bool scattered(const int64_t *off, int n) {
     return 2 * runs > n;
 }
 
+/* Lanes in which the guards hold whatever the counters are; false if that is not known of some lane. */
+static bool lanes_held(const Emit *e, int n, const Guard *g, const Point *p, bool held[POINT_LANES]) {
+    for (int i = 0; i < p->valid; i++) held[i] = true;
+    for (int k = 0; k < n; k++) {
+        int64_t c[POINT_LANES], lo, hi;
+        if (g[k].bound || !guard_values(e, &g[k], p, c, &lo, &hi)) return false;
+        for (int i = 0; i < p->valid; i++) {
+            bool always = c[i] + lo >= 0 && c[i] + hi < g[k].size, never = c[i] + hi < 0 || c[i] + lo >= g[k].size;
+            if (!always && !never) return false;
+            held[i] &= always;
+        }
+    }
+    return true;
+}
+
+/* Lane by lane, where the guards hold. */
+static void store_guarded(Emit *e, int store, const Point *p, Val v) {
+    Val mask = guards_mask(e, e->n->store[store].nguard, e->n->store[store].guard, p);
+    const Store *s = &e->n->store[store];
+    Codegen     *cg = e->cg;
+    Ty           t = codegen_memory_type(cg, s->node->type.dtype);
+    int64_t      off[POINT_LANES];
+    lin_offsets(e, &s->off, p, off);
+    for (int i = 0; i < p->valid; i++) {
+        If  yes = l_if(cg, l_extract(cg, mask, l_lanes(mask) == 1 ? 0 : i));
+        Val at = l_gep_const(cg, t, e->ptr[node_slot(e, store)], off[i]);
+        l_store(cg, l_extract(cg, v, i), at, dtype_size(s->node->type.dtype));
+        l_if_end(cg, &yes);
+    }
+}
+
 Val stored_at(Emit *e, int store, const Point *p) {
     const Store *s = &e->n->store[store];
     DType        d = s->node->type.dtype;
@@ -487,19 +612,24 @@ void store_at(Emit *e, int store, const Point *p, Val v) {
     const Store *s = &e->n->store[store];
     DType        d = s->node->type.dtype;
     int64_t      off[POINT_LANES];
+    bool         held[POINT_LANES], known = lanes_held(e, s->nguard, s->guard, p, held);
     lin_offsets(e, &s->off, p, off);
     v = widen(e, v, p->width);
-    if (p->width >= 8 && scattered(off, p->valid) && has_scattered(e, d, p->width, true)) {
+    if (!s->nguard && p->width >= 8 && scattered(off, p->valid) && has_scattered(e, d, p->width, true)) {
         Val at = offsets_vector(e, off, p->width);
         at = LLVMBuildGEP2(e->cg->b, codegen_memory_type(e->cg, d), e->ptr[node_slot(e, store)], &at, 1, "");
         l_scatter(e->cg, v, at, dtype_size(d), l_mask_const(e->cg, 0, p->valid, p->width));
         return;
     }
     if (d == DT_PRED) v = LLVMBuildZExt(e->cg->b, v, l_vec(e->cg->i8, p->width), "");
+    if (!known) {
+        store_guarded(e, store, p, v);
+        return;
+    }
     for (int i = 0; i < p->valid;) {
         int n = 1;
-        while (i + n < p->valid && off[i + n] == off[i] + n) n++;
-        store_run(e, d, e->ptr[node_slot(e, store)], off[i], v, i, n);
+        while (i + n < p->valid && held[i + n] == held[i] && off[i + n] == off[i] + n) n++;
+        if (held[i]) store_run(e, d, e->ptr[node_slot(e, store)], off[i], v, i, n);
         i += n;
     }
 }

@@ -30,14 +30,14 @@ static void call_nest(Caller *c, const Kernels *k, const Nest *n) {
     if (n->barrier) abi_barrier(cg);
     if (!n->npar) {
         If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));
-        emit_call(e, &code->slots, code->symbol, l_i64(cg, 0), l_i64(cg, 1));
+        emit_call(e, &code->slots, code->symbol, l_i64(cg, 0), l_i64(cg, 1), NULL);
         l_if_end(cg, &first);
         return;
     }
     Val trips = trips_of(e);
     Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, trips, tid), threads, "");
     Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, trips, l_add(cg, tid, l_i64(cg, 1))), threads, "");
-    emit_call(e, &code->slots, code->symbol, lo, hi);
+    emit_call(e, &code->slots, code->symbol, lo, hi, NULL);
 }
 
 /* The node whose storage holds the numbers of n. */
@@ -52,6 +52,47 @@ static Val place_address(Caller *c, const Kernels *k, const Node *n) {
     *e = (Emit){.cg = c->cg, .a = c->a, .k = k, .steps = c->steps};
     return emit_address(e, n);
 }
+
+/* ---- chains ---------------------------------------------------------------------------------------------- */
+
+static Val smaller(Codegen *cg, Val a, Val b) { return l_select(cg, l_icmp(cg, LLVMIntULT, a, b), a, b); }
+
+/* Trips of the chain's nest i for turns 0 .. turn-1. */
+static Val trips_before(Emit *e, const Chain *c, int i, Val turn) {
+    Codegen *cg = e->cg;
+    int      v = e->n->loop[0];
+    Val      tiles = l_mul(cg, turn, l_i64(cg, c->rows * c->per[i] / e->n->step[v])), inner = l_i64(cg, 1);
+    tiles = smaller(cg, tiles, tiles_of(e, v));
+    for (int k = 1; k < e->n->npar; k++) inner = LLVMBuildNSWMul(cg->b, inner, tiles_of(e, e->n->loop[k]), "");
+    return LLVMBuildNSWMul(cg->b, tiles, inner, "");
+}
+
+/* Every thread has its share of the turns. */
+static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
+    Codegen       *cg = c->cg;
+    const Nest    *first = k->nest[chain->first];
+    const NestVar *var = &first->var[first->loop[0]];
+    Val            tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
+    Emit         **e = ARENA_ARRAY(c->a, Emit *, chain->count);
+    for (int i = 0; i < chain->count; i++) {
+        emit_start(e[i] = ARENA_NEW(c->a, Emit), cg, c->a, k, k->nest[chain->first + i]);
+        e[i]->steps = c->steps;
+    }
+    if (first->barrier) abi_barrier(cg);
+    Val  rows = var->bound ? bound_value(e[0], var->bound) : l_i64(cg, var->size / chain->per[0]);
+    Val  turns = LLVMBuildUDiv(cg->b, l_add(cg, rows, l_i64(cg, chain->rows - 1)), l_i64(cg, chain->rows), "");
+    Val  lo = LLVMBuildUDiv(cg->b, l_mul(cg, turns, tid), threads, "");
+    Val  hi = LLVMBuildUDiv(cg->b, l_mul(cg, turns, l_add(cg, tid, l_i64(cg, 1))), threads, "");
+    Loop loop = l_loop(cg, lo, hi, 1, 0, NULL);
+    Val  next = l_add(cg, loop.i, l_i64(cg, 1)), moved = l_mul(cg, l_sub(cg, lo, loop.i), l_i64(cg, chain->rows));
+    for (int i = 0; i < chain->count; i++) {
+        const Code *code = &c->code[e[i]->n->at];
+        emit_call(e[i], &code->slots, code->symbol, trips_before(e[i], chain, i, loop.i), trips_before(e[i], chain, i, next), moved);
+    }
+    l_loop_end(cg, &loop, NULL);
+}
+
+/* ---- scans ----------------------------------------------------------------------------------------------- */
 
 static void set_step(Caller *c, const ScanLoop *l, Val t) {
     l_store(c->cg, t, l_gep_const(c->cg, c->cg->i64, c->steps, l->depth), 8);
@@ -138,9 +179,17 @@ static void call_loop(Caller *c, const Nest *n) {
 }
 
 static void run_nests(Caller *c, const Kernels *k, int from, int to) {
+    int chain = 0;
     for (int i = from; i < to; i++) {
-        if (k->nest[i]->kind == NEST_SCAN) call_loop(c, k->nest[i]);
-        else call_nest(c, k, k->nest[i]);
+        while (chain < k->nchain && k->chain[chain].first < i) chain++;
+        if (chain < k->nchain && k->chain[chain].first == i) {
+            call_chain(c, k, &k->chain[chain]);
+            i += k->chain[chain].count - 1;
+        } else if (k->nest[i]->kind == NEST_SCAN) {
+            call_loop(c, k->nest[i]);
+        } else {
+            call_nest(c, k, k->nest[i]);
+        }
     }
 }
 

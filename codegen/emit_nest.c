@@ -17,7 +17,7 @@ Val var_limit(Emit *e, int v) {
 }
 
 /* Tiles of out v, the last one perhaps smaller. */
-static Val tiles_of(Emit *e, int v) {
+Val tiles_of(Emit *e, int v) {
     int64_t step = e->n->step[v];
     Val     n = var_limit(e, v);
     if (step == 1) return n;
@@ -48,12 +48,19 @@ static void restore(Emit *e, Saved s) {
 }
 
 static void out_level(Emit *e, int level);
+static void list_tiles(Emit *e, int level);
+static void level_tiles(Emit *e, int level);
+
+static bool peels(const Emit *e, int v, bool (*test)(const Emit *, int, const Guard *, int)) {
+    for (int i = 0; i < e->n->nstore; i++)
+        if (test(e, e->n->store[i].nguard, e->n->store[i].guard, v)) return true;
+    return false;
+}
 
 /* The loops inside `level` with v = base + konst, `count` values in a tile. */
-static void inside(Emit *e, int level, int v, Val base, int64_t base_max, int64_t konst, int64_t count) {
+static void inside(Emit *e, int level, int v, Val base, int64_t konst, int64_t count) {
     Saved s = save(e);
     e->base[v] = base;
-    e->base_max[v] = base_max;
     e->konst[v] = konst;
     e->count[v] = count;
     if (base) move_pointers(e, v, base);
@@ -64,35 +71,69 @@ static void inside(Emit *e, int level, int v, Val base, int64_t base_max, int64_
     restore(e, s);
 }
 
-static void out_loop(Emit *e, int level, int v, Val lo, Val hi, int64_t step, int64_t last) {
+static void out_loop(Emit *e, int level, int v, Val lo, Val hi, int64_t step, int64_t first, int64_t last) {
     Loop loop = l_loop(e->cg, lo, hi, step, 0, NULL);
-    inside(e, level, v, loop.i, last, 0, step);
+    e->base_min[v] = first;
+    e->base_max[v] = last;
+    inside(e, level, v, loop.i, 0, step);
     l_loop_end(e->cg, &loop, NULL);
+    e->base_min[v] = 0;
+}
+
+/* The loop over v without a bound. Tiles where a guard may fail come before and after it; remainders have no loop. */
+static void static_loop(Emit *e, int level, int v) {
+    int64_t step = e->n->step[v], size = e->n->var[v].size, first = 0, last = size / step * step;
+    if (e->n->var[v].apart) first = last;
+    else if (peels(e, v, peel_first) && last > step) first = step;
+    if (!e->n->var[v].apart && last == size && last - first > step && peels(e, v, peel_last)) last -= step;
+    if (last - first == step) first = last;
+    for (int64_t at = 0; at < first; at += step) inside(e, level, v, NULL, at, step);
+    if (first < last) out_loop(e, level, v, l_i64(e->cg, first), l_i64(e->cg, last), step, first, last - step);
+    if (last < size) inside(e, level, v, NULL, last, size - last);
 }
 
 /* A loop over v: whole tiles, then what is left: a smaller tile, or point by point under a bound. */
 static void out_level(Emit *e, int level) {
     if (e->n->adds && level == nest_zero_level(e->n) && e->step != STEP_ADD) emit_zeros(e);
     if (e->n->adds && level == nest_zero_level(e->n) && e->step == STEP_ZERO) return;
-    if (e->n->list.on && level == e->n->list.level) emit_list(e);
+    if (e->n->list.on && level == e->n->list.level) {
+        list_tiles(e, level);
+        return;
+    }
+    level_tiles(e, level);
+}
+
+/* Makes the list, then the tiles over it; an empty one adds nothing. */
+static void list_tiles(Emit *e, int level) {
+    emit_list(e);
+    if (!e->n->adds) {
+        level_tiles(e, level);
+        return;
+    }
+    Saved s = save(e);
+    If    some = l_if(e->cg, l_icmp(e->cg, LLVMIntSGT, e->list_count, l_i64(e->cg, 0)));
+    level_tiles(e, level);
+    l_if_end(e->cg, &some);
+    restore(e, s);
+}
+
+static void level_tiles(Emit *e, int level) {
     if (level == e->n->nloop) {
         emit_tile(e);
         return;
     }
     int            v = e->n->loop[level];
     const NestVar *var = &e->n->var[v];
-    int64_t        step = e->n->step[v], full = var->size / step * step;
+    int64_t        step = e->n->step[v];
     Val            zero = l_i64(e->cg, 0);
     if (var->bound) {
         Val n = var_limit(e, v), whole = n;
         if (step > 1) whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, n, l_i64(e->cg, step), ""));
-        out_loop(e, level, v, zero, whole, step, var->size - step);
-        if (step > 1) out_loop(e, level, v, whole, n, 1, var->size - 1);
+        out_loop(e, level, v, zero, whole, step, 0, var->size - step);
+        if (step > 1) out_loop(e, level, v, whole, n, 1, 0, var->size - 1);
         return;
     }
-    if (full == step) inside(e, level, v, NULL, 0, 0, step);
-    else if (full) out_loop(e, level, v, zero, l_i64(e->cg, full), step, full - step);
-    if (full < var->size) inside(e, level, v, NULL, 0, full, var->size - full);
+    static_loop(e, level, v);
 }
 
 static void parallel_level(Emit *e, int level, const Val *tile);
@@ -107,14 +148,17 @@ static void parallel_level(Emit *e, int level, const Val *tile) {
     int            v = e->n->loop[level];
     const NestVar *var = &e->n->var[v];
     int64_t        step = e->n->step[v], rest = var->size % step;
+    if (!rest && !var->bound && var->size > step && peels(e, v, peel_last)) rest = step;
     Val            at = step == 1 ? tile[level] : LLVMBuildNSWMul(cg->b, tile[level], l_i64(cg, step), "");
     Val            n = var_limit(e, v);
     Saved          s = save(e);
-    bool           split = step > 1 && (var->bound || rest);
+    bool           split = rest == step || (step > 1 && (var->bound || rest));
     If             full = {0};
+    if (rest == step) n = l_i64(cg, var->size - step);
     if (split) full = l_if(cg, l_icmp(cg, LLVMIntSLE, l_add(cg, at, l_i64(cg, step)), n));
     e->base[v] = at;
     e->base_max[v] = var->size - step > 0 ? var->size - step : 0;
+    if (rest == step) e->base_max[v] -= step;
     e->count[v] = step;
     move_pointers(e, v, at);
     if (var->size >= step) parallel_level(e, level + 1, tile);
@@ -126,15 +170,16 @@ static void parallel_level(Emit *e, int level, const Val *tile) {
         e->base_max[v] = var->size - 1;
         e->count[v] = var->bound ? 1 : rest;
         if (var->bound) loop = l_loop(cg, at, n, 1, 0, NULL);
-        e->base[v] = var->bound ? loop.i : at;
-        if (!var->bound) e->base_max[v] = var->size - rest;
-        move_pointers(e, v, e->base[v]);
+        e->base[v] = var->bound ? loop.i : NULL;
+        if (var->bound) move_pointers(e, v, e->base[v]);
+        else e->konst[v] = var->size - rest;
         parallel_level(e, level + 1, tile);
         if (var->bound) l_loop_end(cg, &loop, NULL);
         restore(e, s);
         l_if_end(cg, &part);
     }
     e->base[v] = NULL;
+    e->konst[v] = 0;
     e->count[v] = 1;
     restore(e, s);
 }
@@ -230,10 +275,28 @@ void emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n)
     for (int i = 1; i < k->graph->bounds.n; i++) e->bound[i] = abi_bound(cg, i);
 }
 
+/* The thread's share in every turn of a cut reduction. */
+static void all_turns(Emit *e, Val lo, Val hi) {
+    Codegen *cg = e->cg;
+    int64_t  size = e->n->var[e->n->cut_var].size;
+    Loop     turn = l_loop(cg, l_i64(cg, 0), l_i64(cg, size), e->n->cut, 0, NULL);
+    Val      next = l_add(cg, turn.i, l_i64(cg, e->n->cut));
+    e->cut_lo = turn.i;
+    e->cut_first = l_icmp(cg, LLVMIntEQ, turn.i, l_i64(cg, 0));
+    e->cut_last = l_icmp(cg, LLVMIntSGE, next, l_i64(cg, size));
+    e->cut_hi = l_select(cg, e->cut_last, l_i64(cg, size), next);
+    trips(e, lo, hi);
+    l_loop_end(cg, &turn, NULL);
+}
+
 /* The thread's share; in blocks: its results set to 0, then the share once for each block. */
 static void all_trips(Emit *e, Val lo, Val hi) {
     Codegen    *cg = e->cg;
     const List *list = &e->n->list;
+    if (e->n->cut) {
+        all_turns(e, lo, hi);
+        return;
+    }
     if (!list->block) {
         trips(e, lo, hi);
         return;
@@ -263,6 +326,8 @@ static Ty nest_type(Codegen *cg, Arena *a, const Slots *s) {
 void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol) {
     Val fn = codegen_shared(cg, symbol, nest_type(cg, a, s));
     l_attribute(cg, fn, LLVMAttributeFunctionIndex, "noinline", 0);
+    /* A register that is spilled across two lines of the cache costs as much as dozens of operations. */
+    if (k->target.width > 4) l_attribute(cg, fn, LLVMAttributeFunctionIndex, "alignstack", 4 * (uint64_t)k->target.width);
     cg->fn = fn;
     l_at(cg, l_block(cg, "entry"));
     Emit *e = ARENA_NEW(a, Emit);
@@ -275,7 +340,7 @@ void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slo
     codegen_end(cg);
 }
 
-void emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi) {
+void emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi, Val moved) {
     Codegen *cg = e->cg;
     Ty       type = nest_type(cg, e->a, s);
     Val     *arg = ARENA_ARRAY(e->a, Val, FIXED_PARAMS + s->n);
@@ -283,6 +348,9 @@ void emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi) {
     for (int i = 0; i < s->n; i++) {
         const Node *n = s->node[i];
         arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : emit_address(e, n);
+        if (!moved || n->op == OP_RNG || !e->k->local[n->id]) continue;
+        int64_t row = e->k->place[n->id].stride[0] * dtype_size(n->type.dtype);
+        arg[FIXED_PARAMS + i] = l_gep(cg, cg->i8, arg[FIXED_PARAMS + i], LLVMBuildNSWMul(cg->b, moved, l_i64(cg, row), ""));
     }
     LLVMBuildCall2(cg->b, type, codegen_callee(cg, symbol, type), arg, (unsigned)(FIXED_PARAMS + s->n), "");
 }

@@ -16,6 +16,7 @@ typedef struct {
     bool         in_order;      /* an accumulator meets points in C order: the first of equal extremes comes first */
     int          width;         /* of the accumulators */
     int          nacc;          /* accumulators: out.rows * out.nvec * chains */
+    bool        *dead;          /* per accumulator: no point counts */
     Val         *acc, *index, *seen;      /* per accumulator; index: argmax; seen: kinds that need a first point */
 } Work;
 
@@ -112,7 +113,8 @@ static Val lanes_mask(Emit *e, const Work *w, const Point *p) {
 static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
     Codegen    *cg = e->cg;
     const Expr *x = w->s->expr;
-    Val        *to = &w->acc[acc], old = *to, mask = lanes_mask(e, w, p);
+    if (guards_fail(e, w->s->nguard, w->s->guard, p)) return;
+    Val *to = &w->acc[acc], old = *to, mask = lanes_mask(e, w, p);
     if (mask) mask = widen(e, mask, w->width);
     if (is_arg(w->s->kind)) {
         Val v = not_nan(cg, w->s->kind, widen(e, emit_eval(e, x, p), w->width)), more = better(cg, w->s->kind, v, old);
@@ -158,7 +160,7 @@ static void body(Loops *l) {
         Work *w = &l->work[k];
         w->red = layout_of(e, w->s->nred, w->s->red, w->across ? w->s->nlane : 0, w->s->lane, w->s->width);
         if (w->across) w->red.width = w->width, w->red.nvec = (w->red.lanes + w->width - 1) / w->width;
-        room -= w->nacc;
+        for (int i = 0; i < w->nacc; i++) room -= !w->dead[i];
     }
     const Layout *red = &l->work[0].red;
     e->loads = 0;
@@ -178,8 +180,9 @@ static void gather_carry(Loops *l) {
     l->ncarry = 0;
     for (int k = 0; k < l->n; k++) {
         Work *w = &l->work[k];
-        if (l->ncarry + 3 * w->nacc > MAX_ACC) ICE("a tile of %d accumulators", w->nacc);
         for (int i = 0; i < w->nacc; i++) {
+            if (w->dead[i]) continue;
+            if (l->ncarry + 3 > MAX_ACC) ICE("a tile of %d accumulators", w->nacc);
             l->carry[l->ncarry++] = w->acc[i];
             if (w->index) l->carry[l->ncarry++] = w->index[i];
             if (w->seen) l->carry[l->ncarry++] = w->seen[i];
@@ -192,6 +195,7 @@ static void spread_carry(Loops *l) {
     for (int k = 0; k < l->n; k++) {
         Work *w = &l->work[k];
         for (int i = 0; i < w->nacc; i++) {
+            if (w->dead[i]) continue;
             w->acc[i] = l->carry[c++];
             if (w->index) w->index[i] = l->carry[c++];
             if (w->seen) w->seen[i] = l->carry[c++];
@@ -256,11 +260,15 @@ static void reduce_level(Loops *l, int level) {
     const NestVar *var = &e->n->var[v];
     int64_t        step = s->step[v], full = var->size / step * step;
     Val            zero = l_i64(e->cg, 0);
-    if (var->bound) {
-        Val n = var_limit(e, v), whole = n;
-        if (step > 1) whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, n, l_i64(e->cg, step), ""));
-        reduce_loop(l, level, v, zero, whole, step, var->size - 1);
-        if (step > 1) reduce_loop(l, level, v, whole, n, 1, var->size - 1);
+    if (full == var->size && full > step && peel_last(e, s->nguard, s->guard, v)) full -= step;
+    bool           cut = e->n->cut && v == e->n->cut_var;
+    if (var->bound || cut) {
+        Val lo = cut ? e->cut_lo : zero, n = cut ? e->cut_hi : var_limit(e, v), whole = n;
+        bool even = cut && var->size % step == 0 && e->n->cut % step == 0;
+        if (step > 1 && !even)
+            whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, l_sub(e->cg, n, lo), l_i64(e->cg, step), ""));
+        reduce_loop(l, level, v, lo, whole, step, var->size - 1);
+        if (step > 1 && !even) reduce_loop(l, level, v, whole, n, 1, var->size - 1);
     } else {
         if (full == step) {
             e->count[v] = step;
@@ -406,6 +414,43 @@ static bool in_order(const Nest *n, const Stage *s) {
     return true;
 }
 
+/* In all turns but the first, sums go on from what the last one has left in store 0. */
+static void take_up(Emit *e, Work *w) {
+    for (int r = 0; r < w->out.rows; r++)
+        for (int q = 0; q < w->out.nvec; q++) {
+            Val  *acc = &w->acc[(r * w->out.nvec + q) * w->s->chains];
+            Point p = layout_point(e, &w->out, r, q);
+            *acc = l_select(e->cg, e->cut_first, *acc, widen(e, stored_at(e, 0, &p), w->width));
+        }
+}
+
+static void leave_off(Emit *e) {
+    const StageValue *s = &e->stage[0];
+    for (int r = 0; r < s->layout.rows; r++)
+        for (int q = 0; q < s->layout.nvec; q++) {
+            Point p = layout_point(e, &s->layout, r, q);
+            store_at(e, 0, &p, s->v[r * s->layout.nvec + q]);
+        }
+}
+
+/* Accumulators for which the guards fail over all reductions: they stay what they are at the start, and no loop carries
+ * them. */
+static void find_dead(Emit *e, Work *w) {
+    const Stage *s = w->s;
+    w->dead = ARENA_ARRAY(e->a, bool, w->nacc);
+    if (!s->nguard || w->across) return;
+    for (int i = 0; i < s->nred; i++) {
+        e->base[s->red[i]] = l_i64(e->cg, 0);
+        e->base_max[s->red[i]] = e->n->var[s->red[i]].size - 1;
+    }
+    for (int i = 0; i < w->nacc; i++) {
+        int   at = i / s->chains;
+        Point p = layout_point(e, &w->out, at / w->out.nvec, at % w->out.nvec);
+        w->dead[i] = guards_fail(e, s->nguard, s->guard, &p);
+    }
+    for (int i = 0; i < s->nred; i++) e->base[s->red[i]] = NULL;
+}
+
 static void start(Emit *e, Work *w, int stage) {
     Codegen     *cg = e->cg;
     const Stage *s = &e->n->stage[stage];
@@ -423,6 +468,8 @@ static void start(Emit *e, Work *w, int stage) {
         if (w->index) w->index[i] = l_const_splat(l_i32(cg, 0), w->width);
         if (w->seen) w->seen[i] = l_const_splat(l_i1(cg, false), w->width);
     }
+    if (e->n->cut) take_up(e, w);
+    find_dead(e, w);
 }
 
 /* The stage and those that run in its loops; their number. */
@@ -448,15 +495,31 @@ static void emit_stores(Emit *e) {
         for (int q = 0; q < l.nvec; q++) {
             Val   v[MAX_STORES];
             Point p = layout_point(e, &l, r, q);
-            for (int i = 0; i < e->n->nstore; i++) v[i] = emit_eval(e, e->n->store[i].expr, &p);
-            for (int i = 0; i < e->n->nstore && e->n->adds; i++) v[i] = l_fadd(e->cg, stored_at(e, i, &p), widen(e, v[i], p.width));
-            for (int i = 0; i < e->n->nstore; i++) store_at(e, i, &p, v[i]);
+            bool  none[MAX_STORES];
+            for (int i = 0; i < e->n->nstore; i++) {
+                none[i] = guards_fail(e, e->n->store[i].nguard, e->n->store[i].guard, &p);
+                if (!none[i]) v[i] = emit_eval(e, e->n->store[i].expr, &p);
+                if (!none[i] && e->n->adds) v[i] = l_fadd(e->cg, stored_at(e, i, &p), widen(e, v[i], p.width));
+            }
+            for (int i = 0; i < e->n->nstore; i++)
+                if (!none[i]) store_at(e, i, &p, v[i]);
         }
 }
 
 void emit_tile(Emit *e) {
     int mark = e->memo.n;
     for (int s = 0; s < e->n->nstage;) s += emit_stages(e, s);
-    emit_stores(e);
+    if (e->n->cut) {
+        int inside = e->memo.n;
+        If  last = l_if(e->cg, e->cut_last);
+        emit_stores(e);
+        memo_restore(e, inside);
+        l_if_end(e->cg, &last);
+        If rest = l_if(e->cg, LLVMBuildNot(e->cg->b, e->cut_last, ""));
+        leave_off(e);
+        l_if_end(e->cg, &rest);
+    } else {
+        emit_stores(e);
+    }
     memo_restore(e, mark);
 }

@@ -61,12 +61,14 @@ typedef struct {
     const Kernels *k;
     const Nest    *n;
     Val            base[MAX_VARS];        /* i64; NULL: no loop over the variable is open */
-    int64_t        base_max[MAX_VARS];    /* the largest value of base */
+    int64_t        base_min[MAX_VARS], base_max[MAX_VARS];     /* the smallest and largest value of base */
     int64_t        konst[MAX_VARS];
     int64_t        count[MAX_VARS];       /* values of the variable in the current tile or pass */
     Val           *origin;      /* per access, then per store: the address of the node's first element */
     Val           *ptr;         /* the same, moved by the open loops */
     Val            bound[MAX_BOUNDS + 1]; /* i64: the bounds of this call, by number */
+    Val            cut_lo, cut_hi;        /* i64: of this turn (Nest.cut) */
+    Val            cut_first, cut_last;   /* i1: is it the first turn, the last? */
     Val            steps;       /* array of i64: the numbers of the present steps of the loops around */
     StageValue     stage[MAX_STAGES];
     RngKey        *rng;         /* per access that reads random numbers */
@@ -123,6 +125,12 @@ void   store_at(Emit *e, int store, const Point *p, Val v);
 Val    stored_at(Emit *e, int store, const Point *p);
 /* i1 or a vector of it; NULL: all guards hold everywhere. */
 Val    guards_mask(Emit *e, int n, const Guard *g, const Point *p);
+/* Does one of them fail at every point, whatever the counters of the open loops are? */
+bool   guards_fail(const Emit *e, int n, const Guard *g, const Point *p);
+/* Are the first or the last values of v, in tiles of `step`, better taken out of its loop, because they settle a guard
+ * that fails there alone? */
+bool   peel_first(const Emit *e, int n, const Guard *g, int v);
+bool   peel_last(const Emit *e, int n, const Guard *g, int v);
 /* From here on memory is loaded again, by LLVM too, rather than kept in registers. */
 void   forget_loads(Emit *e);
 /* Moves all running pointers by the counter i of a loop over v. */
@@ -142,7 +150,9 @@ void   emit_tile(Emit *e);
 void   emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n);
 void   emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol);
 /* The call of nest `symbol` for trips lo .. hi-1. */
-void   emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi);
+/* moved: NULL, or the rows by which what lives in a turn of a chain is moved. */
+void   emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi, Val moved);
+Val    tiles_of(Emit *e, int v);
 Val    trips_of(Emit *e);
 /* The number of the present step of a loop around (i64); the address of a stored value in these steps. */
 Val    step_value(Emit *e, int loop);

@@ -11,7 +11,7 @@ typedef struct {
 
 /* A new field that the code depends on belongs into the key, too: else nests that differ in it alone would share
  * the code of one of them. */
-_Static_assert(sizeof(Nest) == 17360 && sizeof(Stage) == 880 && sizeof(Access) == 256 && sizeof(Guard) == 224 &&
+_Static_assert(sizeof(Nest) == 17632 && sizeof(Stage) == 880 && sizeof(Access) == 256 && sizeof(Guard) == 224 &&
                    sizeof(Indirect) == 16 && sizeof(Expr) == 216 && sizeof(NestVar) == 248 && sizeof(List) == 472,
                "a struct of nests has changed: put the new field into its key below, then its size here");
 
@@ -115,6 +115,7 @@ static void put_var(Key *key, const NestVar *v, int nvar) {
     put(key, v->size);
     put(key, v->bound);
     put(key, v->per);
+    put(key, v->apart);
     put(key, v->div);
     put(key, v->adds);
     if (v->div) put_lin(key, &v->num, nvar);
@@ -141,6 +142,7 @@ static void put_store(Key *key, const Kernels *k, const Nest *n, const Store *s,
     put_node(key, k, s->node, slot);
     put_expr(key, s->expr);
     put_lin(key, &s->off, n->nvar);
+    put_guards(key, s->nguard, s->guard, n->nvar);
     put(key, n->kind == NEST_SCATTER ? s->node->type.dim[0].size : 0);
 }
 
@@ -182,6 +184,8 @@ static Words key_of(Arena *a, const Kernels *k, const Nest *n, const Slots *s) {
     put_list(&key, n->nloop, n->loop);
     for (int v = 0; v < n->nvar; v++) put(&key, n->step[v]);
     put(&key, n->npar);
+    put(&key, n->cut);
+    put(&key, n->cut ? n->cut_var : 0);
     return key.w;
 }
 

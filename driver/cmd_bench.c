@@ -195,6 +195,7 @@ static void split_nests(Build *b) {
         Kernels *k = arena_copy(b->arena, whole, sizeof *k);
         Nest    *n = arena_copy(b->arena, whole->nest[i], sizeof *n);
         n->barrier = false;
+        k->nchain = 0;
         k->nest = arena_copy(b->arena, &n, sizeof n);
         k->nnest = 1;
         k->name = arena_printf(b->arena, "nest.%d", i);
@@ -372,6 +373,7 @@ static void put_kernels(Buf *j, Arena *a, const Bench *b, const Kernel *k, int n
         put_count(j, "flops", nest->flops);
         put_count(j, "bytes", nest->bytes);
         put(j, "ms", 1e3 * k[i].time.median);
+        put(j, "ms_min", 1e3 * k[i].time.min);
         put(j, "ms_min", 1e3 * k[i].time.min);
         put(j, "gflops", rate);
         put(j, "bandwidth_gbs", k[i].bandwidth);

@@ -77,6 +77,13 @@ bool guard_can_fail(const Nest *n, const Guard *g) {
     return lo < 0 || hi >= g->size;
 }
 
+bool guard_settles(const Nest *n, const Guard *g, int v) {
+    if (!g->lin.k[v] || g->bound) return false;
+    for (int u = 0; u < n->nvar; u++)
+        if (g->lin.k[u] && u != v && (!n->var[u].apart || n->var[u].div)) return false;
+    return true;
+}
+
 bool guard_equal(const Guard *a, const Guard *b) {
     return a->size == b->size && a->bound == b->bound && lin_equal(&a->lin, &b->lin);
 }

@@ -115,6 +115,8 @@ typedef struct {
     int64_t     per;
     Lin         num;
     int64_t     div;
+    bool        apart;          /* a remainder (passes/residue.c): each value has code of its own, so that conditions
+                                   on it are settled when the code is made */
     bool        adds;           /* an out that does not tell results apart: what its values give is added up in memory */
 } NestVar;
 
@@ -167,6 +169,8 @@ typedef struct {
     Node       *node;           /* never a view */
     const Expr *expr;
     Lin         off;            /* element offset from the node's place */
+    int         nguard;
+    Guard      *guard;          /* where one fails there is nothing to store: the last remainders of a cut out */
 } Store;
 
 typedef enum {
@@ -213,6 +217,9 @@ typedef struct {
     int       nloop, loop[MAX_VARS];          /* loops over outs, outermost first */
     int64_t   step[MAX_VARS];   /* per out: values per tile */
     int       npar;             /* the first npar loops are shared out among the threads; 0: thread 0 alone */
+    int       cut_var;          /* a reduction of stage 0 that is cut into turns of `cut` values (0: it is not): in each turn all
+                                   tiles are visited; between turns store 0 holds what is summed up so far */
+    int64_t   cut;
     bool      barrier;          /* wait for all threads before this nest */
     int64_t   flops, bytes;     /* at full size */
     int       at;               /* place in the order of execution */
@@ -227,9 +234,21 @@ int64_t nest_trips(const Nest *n, int var);                         /* tiles of 
 void    lin_range(const Nest *n, const Lin *a, int64_t *lo, int64_t *hi);
 /* Can the guard fail? */
 bool    guard_can_fail(const Nest *n, const Guard *g);
+/* Does it depend on v and else on nothing but variables whose values have code of their own? Then only the first
+ * and the last values of v matter. */
+bool    guard_settles(const Nest *n, const Guard *g, int v);
 bool    guard_equal(const Guard *a, const Guard *b);
 
 /* ---- a function ------------------------------------------------------------------------------------ */
+
+/* Nests first .. first + count - 1 run for `rows` rows of the batch, then for the next: see passes/chain.c. */
+typedef struct {
+    int      first, count;
+    int64_t  rows;
+    int64_t *per;               /* per nest: values of its outermost loop for a row */
+} Chain;
+
+enum { MAX_CHAIN = 256 };
 
 struct Kernels {
     const char *name;
@@ -239,6 +258,9 @@ struct Kernels {
     int         depth;          /* loops around the nests */
     Nest      **nest;
     int         nnest;
+    int         nchain;
+    Chain      *chain;          /* in the order of their nests; no nest is in two */
+    const Chain **local;        /* by Node.id: the chain that alone makes and uses the node, or NULL */
     Place      *place;          /* by Node.id */
     int64_t     arena_size;     /* bytes; of a function */
     int         nbuffer;        /* of a function, those of bodies among them */

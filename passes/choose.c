@@ -21,11 +21,24 @@ enum { NSTEPS = sizeof STEPS / sizeof *STEPS };
 static bool consider(Search *s, const Choice *c) {
     double cost = choice_cost(s->w, c);
     if (cost < 0) return false;
-    if (s->best.cost < 0 || cost < s->best.cost) {
-        s->best = *c;
-        s->best.cost = cost;
-    }
+    if (s->best.cost >= 0 && cost >= s->best.cost) return true;
+    Choice full = *c;
+    full.cost = cost;
+    full.cut = 0;
+    if (s->w->count) traffic_cost(s->w->t, s->w->n, &full, cost);
+    if (s->best.cost < 0 || full.cost < s->best.cost) s->best = full;
     return true;
+}
+
+/* Would lanes along `lane` be far apart in an access that r walks through number by number? */
+static bool may_turn(const Task *w, int lane, int r) {
+    bool any = false;
+    if (w->n->var[r].bound || w->n->var[r].size < TURN) return false;
+    for (int i = 0; i < w->nread; i++) {
+        const Lin *off = &w->n->access[w->read[i]].off;
+        any |= off->k[r] == 1 && off->k[lane] > TURN;
+    }
+    return any;
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
@@ -34,7 +47,15 @@ static bool consider(Search *s, const Choice *c) {
 static void try_rows(Search *s, Choice *c) {
     const Nest *n = s->w->n;
     consider(s, c);
-    if (s->given || !s->w->count) return;
+    if (s->given) return;
+    for (int i = 0; i < s->nrow && !s->w->count; i++) {
+        int u = s->row[i];
+        if (!c->nlane || !may_turn(s->w, c->lane[0], u)) continue;
+        c->step[u] = 2 * TURN;
+        consider(s, c);
+        c->step[u] = 1;
+    }
+    if (!s->w->count) return;
     for (int i = 0; i < s->nrow; i++) {
         int u = s->row[i];
         for (int a = 0; a < NSTEPS && STEPS[a] <= n->var[u].size; a++) {
@@ -53,10 +74,27 @@ static void try_rows(Search *s, Choice *c) {
     }
 }
 
+/* The same with all remainders in the tile (their results lie side by side, their operands are the same), with that of
+ * the smallest stride alone, with none. */
+static void try_remainders(Search *s, Choice *c) {
+    const Nest *n = s->w->n;
+    int         rest[MAX_VARS], count = 0;
+    for (int v = 0; v < n->nout; v++)
+        if (n->var[v].apart) rest[count++] = v;
+    if (s->given || !count) {
+        try_rows(s, c);
+        return;
+    }
+    for (int in = count; in >= 0; in--) {
+        for (int i = 0; i < count; i++) c->step[rest[i]] = i >= count - in ? n->var[rest[i]].size : 1;
+        try_rows(s, c);
+    }
+}
+
 static void find_rows(Search *s, const Choice *c) {
     s->nrow = 0;
     for (int v = 0; v < s->w->n->nout; v++) {
-        bool lane = s->w->n->var[v].size == 1;
+        bool lane = s->w->n->var[v].size == 1 || s->w->n->var[v].apart;
         for (int i = 0; i < c->nlane; i++) lane |= c->lane[i] == v;
         if (!lane) s->row[s->nrow++] = v;
     }
@@ -69,7 +107,7 @@ static int chain_of(const Nest *n, const Lin *a, int count, const int *var, int 
     int len = 0;
     for (int i = 0; i < count; i++) {
         int v = var[i], at = len;
-        if (a->k[v] <= 0 || n->var[v].size == 1) continue;
+        if (a->k[v] <= 0 || n->var[v].size == 1 || n->var[v].apart) continue;
         while (at > 0 && a->k[chain[at - 1]] > a->k[v]) {
             chain[at] = chain[at - 1];
             at--;
@@ -93,8 +131,8 @@ static void try_last_lane(Search *s, Choice c, int64_t inner) {
         before = step;
         c.step[v] = step;
         c.chains = 1;
-        try_rows(s, &c);
-        for (c.chains = 2; c.across && c.chains <= q; c.chains *= 2) try_rows(s, &c);
+        try_remainders(s, &c);
+        for (c.chains = 2; c.across && c.chains <= q; c.chains *= 2) try_remainders(s, &c);
     }
 }
 
@@ -141,9 +179,17 @@ static void try_form(Search *s, const Lin *a, int width) {
     for (int v = 0; v < w->n->nout; v++) outs[n++] = v;
     for (int i = 0; w->count && i < w->n->stage[w->first].nwin; i++) outs[n++] = w->n->stage[w->first].win[i];
     Choice c = scalar_choice(s, width);
-    try_chain(s, c, chain_of(w->n, a, n, outs, chain), chain);
-    if (!can_go_across(w)) return;
+    int    len = chain_of(w->n, a, n, outs, chain);
+    try_chain(s, c, len, chain);
     const Stage *stage = &w->n->stage[w->first];
+    for (int i = 0; w->count && len && i < stage->nred; i++) {
+        int r = stage->red[i];
+        if (!may_turn(w, chain[0], r)) continue;
+        c.step[r] = TURN;
+        try_chain(s, c, len, chain);
+        c.step[r] = 1;
+    }
+    if (!can_go_across(w)) return;
     c.across = true;
     n = chain_of(w->n, a, stage->nred, stage->red, chain);
     if (n && a->k[chain[0]] == 1) try_chain(s, c, n, chain);

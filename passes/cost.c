@@ -30,13 +30,54 @@ static int64_t ops_of(const Expr *e) {
     return n;
 }
 
+/* Is the guard settled when the code is made: does it depend on remainders, and on one variable beside them? */
+static bool is_settled(const Nest *n, const Guard *g) {
+    for (int v = 0; v < n->nvar; v++)
+        if (g->lin.k[v] && !n->var[v].apart) return guard_settles(n, g, v);
+    return true;
+}
+
+typedef struct {
+    const Nest  *n;
+    const Guard *g;
+    bool         any;
+    int          nvar, var[MAX_VARS];     /* remainders first */
+    int          nrest;
+} Share;
+
+static double count_holding(const Share *s, int i, int64_t at) {
+    if (i == s->nvar) return at >= 0 && at < s->g->size;
+    double  sum = 0;
+    int64_t size = s->n->var[s->var[i]].size;
+    for (int64_t x = 0; x < size; x++) sum += count_holding(s, i + 1, at + s->g->lin.k[s->var[i]] * x);
+    return s->any && i >= s->nrest ? sum > 0 : sum;
+}
+
+double stage_live(const Nest *n, const Stage *s, bool any) {
+    double live = 1;
+    for (int i = 0; i < s->nguard; i++) {
+        Share  sh = {.n = n, .g = &s->guard[i], .any = any};
+        double all = 1;
+        if (!is_settled(n, &s->guard[i])) continue;
+        for (int pass = 0; pass < 2; pass++) {
+            for (int v = 0; v < n->nvar; v++)
+                if (s->guard[i].lin.k[v] && n->var[v].apart == !pass) sh.var[sh.nvar++] = v;
+            if (!pass) sh.nrest = sh.nvar;
+        }
+        for (int k = 0; k < (any ? sh.nrest : sh.nvar); k++) all *= (double)n->var[sh.var[k]].size;
+        live *= count_holding(&sh, 0, s->guard[i].lin.c) / all;
+    }
+    return live;
+}
+
 void nest_count(Nest *n) {
     int64_t points = 1;
     n->flops = n->bytes = 0;
     for (int v = 0; v < n->nout; v++) points *= n->var[v].size;
     for (int i = 0; i < n->nstage; i++) {
         const Stage *s = &n->stage[i];
-        n->flops += points * space(n, s->nwin, s->win) * space(n, s->nred, s->red) * (ops_of(s->expr) + 1);
+        int64_t all = points * space(n, s->nwin, s->win) * space(n, s->nred, s->red) * (ops_of(s->expr) + 1);
+        n->flops += s->nguard ? (int64_t)(stage_live(n, s, false) * (double)all + 0.5) : all;
     }
     for (int i = 0; i < n->nstore; i++) {
         if (n->store[i].expr) n->flops += points * ops_of(n->store[i].expr);
@@ -85,7 +126,8 @@ static void count_expr(const Expr *e, void *cx) {
     if (e->op != SC_READ) return;
     const Access *a = &c->w->n->access[e->operand];
     if (!a->node) return;
-    c->ops += 2 * a->nguard;
+    for (int i = 0; i < a->nguard; i++)
+        if (!is_settled(c->w->n, &a->guard[i])) c->ops += 2;
     for (int i = 0; i < c->w->nread; i++)
         if (c->w->read[i] == e->operand) return;
     if (c->w->nread < MAX_READS) c->w->read[c->w->nread++] = e->operand;
@@ -98,10 +140,12 @@ Task task_of(const Target *t, const Nest *n, int first, int count) {
         const Stage *s = &n->stage[i];
         bool         fused = s->kind == KIND_SUM && s->expr->op == SC_MUL;
         expr_walk(s->expr, count_expr, &c);
-        c.ops += (fused ? 0 : 1) + 2 * s->nguard;
+        c.ops += fused ? 0 : 1;
+        for (int k = 0; k < s->nguard; k++)
+            if (!is_settled(n, &s->guard[k])) c.ops += 2;
     }
     w.ops = c.ops;
-    w.points = 1;
+    w.points = w.live = count ? stage_live(n, &n->stage[first], false) : 1;
     for (int v = 0; v < n->nout; v++) w.points *= (double)n->var[v].size;
     for (int i = 0; count && i < n->stage[first].nwin; i++) w.points *= (double)n->var[n->stage[first].win[i]].size;
     for (int i = 0; count && i < n->stage[first].nred; i++) w.points *= (double)n->var[n->stage[first].red[i]].size;
@@ -148,8 +192,21 @@ static void lane_offsets(const Choice *c, const Lin *a, int n, int64_t *off) {
     }
 }
 
+static bool in_lanes(const Choice *c, int v) {
+    for (int i = 0; i < c->nlane; i++)
+        if (c->lane[i] == v) return true;
+    return false;
+}
+
 /* A load of n floats at any address: the longer, the more often it lies in two lines of the cache. */
 static double load_weight(int n) { return 1 + 0.75 * n / 16; }
+
+/* TURN values of a variable that walks along memory, in lanes far apart: loads from each lane's place, turned. */
+static bool is_turned(const Choice *c, const Nest *n, const Access *a) {
+    for (int v = 0; v < n->nvar; v++)
+        if (a->off.k[v] == 1 && !in_lanes(c, v) && c->step[v] >= TURN) return true;
+    return false;
+}
 
 /* Of the first vector of a tile. */
 static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
@@ -164,12 +221,27 @@ static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
         if (off[i] > high) high = off[i];
     }
     int64_t pieces = (high - low) / (n ? n : 1) + 1;
-    if (same) return (Pattern){1, 0, true};
-    if (runs == 1) return (Pattern){load_weight(n), 0, false};
+    if (same) return (Pattern){1, 0, true, false};
+    if (runs == 1) return (Pattern){load_weight(n), 0, false, false};
     bool halves = (runs == 2 || runs == 4) && n % runs == 0 && off[n / runs] != off[n / runs - 1] + 1;
-    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false};
-    if (pieces <= 4) return (Pattern){load_weight(n) * (double)pieces, (double)pieces, false};
-    return (Pattern){n, n, false};
+    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false, false};
+    if (pieces <= 4) return (Pattern){load_weight(n) * (double)pieces, (double)pieces, false, false};
+    bool even = true;
+    for (int i = 1; i < n; i++) even &= off[i] == off[0] + i * (off[1] - off[0]);
+    return (Pattern){n, n, false, even && n % TURN == 0};
+}
+
+/* Of a vector of results, whose runs are stored one by one. A remainder in the tile that lies between the lanes fills
+ * the gaps: two registers are put together then. */
+static Pattern store_pattern(const Nest *n, const Choice *c, const Lin *a, int width) {
+    int64_t off[MAX_LANES];
+    int     runs = 1;
+    for (int v = 0; v < n->nout && c->nlane; v++)
+        if (n->var[v].apart && c->step[v] > 1 && a->k[v] && a->k[v] < a->k[c->lane[0]])
+            return (Pattern){load_weight(width), 2, false, false};
+    lane_offsets(c, a, width, off);
+    for (int i = 1; i < width; i++) runs += off[i] != off[i - 1] + 1;
+    return (Pattern){runs * load_weight(width / runs), runs > 1 ? runs : 0, width == 1, false};
 }
 
 /* ---- cycles -------------------------------------------------------------------------------------------- */
@@ -192,12 +264,6 @@ static bool is_reduction(const Task *w, int v) {
     return false;
 }
 
-static bool in_lanes(const Choice *c, int v) {
-    for (int i = 0; i < c->nlane; i++)
-        if (c->lane[i] == v) return true;
-    return false;
-}
-
 /* Passes over a variable. A smaller last one counts by its size, but not below a part of a whole one; under a bound
  * what is left over is done one by one. */
 static double passes(const NestVar *v, int64_t step) {
@@ -210,9 +276,16 @@ static double passes(const NestVar *v, int64_t step) {
 typedef struct {
     int     width;
     double  vecs;               /* vectors along the lanes */
-    double  rows, unrolled;
+    double  rows, unrolled, live;         /* live: share of the points that count */
     double  acc;                /* accumulators */
 } Shape;
+
+/* Are all remainders in the tile? */
+static bool whole_remainders(const Nest *n, const Choice *c) {
+    for (int v = 0; v < n->nout; v++)
+        if (n->var[v].apart && c->step[v] < n->var[v].size) return false;
+    return true;
+}
 
 static Shape shape_of(const Task *w, const Choice *c) {
     const Nest *n = w->n;
@@ -227,6 +300,8 @@ static Shape shape_of(const Task *w, const Choice *c) {
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++)
         if (!in_lanes(c, n->stage[w->first].red[i])) s.unrolled *= (double)c->step[n->stage[w->first].red[i]];
     s.acc = s.rows * (c->across ? 1 : s.vecs) * c->chains * (w->count ? w->count : 1);
+    s.live = w->live;
+    if (s.live < 1 && whole_remainders(n, c)) s.acc *= stage_live(n, &n->stage[w->first], true);
     return s;
 }
 
@@ -252,6 +327,7 @@ static void look_at_lanes(Task *w, const Choice *c, int width) {
     bool          same = old->width == width && old->nlane == c->nlane && old->across == c->across;
     for (int i = 0; i < c->nlane && same; i++)
         same = old->lane[i] == c->lane[i] && old->step[c->lane[i]] == c->step[c->lane[i]];
+    for (int v = 0; v < w->n->nout && same; v++) same = !w->n->var[v].apart || old->step[v] == c->step[v];
     if (same && c->nlane) return;
     w->lanes = *c;
     w->lanes.width = width;
@@ -259,10 +335,11 @@ static void look_at_lanes(Task *w, const Choice *c, int width) {
         const Access *a = &w->n->access[w->read[i]];
         w->pattern[i] = pattern_of(c, &a->off, width);
         for (int k = 0; k < c->nlane && a->nind; k++)
-            if (index_moves(w->n, a, c->lane[k])) w->pattern[i] = (Pattern){2 * width, width, false};
+            if (index_moves(w->n, a, c->lane[k])) w->pattern[i] = (Pattern){2 * width, width, false, false};
     }
     for (int i = 0; i < w->n->nstore; i++)
-        w->store[i] = c->across ? (Pattern){4, 0, false} : pattern_of(c, &w->n->store[i].off, width);
+        w->store[i] = c->across ? (Pattern){4, 0, false, false}
+                                : store_pattern(w->n, c, &w->n->store[i].off, width);
 }
 
 static double slowest(double a, double b) { return a > b ? a : b; }
@@ -270,7 +347,7 @@ static double slowest(double a, double b) { return a > b ? a : b; }
 /* Cycles of one pass; *live: vectors that must stay in registers beside the accumulators: all of the operand that has
  * the fewest, one of the others. */
 static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double *live) {
-    double work = (w->ops > 0 ? w->ops : 1) * s->rows * s->unrolled * s->vecs, loads = 0, shuffles = 0;
+    double work = (w->ops > 0 ? w->ops : 1) * s->rows * s->unrolled * s->vecs * s->live, loads = 0, shuffles = 0;
     *live = w->nread > 1 ? 64 : 1;
     for (int i = 0; i < w->nread; i++) {
         const Access *a = &w->n->access[w->read[i]];
@@ -281,44 +358,19 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
             work += d * (blocks ? RANDOM / 4 : RANDOM);
             continue;
         }
+        if (p.strided && is_turned(c, w->n, a)) p.loads = s->width / TURN * load_weight(TURN), p.shuffles = s->width / TURN + 1;
+        double met = a->nguard ? d * s->live : d;
         work += INDEX * indices;
-        loads += d * p.loads;
-        shuffles += d * p.shuffles;
+        loads += met * p.loads;
+        shuffles += met * p.shuffles;
         double held = d / (c->across ? s->unrolled * s->vecs : s->unrolled);
         if (held < *live) *live = held < 1 ? 1 : held;
     }
-    double updates = s->unrolled * (c->across ? s->vecs : 1) / c->chains;
+    double updates = s->unrolled * s->live * (c->across ? s->vecs : 1) / c->chains;
     double cycles = slowest(work / w->t->fma_ports, loads / w->t->loads);
     cycles = slowest(cycles, shuffles);
     cycles = slowest(cycles, (work + loads + shuffles) / 4);
     return slowest(cycles, updates * w->t->latency) + IN_THE_WAY * (loads / w->t->loads + shuffles) + 1.5;
-}
-
-/* Vectors that a pass would load again for a later reduction point, because a row of the tile comes to lie where another
- * one was: the compiler keeps them in registers, if there are any. */
-static double held_again(const Task *w, const Choice *c, const Shape *s) {
-    const Nest  *n = w->n;
-    const Stage *stage = &n->stage[w->first];
-    double       most = 0;
-    for (int i = 0; i < w->nread && w->count; i++) {
-        const int64_t *k = n->access[w->read[i]].off.k;
-        bool           meet = false;
-        double         held = w->pattern[i].uniform ? 1 : s->vecs;
-        for (int v = 0; v < n->nvar; v++) {
-            bool    row = (v < n->nout || task_window(w, v)) && !in_lanes(c, v);
-            int64_t count = v < n->nout ? c->step[v] : n->var[v].size;
-            if (!row || count < 2 || !k[v]) continue;
-            held *= (double)count;
-            for (int r = 0; r < stage->nred; r++) {
-                int u = stage->red[r];
-                meet |= !in_lanes(c, u) && c->step[u] > 1 && k[u] && k[v] % k[u] == 0 && k[v] / k[u] < c->step[u];
-            }
-        }
-        for (int r = 0; r < stage->nred && meet; r++)
-            if (!in_lanes(c, stage->red[r]) && k[stage->red[r]]) held *= (double)c->step[stage->red[r]];
-        if (meet && held > most) most = held;
-    }
-    return most;
 }
 
 /* Cycles at the end of a tile: accumulators into results, results into memory. */
@@ -344,12 +396,11 @@ double choice_cost(Task *w, const Choice *c) {
     const Nest *n = w->n;
     Shape       s = shape_of(w, c);
     double      live, total = 1;
-    if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled > body_limit(w)) return -1;
+    if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled * s.live > body_limit(w)) return -1;
     look_at_lanes(w, c, s.width);
     double pass = pass_cycles(w, c, &s, &live);
     double spare = w->t->has_fma ? 1 : 2;               /* the other operand, and a product on its way to its sum */
     if (s.acc > 1 && s.acc + live + spare > w->t->registers) return -1;
-    if (s.acc > 1 && s.acc + held_again(w, c, &s) / 2 + spare > w->t->registers) return -1;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
         int v = n->stage[w->first].red[i];
         total *= passes(&n->var[v], c->step[v]);

@@ -3,7 +3,8 @@
  * Nodes are taken in graph order; each joins the group of one of its operands, or a group over the same
  * space, or starts a group of its own. What may join (names are those of FUSIONS):
  *
- *   epilogue   a map that reads the group's values at its own point: bias, activation, masks
+ *   epilogue   a map that reads the group's values at its own point: bias, activation, masks (but those of random
+ *              numbers)
  *   update     the same, where the map is the next value of a parameter or state
  *   pool       reductions over windows of the group's contraction, each position in one window only;
  *              then nothing of the contraction is stored (conv + bias + max-pool + argmax)
@@ -11,8 +12,8 @@
  *              max, sum of exp, log of a softmax
  *   siblings   maps or reductions over the same space that read the same tensor
  *
- * Before that, spread.c (spread), pack.c (pack) and unpool.c (unpool) rewrite contractions and their operands; after it,
- * listed.c (listed) may run a sum over a list of the points that count.
+ * Before that, spread.c (spread), pack.c (pack), unpool.c (unpool) and reuse.c (reuse) rewrite contractions and their
+ * operands; after it, listed.c (listed) may run a sum over a list of the points that count.
  *
  * A scan and its results are a group of their own. A group never needs what depends on it through another group.
  */
@@ -22,7 +23,8 @@
 
 enum { MAX_WINDOW = 16, MAX_GROUP = 24 };
 
-const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed", NULL};
+const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed",
+                               "chain", "reuse", NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);
@@ -227,10 +229,19 @@ static bool reads_visible(const Fuse *f, const Node *n, const Group *gr) {
     return true;
 }
 
+/* Random numbers come in blocks of four vectors along memory, which the tile of a contraction rarely has: one by one they
+ * take longer than to store the values and load them again. */
+static bool is_random(const Node *n) {
+    bool random = false;
+    for (int i = 0; i < n->narg; i++) random |= n->arg[i]->op == OP_RNG;
+    return random;
+}
+
 static bool join_at_point(Fuse *f, Node *n, Group *gr) {
     Reads r = reads_of(f, n, gr);
     if (!r.reads || r.other || !same_outs(n, gr->space) || !reads_visible(f, n, gr) || !has_room(gr, n)) return false;
     if (is_map(n)) {
+        if (is_random(n) && has_contraction(gr)) return false;
         if (!fusion_on(f->o, is_update(f, n) ? "update" : "epilogue")) return false;
     } else if (!fusion_on(f->o, "rows") || n->u.comp.nder || is_contraction(n) || has_contraction(gr)) {
         return false;

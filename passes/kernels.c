@@ -94,6 +94,7 @@ static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int nca
     if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
+    if (o->level >= 2 && fusion_on(o, "reuse")) reuse_maps(g);
 }
 
 /* The nests of graph f->g, a function or a body. */
@@ -142,6 +143,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     *k = (Kernels){.name = g->name, .graph = g, .target = *t, .level = o->level};
     lower_all(g, t, o, 0);
     build_level(&f);
+    if (o->level >= 2 && fusion_on(o, "chain")) chain_nests(&f);
     plan_memory(&f);
     return k;
 }
@@ -172,6 +174,7 @@ static void print_stage(const Nest *n, const Stage *s, FILE *out) {
     print_list(n, "window", s->nwin, s->win, NULL, out);
     print_list(n, "over", s->nloop, s->loop, s->step, out);
     if (s->chains > 1) fprintf(out, " chains %d", s->chains);
+    if (n->cut) fprintf(out, "; %s in turns of %lld", n->var[n->cut_var].name, (long long)n->cut);
     fputc('\n', out);
 }
 
@@ -223,5 +226,12 @@ static void print_loop(const Nest *n, FILE *out) {
 void kernels_print(const Kernels *k, FILE *out) {
     fprintf(out, "%s: %d nests, %.3f Mflop, arena %lld bytes, %s\n", k->name, k->nnest, 1e-6 * (double)kernels_flops(k),
             (long long)k->arena_size, k->target.name);
-    for (int i = 0; i < k->nnest; i++) print_nest(k, k->nest[i], out);
+    for (int i = 0, c = 0; i < k->nnest; i++) {
+        if (c < k->nchain && k->chain[c].first == i) {
+            fprintf(out, "%s  the next %d nests in turns of %lld rows:\n", k->nest[i]->barrier ? "  ---\n" : "", k->chain[c].count,
+                    (long long)k->chain[c].rows);
+            c++;
+        }
+        print_nest(k, k->nest[i], out);
+    }
 }

@@ -5,10 +5,12 @@
  *   turn.c         weights of loops in the order in which they load well
  *   pack.c         guarded and masked operands of contractions become tensors that load well
  *   unpool.c       gradients through max-pooling become lookups
+ *   reuse.c        sums read maps that are stored anyway
  *   fuse.c         which nodes are computed together; group.c: their dependence and order
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
- *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c (the model), listed.c
+ *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model), listed.c
+ *   chain.c        nests that run for a few rows of the batch at a time
  *   scan_build.c   a scan as a loop over the nests of its body, which go through all of this as well
  *   scan_done.c    which scans can stop early
  *   plan.c         places in the arena, barriers

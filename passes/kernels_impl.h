@@ -52,11 +52,16 @@ bool  node_computed(const Node *n);
 /* Are the subscripts of a read by n its own outs, one by one? (On an axis of size 1 a constant 0 is the out.) */
 bool  reads_own_point(const Node *n, const Expr *read);
 
+/* residue.c: the values that derived variable number `derived` takes at the points that count and around them, if
+ * cutting an out makes them dense. */
+bool  residue_range(const Comp *c, int derived, int64_t *lo, int64_t *hi);
 /* lower_ops.c. ncarry: of a body; its outputs from there on are stacks, which may be carries as well. 0: a function */
 void  lower_ops(Graph *g, int ncarry);
 Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
 /* turn.c: before the loops of g, not in their bodies */
 void  turn_weights(Graph *g, const Target *t);
+/* reuse.c: sums of what a stored map computes read the map. */
+void  reuse_maps(Graph *g);
 /* pack.c */
 void  pack_contractions(Graph *g);
 /* unpool.c */
@@ -95,6 +100,11 @@ Nest *nest_build(Fuse *f, Group *gr, int number);
 void  nest_schedule(const Fuse *f, Nest *n);
 /* cost.c: flops and bytes of n at full size. */
 void  nest_count(Nest *n);
+/* chain.c: fills k->chain; then, when the lives of buffers are known, k->local, and lets buffers live as long as their
+ * chains. */
+void  chain_nests(Fuse *f);
+void  chain_locals(Kernels *k, Arena *a);
+void  chain_lives(const Kernels *k);
 /* scan_build.c. Places of the results of f's scans; then, for f a body: of its arguments and outputs. */
 void  place_results(Fuse *f);
 void  place_body(Fuse *f);

@@ -85,7 +85,8 @@ static double share_of(const Nest *n, const Expr *e) {
     return MASKED * rest;
 }
 
-/* Factor `other` is a plain read, along lanes that `value` does not depend on; the list pays for itself. */
+/* Factor `other` is a plain read, along lanes that `value` does not depend on; the list may pay for itself (what adds to
+ * memory has no other schedule but plain loops). */
 static bool find_factors(Listing *l, const Expr *value, const Expr *other) {
     const Nest  *n = l->n;
     const Stage *s = &n->stage[0];
@@ -106,7 +107,7 @@ static bool find_factors(Listing *l, const Expr *value, const Expr *other) {
     l->value = value;
     l->other = other->operand;
     l->share = share_of(n, value);
-    return lanes && (a->nind || l->share < MASKED);
+    return lanes && (n->adds || a->nind || l->share < MASKED);
 }
 
 static bool find_listing(Listing *l) {

@@ -33,12 +33,14 @@ static bool guards_along(const Nest *n, int count, const Guard *g, int u, int v)
 
 static bool can_merge(const Nest *n, int u, int v) {
     if (n->var[v].bound || n->var[u].size == 1 || n->var[v].size == 1) return false;
+    if (n->var[u].apart || n->var[v].apart) return false;
     for (int i = 0; i < n->naccess; i++) {
         const Access *a = &n->access[i];
         if (a->node && (!goes_along(n, &a->off, u, v) || !guards_along(n, a->nguard, a->guard, u, v))) return false;
     }
     for (int i = 0; i < n->nstore; i++)
-        if (!goes_along(n, &n->store[i].off, u, v)) return false;
+        if (!goes_along(n, &n->store[i].off, u, v) || !guards_along(n, n->store[i].nguard, n->store[i].guard, u, v))
+            return false;
     for (int i = 0; i < n->nstage; i++) {
         const Stage *s = &n->stage[i];
         bool         arg = s->kind == KIND_ARGMAX || s->kind == KIND_ARGMIN;

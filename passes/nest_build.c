@@ -197,12 +197,31 @@ static const Stage *loops_to_share(const NestBuild *b) {
     return last;
 }
 
+/* Is the out cut as the residue needs it? */
+static bool is_cut(const NestBuild *b, const Residue *r) {
+    return b->split[r->out].div == r->div && b->split[r->out].shift == r->cut;
+}
+
+/* The form of derived variable j if it is (out + c) / div, which counts at one remainder of the out. */
+static bool lone_form(NestBuild *b, Stage *s, int j, Lin *form) {
+    const Comp *c = &b->m->u.comp;
+    const Var  *v = &c->var[c->nout + c->nred + j];
+    Residue     r;
+    if (!residue_find(c, j, &r) || r.red >= 0 || v->num.n != 1 || !is_cut(b, &r)) return false;
+    Lin rest = lin_var(b->split[r.out].rest);
+    rest.c -= r.flip;
+    push_guard(b, &s->guard, &s->nguard, (Guard){rest, 1, 0, 0});
+    *form = lin_var(b->split[r.out].whole);
+    form->c = (v->num.c - r.cut + r.flip) / r.div;
+    return true;
+}
+
 /* Makes the forms of the member's reduction variables that a residue settles (see residue.c). */
 static void pin_residues(NestBuild *b, Stage *s, bool *pinned) {
     const Comp *c = &b->m->u.comp;
     for (int j = 0; j < c->nder; j++) {
         Residue r;
-        if (!residue_find(c, j, &r) || b->split[r.out].div != r.div || pinned[r.red]) continue;
+        if (!residue_find(c, j, &r) || !is_cut(b, &r) || r.red < 0 || pinned[r.red]) continue;
         const Var *v = &c->var[r.red];
         int64_t    steps = (r.span + r.div - 1) / r.div;
         Lin        t = lin_const(0), rest = lin_var(b->split[r.out].rest);
@@ -246,7 +265,7 @@ static void map_reductions(NestBuild *b, Stage *s, const int *given) {
         b->map[c->nout + i] = lin_var(s->red[s->nred++]);
     }
     for (int i = c->nout + c->nred; i < c->nout + c->nred + c->nder; i++) {
-        b->map[i] = derived_form(b, &c->var[i], b->map);
+        if (!lone_form(b, s, i - c->nout - c->nred, &b->map[i])) b->map[i] = derived_form(b, &c->var[i], b->map);
         push_guard(b, &s->guard, &s->nguard, (Guard){b->map[i], c->var[i].ext.size, c->var[i].ext.bound, 0});
     }
 }
@@ -285,8 +304,10 @@ static const Expr *add_stage(NestBuild *b, bool inside) {
 
 static void add_store(NestBuild *b, const Expr *value) {
     Store s = {.node = b->m, .expr = value, .off = lin_const(0)};
-    for (int i = 0; i < b->m->type.rank; i++)
+    for (int i = 0; i < b->m->type.rank; i++) {
         lin_add(&s.off, &b->outs[i], b->f->k->place[b->m->id].stride[i]);
+        if (b->split[i].div) push_guard(b, &s.guard, &s.nguard, (Guard){b->outs[i], b->m->type.dim[i].size, 0, 0});
+    }
     if (b->n->nstore == MAX_STORES) ICE("a nest of more than %d results", MAX_STORES);
     b->n->store[b->n->nstore++] = s;
 }

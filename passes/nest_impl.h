@@ -8,9 +8,9 @@ typedef struct {
     const Expr *from, *to;
 } Rewritten;
 
-/* An out of the space that is cut into div * whole + rest; div 0: not cut, `whole` is the variable. */
+/* An out of the space that is cut into div * whole + rest - shift; div 0: not cut, `whole` is the variable. */
 typedef struct {
-    int64_t div;
+    int64_t div, shift;
     int     whole, rest;        /* nest variables */
 } Split;
 
@@ -38,10 +38,11 @@ int  nest_var(Nest *n, const char *name, int64_t size, int bound);
 /* residue.c: a derived variable of a comp that a division of an out makes dense. With out p = div * whole + rest:
  *   inverse false   derived = (p - red + c) / div:      red = rest + div * t, or 1 - rest + div * t if flip
  *   inverse true    derived = p - div * red + c:        red = whole + shift - t
- * for t = 0 .. (span + div - 1) / div - 1. */
+ * for t = 0 .. (span + div - 1) / div - 1. With cut > 0 (c is no multiple of div, and div > 2) it is
+ * p = div * whole + rest - cut. */
 typedef struct {
-    int     out, red;           /* variables of the comp */
-    int64_t div, span, shift;
+    int     out, red;           /* variables of the comp; red < 0: derived = (p + c) / div, at one remainder */
+    int64_t div, span, shift, cut;
     bool    inverse, flip;
 } Residue;
 

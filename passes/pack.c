@@ -27,6 +27,7 @@ typedef struct {
     Node       *n;              /* the contraction */
     Affine      var[MAX_VARS];  /* its variables; derived ones by their forms where the division is 1 */
     bool        open[MAX_VARS]; /* derived variables that are still there */
+    int64_t     lo[MAX_VARS], hi[MAX_VARS];     /* of open ones that may be an axis: a little more than their range */
     int         naxis;
     Axis        axis[MAX_RANK];
     bool        fails;          /* the factor cannot be packed */
@@ -66,10 +67,15 @@ static int axis_of(Pack *p, Affine form) {
     form = without_constant(form);
     for (int i = 0; i < p->naxis; i++)
         if (affine_equal(&p->axis[i].form, &form)) return i;
-    if (p->naxis == MAX_RANK || uses_open(p, &form)) return -1;
+    if (p->naxis == MAX_RANK) return -1;
     int64_t lo, hi;
     form_range(p, &form, &lo, &hi);
-    if (affine_is_var(&form, &v)) {
+    if (affine_is_var(&form, &v) && p->open[v] && p->lo[v] <= p->hi[v]) {
+        lo = p->lo[v];
+        ext.size = p->hi[v] - lo + 1;
+    } else if (uses_open(p, &form)) {
+        return -1;
+    } else if (affine_is_var(&form, &v)) {
         ext = var[v].ext;
     } else {
         ext.size = hi - lo + 1;
@@ -168,7 +174,7 @@ static Node *make_pack(Pack *p, const Expr *e, NodeList *packs, bool *settled) {
     const Expr *body = move_to_axes(p, e);
     Var         var[MAX_RANK] = {0};
     for (int v = c->nout + c->nred; v < c->nout + c->nred + c->nder; v++) {
-        if (p->open[v]) continue;
+        if (p->open[v] && p->lo[v] > p->hi[v]) continue;
         Affine form = p->var[v];
         int    before = p->naxis;
         if (axis_of(p, form) < 0) continue;
@@ -220,6 +226,8 @@ static Pack start_pack(Graph *g, Node *n) {
         p.open[v] = var->div > 1;
         for (int i = 0; i < var->num.n; i++) p.open[v] |= p.open[var->num.term[i].var];
         if (!p.open[v]) p.var[v] = affine_subst(&var->num, p.var, v);
+        p.lo[v] = 1;
+        if (p.open[v] && !var->ext.bound && !residue_range(c, v - c->nout - c->nred, &p.lo[v], &p.hi[v])) p.lo[v] = 1;
     }
     return p;
 }
@@ -230,21 +238,28 @@ static bool worth_packing(const Pack *p) {
     return size * WORTH <= points_of(&p->n->u.comp);
 }
 
-/* The comp `c` with another expression and without the settled derived variables; variables are renumbered. */
+/* The comp `c` with another expression and without the settled derived variables; those that need a division stay, over
+ * all of the values that their frame has (so that no test of their range is left). Variables are renumbered. */
 static Node *make_comp(Pack *p, const Expr *e, int narg, Node *const *args, const bool *settled) {
     const Comp *c = &p->n->u.comp;
     Var         var[MAX_VARS];
     Affine      map[MAX_VARS];
     int         n = 0, nder = c->nder;
     for (int v = 0; v < c->nout + c->nred + c->nder; v++) {
-        if (settled[v]) {
+        if (settled[v] && !p->open[v]) {
             map[v] = affine_subst(&p->var[v], map, v);
             nder--;
             continue;
         }
         var[n] = c->var[v];
         if (c->var[v].div) var[n].num = affine_subst(&c->var[v].num, map, v);
-        map[v] = affine_var(n++);
+        map[v] = affine_var(n);
+        if (settled[v]) {
+            var[n].num.c -= p->lo[v] * var[n].div;
+            var[n].ext.size = p->hi[v] - p->lo[v] + 1;
+            map[v].c = p->lo[v];
+        }
+        n++;
     }
     e = expr_subst(p->g->arena, e, map, c->nout + c->nred + c->nder, NULL);
     graph_at(p->g, p->n->name, p->n->loc);

@@ -6,7 +6,7 @@
  * (loads may run over the ends). All is static and depends on nothing but the nests.
  *
  * A barrier stands before a nest that touches memory which a nest since the last barrier has written, or writes what
- * one has read; nests that thread 0 alone runs do not need one between them. What came before a step of a scan is what
+ * one has read; nests that thread 0 alone runs do not need one between them, nor do those of a chain (chain.c). What came before a step of a scan is what
  * came before the scan, or the step before.
  */
 #include <stdlib.h>
@@ -193,15 +193,34 @@ static void wait_serial(Arena *a, Nest *n, RanList *since) {
     for (int i = 0; i < inside.n; i++) ran(a, since, &inside.at[i]);
 }
 
+/* A chain has no barrier inside: a thread's rows are its own. */
+static void wait_chain(Arena *a, const Kernels *k, const Chain *c, RanList *since) {
+    Nest *first = k->nest[c->first];
+    for (int i = c->first; i < c->first + c->count && !first->barrier; i++)
+        first->barrier = must_wait(since, &(Ran){k, k->nest[i]});
+    if (first->barrier) since->n = 0;
+    for (int i = c->first; i < c->first + c->count; i++) ran(a, since, &(Ran){k, k->nest[i]});
+}
+
+static const Chain *chain_at(const Kernels *k, int nest) {
+    for (int c = 0; c < k->nchain; c++)
+        if (k->chain[c].first == nest) return &k->chain[c];
+    return NULL;
+}
+
 static bool wait_loop(Arena *a, const ScanLoop *l, RanList *since);
 
 /* Nests from .. to - 1; true if one of them got a barrier that it did not have. */
 static bool wait_nests(Arena *a, const Kernels *k, int from, int to, RanList *since) {
     bool more = false;
     for (int i = from; i < to; i++) {
-        Ran  r = {k, k->nest[i]};
-        bool before = r.n->barrier;
-        if (r.n->kind == NEST_SCAN && r.n->scan->serial) {
+        Ran          r = {k, k->nest[i]};
+        bool         before = r.n->barrier;
+        const Chain *chain = chain_at(k, i);
+        if (chain) {
+            wait_chain(a, k, chain, since);
+            i += chain->count - 1;
+        } else if (r.n->kind == NEST_SCAN && r.n->scan->serial) {
             wait_serial(a, r.n, since);
         } else if (r.n->kind == NEST_SCAN) {
             more |= wait_loop(a, r.n->scan, since);
@@ -242,6 +261,8 @@ void plan_memory(Fuse *f) {
     k->nbuffer = f->buffers->n;
     k->buffer = f->buffers->at;
     find_lives(k);
+    chain_locals(k, f->a);
+    chain_lives(k);
     place_buffers(k, f->a);
     settle_places(k);
     place_barriers(k, f->a);
@@ -283,6 +304,7 @@ static bool check_places(const Kernels *k, Arena *a, const char **why) {
 
 bool kernels_check_plan(const Kernels *k, Arena *a, const char **why) {
     find_lives(k);
+    chain_lives(k);
     for (int i = 0; i < k->nbuffer; i++)
         if (!check_buffer(k, a, i, why)) return false;
     return check_places(k, a, why);

@@ -1,8 +1,7 @@
 /* The schedule of a nest: merges variables, chooses lanes and tiles (choose.c) for the stage with the most work, fits
  * the other stages and the stores to its tile, orders the loops, decides what is shared out among the threads.
  *
- * Order of loops over outs: outermost the variable that cuts most memory into pieces, since what does not
- * depend on it is read again in every turn; then the same question for what is left of every tensor. */
+ * traffic.c orders the loops over outs. */
 #include <string.h>
 
 #include "passes/schedule_impl.h"
@@ -236,15 +235,16 @@ static Choice beside_window(const Nest *n, const Choice *c) {
 
 /* ---- stores -------------------------------------------------------------------------------------------- */
 
-/* Lanes of the stores: the outs among the main stage's lanes; if those are reductions, the tile's outs by the stride
- * with which the first result is stored. */
+/* Lanes of the stores: the outs among the main stage's lanes, and remainders of the tile that lie between them in
+ * memory; if the lanes are reductions, the tile's outs by the stride with which the first result is stored. */
 static void store_lanes(Nest *n, const Choice *c) {
     n->width = c->width;
     n->nlane = 0;
     for (int i = 0; i < c->nlane && !c->across; i++)
         if (c->lane[i] < n->nout) n->lane[n->nlane++] = c->lane[i];
-    for (int v = 0; v < n->nout && c->across; v++) {
-        if (n->step[v] == 1 || n->nlane == MAX_LANE_VARS) continue;
+    for (int v = 0; v < n->nout; v++) {
+        bool between = n->var[v].apart && n->nlane && n->store[0].off.k[v] < n->store[0].off.k[n->lane[0]];
+        if (n->step[v] == 1 || n->nlane == MAX_LANE_VARS || !(c->across || between)) continue;
         int at = n->nlane++;
         while (at > 0 && n->store[0].off.k[n->lane[at - 1]] > n->store[0].off.k[v]) {
             n->lane[at] = n->lane[at - 1];
@@ -256,41 +256,6 @@ static void store_lanes(Nest *n, const Choice *c) {
 
 /* ---- loops over outs ----------------------------------------------------------------------------------- */
 
-/* Bytes of all tensors that v cuts, each divided by the trips of the loops chosen before. */
-static double cut_by(const Nest *n, int v, const double *share) {
-    double bytes = 0;
-    for (int i = 0; i < n->naccess + n->nstore; i++) {
-        bool        load = i < n->naccess;
-        const Lin  *off = load ? &n->access[i].off : &n->store[i - n->naccess].off;
-        const Node *node = load ? n->access[i].node : n->store[i - n->naccess].node;
-        if (!node || !off->k[v]) continue;
-        bytes += share[i] * (double)(type_count(&node->type) * dtype_size(node->type.dtype));
-    }
-    return bytes;
-}
-
-static void order_outs(Nest *n, Arena *a) {
-    double *share = ARENA_ARRAY(a, double, n->naccess + n->nstore);
-    bool    taken[MAX_VARS] = {false};
-    for (int i = 0; i < n->naccess + n->nstore; i++) share[i] = 1;
-    n->nloop = 0;
-    for (int k = 0; k < n->nout; k++) {
-        int best = -1;
-        for (int v = 0; v < n->nout; v++) {
-            if (taken[v]) continue;
-            bool one = nest_trips(n, v) == 1, best_one = best >= 0 && nest_trips(n, best) == 1;
-            if (best >= 0 && one && !best_one) continue;
-            if (best < 0 || (best_one && !one) || cut_by(n, v, share) > cut_by(n, best, share)) best = v;
-        }
-        taken[best] = true;
-        n->loop[n->nloop++] = best;
-        for (int i = 0; i < n->naccess + n->nstore; i++) {
-            const Lin *off = i < n->naccess ? &n->access[i].off : &n->store[i - n->naccess].off;
-            if (off->k[best]) share[i] /= (double)nest_trips(n, best);
-        }
-    }
-}
-
 /* How many of the outer loops the threads share. */
 static void share_out(Nest *n) {
     int64_t trips = 1;
@@ -298,17 +263,34 @@ static void share_out(Nest *n) {
     nest_count(n);
     if (n->flops + n->bytes < WORTH_THREADS) return;
     int most = n->list.on ? n->list.level : n->nloop;
-    while (n->npar < most && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].adds)
+    while (n->npar < most && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].adds && !n->var[n->loop[n->npar]].apart)
         trips *= nest_trips(n, n->loop[n->npar++]);
     if (trips == 1) n->npar = 0;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
+/* The reduction that may be cut, or -1: of a nest that is one sum, whose first store is a place of its own (in the body
+ * of a scan it may be that of a value of another step). */
+static int cut_variable(const Fuse *f, const Nest *n) {
+    const Stage *s = &n->stage[0];
+    const Node  *to = n->store[0].node;
+    int          best = -1;
+    if (f->scan || n->nstage != 1 || n->kind != NEST_LOOPS || s->kind != KIND_SUM || s->expr->dtype != DT_F32 || s->nwin) return -1;
+    if (f->k->place[to->id].space != SPACE_ARENA || to->type.dtype != DT_F32) return -1;
+    for (int i = 0; i < s->nred; i++) {
+        const NestVar *v = &n->var[s->red[i]];
+        if (!v->bound && !v->div && (best < 0 || v->size > n->var[best].size)) best = s->red[i];
+    }
+    return best;
+}
+
 static void tile_nest(const Fuse *f, Nest *n) {
-    int    main = 0;
+    int    main = 0, cut;
     Choice c, beside = {0};
     merge_vars(n);
+    cut = cut_variable(f, n);
+    n->cut_var = -1;
     for (int i = 0; i < n->nstage; i += joined_stages(n, i))
         if (stage_work(n, i, joined_stages(n, i)) > stage_work(n, main, joined_stages(n, main))) main = i;
     Task w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
@@ -316,9 +298,13 @@ static void tile_nest(const Fuse *f, Nest *n) {
         if (!list_schedule(f, n, -1)) plain_nest(n);
         return;
     }
+    n->cut_var = cut;
     c = choose(&w, NULL);
+    n->cut_var = -1;
     if (fusion_on(f->o, "listed") && list_schedule(f, n, c.cost)) return;
     for (int v = 0; v < n->nout; v++) n->step[v] = c.step[v];
+    n->cut = c.cut;
+    n->cut_var = cut;
     if (n->nstage) apply_choice(n, main, w.count, &c);
     for (int i = 0; i < n->nstage; i += joined_stages(n, i)) {
         int count = joined_stages(n, i);
@@ -333,7 +319,8 @@ static void tile_nest(const Fuse *f, Nest *n) {
         }
     }
     store_lanes(n, beside.nlane ? &beside : &c);
-    order_outs(n, f->a);
+    traffic_order(n, n->step, n->loop);
+    n->nloop = n->nout;
 }
 
 void nest_schedule(const Fuse *f, Nest *n) {

@@ -3,7 +3,7 @@
 #define NETC_PASSES_SCHEDULE_IMPL_H
 #include "passes/kernels_impl.h"
 
-enum { MAX_READS = 64 };
+enum { MAX_READS = 64, TURN = 4 };       /* TURN: values that are loaded far apart and turned (emit_access.c) */
 
 /* A way to run a stage (with those that share its loops), or the stores of a nest without stages. */
 typedef struct {
@@ -12,6 +12,7 @@ typedef struct {
     int     nlane, lane[MAX_LANE_VARS];   /* innermost first */
     int64_t step[MAX_VARS];     /* outs: per tile; reductions: per pass */
     int     chains;
+    int64_t cut;                /* of n->cut_var, see Nest */
     double  cost;               /* cycles of one core for the whole nest */
 } Choice;
 
@@ -19,6 +20,7 @@ typedef struct {
 typedef struct {
     double loads, shuffles;
     bool   uniform;             /* one number for all lanes */
+    bool   strided;             /* lanes far apart, with one distance: may be turned, see emit_access.c */
 } Pattern;
 
 /* The work that a choice is made for. */
@@ -28,7 +30,8 @@ typedef struct {
     int           first, count; /* stages; count 0: the stores */
     int           nread, read[MAX_READS];       /* memory accesses of their expressions */
     double        ops;          /* vector operations per point */
-    double        points;       /* of outs, window and reductions */
+    double        points;       /* of outs, window and reductions that count */
+    double        live;         /* share of all points that count, as far as remainders decide it */
     /* of the lanes that were looked at last */
     Choice        lanes;
     Pattern       pattern[MAX_READS], store[MAX_STORES];
@@ -47,8 +50,17 @@ bool   task_window(const Task *w, int v);       /* is v a variable of the window
 /* Cycles; -1 if the choice needs more registers than there are, or too much code. */
 double choice_cost(Task *w, const Choice *c);
 
+/* The share of points at which the guards hold whose variables are remainders and reductions. `any`: share of the
+ * remainders at which they hold for some value of the reductions. */
+double stage_live(const Nest *n, const Stage *s, bool any);
+
 /* The largest stride with which v moves through a tensor, in bytes. */
 int64_t var_stride(const Nest *n, int v);
+
+/* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches, and
+ * c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
+void   traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles);
+void   traffic_order(const Nest *n, const int64_t *step, int *order);
 
 /* choose.c: the cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
 Choice choose(Task *w, const Choice *given);

@@ -150,22 +150,43 @@ void *netc_try_alloc(uint64_t size, const char *what) {
     return p;
 }
 
+/* From this size on a block has whole huge pages of its own: generated code strides through matrices, and a load in
+ * every 4 KiB page costs more than the load. */
+enum { HUGE_PAGE = 2 << 20, LEAST_HUGE = 256 << 10 };
+
+/* Bytes of address space of a block with its slack. */
+static size_t block_room(uint64_t size) {
+    size_t room = (size_t)size + 2 * NETC_SLACK;
+    return size < LEAST_HUGE ? room : (room + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+}
+
+/* `room` bytes, a multiple of HUGE_PAGE, at a multiple of it: cut out of a larger piece. */
+static char *map_aligned(size_t room) {
+    char *base = mmap(NULL, room + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) return base;
+    size_t before = (HUGE_PAGE - (uintptr_t)base % HUGE_PAGE) % HUGE_PAGE;
+    if (before) munmap(base, before);
+    munmap(base + before + room, HUGE_PAGE - before);
+#ifdef MADV_HUGEPAGE
+    madvise(base + before, room, MADV_HUGEPAGE);    /* only advice: failure costs speed, nothing else */
+#endif
+    return base + before;
+}
+
 void *netc_block_new(uint64_t size, const char *what) {
     if (!machine_can_hold(size, what)) return NULL;
-    size_t whole = (size_t)size + 2 * NETC_SLACK;
-    char *base = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t room = block_room(size);
+    char  *base = room % HUGE_PAGE ? mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                                   : map_aligned(room);
     if (base == MAP_FAILED) {
         netc_error_errno(NETC_EXIT_LIMIT, "%s: no memory for %.1f MiB", what, (double)size / 0x1p20);
         return NULL;
     }
-#ifdef MADV_HUGEPAGE
-    madvise(base, whole, MADV_HUGEPAGE);            /* only advice: failure costs speed, nothing else */
-#endif
     return base + NETC_SLACK;
 }
 
 void netc_block_free(void *block, uint64_t size) {
-    if (block) munmap((char *)block - NETC_SLACK, (size_t)size + 2 * NETC_SLACK);
+    if (block) munmap((char *)block - NETC_SLACK, block_room(size));
 }
 
 /* ---- growing strings ------------------------------------------------------------------------------ */

@@ -25,6 +25,7 @@ typedef struct {
     int64_t  rows, steps;       /* the bounds: rows, and all others; 0: all */
     uint64_t seed, step;
     double   tolerance;
+    int      l1, l2;            /* bytes of cache that schedules count on; 0: the target's */
     const double *(*leaf)(void *cx, const Node *n);    /* cx: the run; NULL: kt_leaf */
 } KernelRun;
 
@@ -157,6 +158,8 @@ static inline Target kt_target(const KernelRun *r) {
     Target      t;
     const char *why = "";
     if (!target_select(&t, NULL, r->cpu, &why)) fail_msg("%s", why);
+    if (r->l1) t.l1 = r->l1;
+    if (r->l2) t.l2 = r->l2;
     return t;
 }
 

@@ -95,7 +95,61 @@ static void a_softmax_row_is_one_nest(void **state) {
     arena_free(a);
 }
 
+static bool reads(const Kernels *k, const char *store, const char *leaf) {
+    for (int i = 0; i < k->nnest; i++) {
+        const Nest *n = k->nest[i];
+        bool        here = false, read = false;
+        for (int s = 0; s < n->nstore; s++) here |= !strcmp(n->store[s].node->name, store);
+        for (int a = 0; a < n->naccess; a++)
+            read |= n->access[a].node && n->access[a].node->op == OP_INPUT && !strcmp(n->access[a].node->u.input.key, leaf);
+        if (here && read) return true;
+    }
+    return false;
+}
+
+/* The bias gradient reads what the weight gradient reads, not the operands of the mask; only while it is stored. */
+static void sums_of_a_stored_map(void **state) {
+    (void)state;
+    Arena      *a = arena_new();
+    const char *text = "graph g(n<=9) { %z = input data \"z\" : f32[n,20]\n %d = input data \"d\" : f32[n,20]\n"
+                       "%x = input data \"x\" : f32[n,30]\n"
+                       "%m = comp [b,i] map sel(lt(0, %z[b,i]), %d[b,i], 0) : f32[n,20]  # mask\n"
+                       "%w = comp [i,k | b<n] sum mul(%m[b,i], %x[b,k]) : f32[20,30]  # weights\n"
+                       "%s = comp [i | b<n] sum sel(lt(0, %z[b,i]), %d[b,i], 0) : f32[20]  # bias\n"
+                       "%r = comp [b | i<20] max sel(lt(0, %z[b,i]), %d[b,i], 0) : f32[n]  # rows\n"
+                       "%t = comp [i | b<n] sum sel(lt(0, %d[b,i]), %z[b,i], 0) : f32[20]  # other\n"
+                       "out w = %w\n out s = %s\n out r = %r\n out t = %t\n}";
+    Kernels *k = kernels_of(a, text, 2, NULL);
+    assert_false(reads(k, "bias", "z"));
+    assert_false(reads(k, "rows", "z"));
+    assert_true(reads(k, "other", "z"));
+    assert_true(reads(kernels_of(a, text, 2, "reuse"), "bias", "z"));
+    kt_check(text, 5);
+    arena_free(a);
+}
+
 /* The checker of plans can say no. */
+/* A chain of layers over a batch beyond the caches; what only they use lives in a thread's first rows. */
+static void layers_of_a_large_batch_are_a_chain(void **state) {
+    (void)state;
+    Arena      *a = arena_new();
+    const char *text = "graph g(n<=64) { %x = input data \"x\" : f32[n,16,32,32]\n %w = param \"w\" : f32[16,16,3,3]\n"
+                       "%1 = comp [b,o,i,j | c<16,r<3,s<3] sum mul(%w[o,c,r,s], %x?[b,c,i+r-1,j+s-1]) : f32[n,16,32,32]\n"
+                       "%2 = comp [b,o,i,j | c<16,r<3,s<3] sum mul(%w[o,c,r,s], %1?[b,c,i+r-1,j+s-1]) : f32[n,16,32,32]\n"
+                       "%3 = comp [o | b<n,i<32,j<32] sum %2[b,o,i,j] : f32[16]\n out y = %2\n out s = %3\n}";
+    Kernels *k = kernels_of(a, text, 2, NULL);
+    if (k->nchain != 1) kernels_print(k, stderr);
+    assert_int_equal(k->nchain, 1);
+    assert_int_equal(k->chain[0].count, 4);             /* two frames, two convolutions */
+    assert_true(k->nnest > 4);
+    int local = 0;
+    for (int i = 0; i < k->graph->nodes.n; i++) local += k->local[i] != NULL;
+    assert_int_equal(local, 3);
+    for (int i = 1; i < 4; i++) assert_false(k->nest[i]->barrier);
+    assert_int_equal(kernels_of(a, text, 2, "chain")->nchain, 0);
+    arena_free(a);
+}
+
 static void overlaps_are_found(void **state) {
     (void)state;
     Arena      *a = arena_new();
@@ -124,7 +178,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolution_with_pooling_is_one_nest), cmocka_unit_test(training_step),
         cmocka_unit_test(updates_that_must_wait), cmocka_unit_test(a_softmax_row_is_one_nest),
-        cmocka_unit_test(overlaps_are_found),
+        cmocka_unit_test(layers_of_a_large_batch_are_a_chain), cmocka_unit_test(overlaps_are_found),
+        cmocka_unit_test(sums_of_a_stored_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

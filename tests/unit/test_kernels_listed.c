@@ -5,6 +5,7 @@
 
 typedef struct {
     int n, c, o, image, field, pad, window, stride, rows;
+    bool dense;                 /* no relu: no zeros but those of the windows */
 } Net;
 
 /* conv, bias, max-pool, relu, backwards: weights, bias and image. `image` is the smaller side; the other is one more. */
@@ -21,9 +22,10 @@ static const char *net_text(Arena *a, const Net *t) {
         "%%k = comp [b,o,i,j | r<%d,s<%d] argmax add(%%y[b,o,%d*i+r,%d*j+s], %%b[o]) : i32[n,%d,%d,%d]\n"
         "%%z = comp [b,o,i,j] map max(%%m[b,o,i,j], 0) : f32[n,%d,%d,%d]\n"
         "%%g = comp [b,o,p,q | r<%d,s<%d ; i=(p-r)/%d<%d,j=(q-s)/%d<%d] sum "
-        "sel(eq(idx(%d*r+s), %%k[b,o,i,j]), sel(lt(0, %%z[b,o,i,j]), %%z[b,o,i,j], 0), 0) : f32[n,%d,%d,%d]\n",
+        "sel(eq(idx(%d*r+s), %%k[b,o,i,j]), %s, 0) : f32[n,%d,%d,%d]\n",
         t->window, t->window, s, s, t->o, ph, pw, t->window, t->window, s, s, t->o, ph, pw, t->o, ph, pw,
-        t->window, t->window, s, ph, s, pw, t->window, t->o, ch, cw);
+        t->window, t->window, s, ph, s, pw, t->window,
+        t->dense ? "%m[b,o,i,j]" : "sel(lt(0, %z[b,o,i,j]), %z[b,o,i,j], 0)", t->o, ch, cw);
     return arena_printf(a, "%s%s"
         "%%dw = comp [o,c,r,s | b<n,i<%d,j<%d] sum mul(%%g[b,o,i,j], %s) : f32[%d,%d,%d,%d]\n"
         "%%dx = comp [b,c,p,q | o<%d,r<%d,s<%d ; i=p-r+%d<%d,j=q-s+%d<%d] sum mul(%%w[o,c,r,s], %%g[b,o,i,j]) : f32[n,%d,%d,%d]\n"
@@ -59,14 +61,16 @@ static int blocks(const Kernels *k) {
 }
 
 static const Net NETS[] = {
-    {3, 4, 6, 12, 5, 0, 2, 2, 2},       /* the ladder's shapes, small */
-    {2, 20, 17, 12, 5, 0, 2, 2, 0},
-    {5, 5, 8, 9, 3, 1, 2, 2, 3},        /* padding; an odd image: the windows leave a border */
-    {2, 7, 9, 13, 3, 2, 3, 3, 1},       /* windows of 3 x 3 */
-    {2, 8, 33, 7, 1, 0, 2, 2, 2},       /* fields of one pixel */
-    {3, 33, 5, 8, 4, 0, 2, 3, 2},       /* windows with gaps between them */
-    {1, 16, 1, 6, 3, 1, 2, 2, 0},       /* one filter, one example */
-    {9, 12, 3, 20, 3, 0, 2, 2, 8},      /* a batch in blocks, the last one not full */
+    {3, 4, 6, 12, 5, 0, 2, 2, 2, false},       /* the ladder's shapes, small */
+    {2, 20, 17, 12, 5, 0, 2, 2, 0, false},
+    {5, 5, 8, 9, 3, 1, 2, 2, 3, false},        /* padding; an odd image: the windows leave a border */
+    {2, 7, 9, 13, 3, 2, 3, 3, 1, false},       /* windows of 3 x 3 */
+    {2, 8, 33, 7, 1, 0, 2, 2, 2, false},       /* fields of one pixel */
+    {3, 33, 5, 8, 4, 0, 2, 3, 2, false},       /* windows with gaps between them */
+    {1, 16, 1, 6, 3, 1, 2, 2, 0, false},       /* one filter, one example */
+    {9, 12, 3, 20, 3, 0, 2, 2, 8, false},         /* a batch in blocks, the last one not full */
+    {3, 6, 9, 11, 3, 1, 2, 2, 2, true}, /* no relu */
+    {2, 9, 5, 9, 3, 0, 1, 2, 0, true},  /* windows of one number: a stride */
 };
 
 static void against_the_interpreter(void **state) {
@@ -99,6 +103,17 @@ static void other_targets(void **state) {
     arena_free(a);
 }
 
+/* No sum that adds to memory is left to plain loops. */
+static void spread_sums_have_lists(void **state) {
+    (void)state;
+    Arena *a = arena_new();
+    for (size_t i = 0; i < sizeof NETS / sizeof *NETS; i++) {
+        Kernels *k = kernels_of(a, net_text(a, &NETS[i]), NULL, i % 2 ? TARGET_AVX2 : TARGET_AVX512);
+        for (int n = 0; n < k->nnest; n++) assert_true(!k->nest[n]->adds || k->nest[n]->list.on);
+    }
+    arena_free(a);
+}
+
 /* Both gradients take their lists, on every target; switched off, neither does. */
 static void forms_are_chosen(void **state) {
     (void)state;
@@ -123,7 +138,7 @@ static void forms_are_chosen(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_the_interpreter), cmocka_unit_test(each_form_alone), cmocka_unit_test(other_targets),
-        cmocka_unit_test(forms_are_chosen),
+        cmocka_unit_test(forms_are_chosen), cmocka_unit_test(spread_sums_have_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

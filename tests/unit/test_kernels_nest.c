@@ -135,6 +135,55 @@ static void strided_convolution(void **state) {
              "out y = %y\n out dx = %dx\n out dz = %dz\n}", 2);
 }
 
+/* The gradient of an image under a stride: every remainder of the image's sides, kernels smaller and larger than the
+ * stride, with and without padding; in one dimension too. */
+static void strided_backwards(void **state) {
+    (void)state;
+    static const struct {
+        int side, k, stride, pad;
+    } SHAPES[] = {{16, 3, 2, 1}, {17, 3, 2, 1}, {33, 1, 2, 0}, {16, 1, 2, 0}, {15, 1, 2, 1}, {19, 7, 2, 3}, {35, 3, 2, 1}, {9, 2, 2, 0},
+                  {20, 3, 3, 1}, {22, 5, 3, 2}, {31, 7, 4, 3}, {13, 1, 3, 1}, {11, 4, 3, 0}, {5, 5, 4, 2}, {3, 3, 2, 0}};
+    for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
+        int    n = SHAPES[i].side, k = SHAPES[i].k, s = SHAPES[i].stride, p = SHAPES[i].pad, m = (n + 2 * p - k) / s + 1;
+        Arena *a = arena_new();
+        kt_check(arena_printf(a,
+                 "graph g(n<=3) { %%y = input data \"y\" : f32[n,5,%d,%d]\n %%w = param \"w\" : f32[5,7,%d,%d]\n"
+                 "%%x = input data \"x\" : f32[n,7,%d,%d]\n"
+                 "%%d = comp [b,c,p,q | o<5,r<%d,s<%d ; i=(p-r+%d)/%d<%d,j=(q-s+%d)/%d<%d] sum "
+                 "mul(%%w[o,c,r,s], %%y[b,o,i,j]) : f32[n,7,%d,%d]\n"
+                 "%%e = comp [b,c,p,q] map sel(lt(0, %%x[b,c,p,q]), %%d[b,c,p,q], 0) : f32[n,7,%d,%d]\n"
+                 "out d = %%d\n out e = %%e\n}",
+                 m, m, k, k, n, n, k, k, p, s, m, p, s, m, n, n, n, n), 3);
+        kt_check(arena_printf(a,
+                 "graph g(n<=3) { %%y = input data \"y\" : f32[n,16,%d]\n %%w = param \"w\" : f32[16,9,%d]\n"
+                 "%%d = comp [b,c,p | o<16,r<%d ; i=(p-r+%d)/%d<%d] sum mul(%%w[o,c,r], %%y[b,o,i]) : f32[n,9,%d]\n"
+                 "out d = %%d\n}", m, k, k, p, s, m, n), 2);
+        arena_free(a);
+    }
+}
+
+/* Layers of a batch that does not fit into the caches: chains, whole and partial batches. */
+static void chains(void **state) {
+    (void)state;
+    const char *text =
+        "graph g(n<=41) { %x = input data \"x\" : f32[n,2,40,40]\n %w = param \"w\" : f32[2,2,3,3]\n %v = param \"v\" : f32[3,2,3,3]\n"
+        "%1 = comp [b,o,i,j | c<2,r<3,s<3] sum mul(%w[o,c,r,s], %x?[b,c,i+r-1,j+s-1]) : f32[n,2,40,40]\n"
+        "%2 = comp [b,o,i,j] map max(%1[b,o,i,j], 0) : f32[n,2,40,40]\n"
+        "%3 = comp [b,o,i,j | c<2,r<3,s<3] sum mul(%w[o,c,r,s], %2?[b,c,i+r-1,j+s-1]) : f32[n,2,40,40]\n"
+        "%4 = comp [b,o,i,j] map max(add(%3[b,o,i,j], %x[b,o,i,j]), 0) : f32[n,2,40,40]\n"
+        "%5 = comp [b,o,i,j | c<2,r<3,s<3] sum mul(%v[o,c,r,s], %4?[b,c,2*i+r-1,2*j+s-1]) : f32[n,3,20,20]\n"
+        "%6 = comp [o | b<n,i<20,j<20] sum %5[b,o,i,j] : f32[3]\n"
+        "%7 = comp [b,o,i,j] map sub(%5[b,o,i,j], %6[o]) : f32[n,3,20,20]\n"
+        "%8 = comp [b,c,p,q | o<3,r<3,s<3 ; i=(p-r+1)/2<20,j=(q-s+1)/2<20] sum mul(%v[o,c,r,s], %7[b,o,i,j]) : f32[n,2,40,40]\n"
+        "%9 = comp [b,o,i,j] map sel(lt(0, %4[b,o,i,j]), %8[b,o,i,j], 0) : f32[n,2,40,40]\n"
+        "%10 = comp [b,c,p,q | o<2,r<3,s<3 ; i=p-r+1<40,j=q-s+1<40] sum mul(%w[o,c,r,s], %9[b,o,i,j]) : f32[n,2,40,40]\n"
+        "%11 = comp [o,c,r,s | b<n,i<40,j<40] sum mul(%9[b,o,i,j], %2?[b,c,i+r-1,j+s-1]) : f32[2,2,3,3]\n"
+        "out y = %7\n out dx = %10\n out dw = %11\n}";
+    static const int64_t ROWS[] = {41, 1, 24};
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) kt_check_as(text, 2, i % 2 ? "haswell" : NULL, ROWS[i], NULL);
+    kt_check_as(text, 2, "x86-64", 11, NULL);
+}
+
 /* conv, bias, max-pool with argmax, relu, and everything backwards. */
 static void pooled_convolution(void **state) {
     (void)state;
@@ -249,7 +298,7 @@ int main(void) {
         cmocka_unit_test(maps),          cmocka_unit_test(scalars_of_all_kinds), cmocka_unit_test(reductions),
         cmocka_unit_test(extremes_skip_nan),
         cmocka_unit_test(bytes),         cmocka_unit_test(contractions),         cmocka_unit_test(convolution),
-        cmocka_unit_test(strided_convolution), cmocka_unit_test(pooled_convolution), cmocka_unit_test(fusions_off),
+        cmocka_unit_test(strided_convolution), cmocka_unit_test(strided_backwards), cmocka_unit_test(chains), cmocka_unit_test(pooled_convolution), cmocka_unit_test(fusions_off),
         cmocka_unit_test(rows_of_softmax),
         cmocka_unit_test(lookups),       cmocka_unit_test(views_and_random),     cmocka_unit_test(updates),
     };

@@ -1,0 +1,144 @@
+/* Chains: nests that run one after the other for a few rows of the batch, then for the next rows.
+ *
+ * A layer of a large batch writes more than the caches hold, and the next layer would read it back from memory. If both
+ * go through the batch in their outermost loop, and row r of the one needs nothing but row r of the other, they may run
+ * for some rows together: what is passed on is still in the cache, and no thread waits for another between them. A tensor
+ * that the chain alone uses lives in the rows of a thread's first turn: the same memory in every turn.
+ *
+ * What a nest computes and in which order it adds is the same with and without a chain. */
+#include <string.h>
+
+#include "passes/kernels_impl.h"
+
+enum { LEAST_TURNS = 8 };       /* of a chain at full size: shares for the threads */
+
+typedef struct {
+    const Fuse *f;
+    Kernels    *k;
+    int         first, count;   /* of the chain that is growing */
+    int64_t     batch;          /* rows */
+    int         bound;
+    int64_t     rows;           /* of a turn */
+    int64_t     per[MAX_CHAIN]; /* per nest: values of its outermost loop for a row */
+} Growing;
+
+static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
+
+/* Does row r of node lie in one run of memory, at the r * per-th values of the nest's outermost variable? */
+static bool by_rows(const Growing *g, const Nest *n, const Node *node, const Lin *off, int64_t per) {
+    int64_t row = g->k->place[node->id].stride[0];
+    int     v = n->loop[0];
+    if (!node->type.rank || node->type.dim[0].size != g->batch || node->type.dim[0].bound != g->bound) return false;
+    if (off->k[v] * per != row) return false;
+    for (int u = 0; u < n->nvar; u++)
+        if (u != v && n->var[u].size > 1 && (off->k[u] >= row || off->k[u] <= -row)) return false;
+    return true;
+}
+
+static bool is_written(const Growing *g, const Node *node) {
+    for (int i = g->first; i < g->first + g->count; i++)
+        for (int s = 0; s < g->k->nest[i]->nstore; s++)
+            if (g->k->nest[i]->store[s].node == node) return true;
+    return false;
+}
+
+/* May the nest be the next of the chain (whose batch is settled)? */
+static bool fits(const Growing *g, const Nest *n, int64_t per) {
+    for (int s = 0; s < n->nstore; s++) {
+        const Place *p = &g->k->place[n->store[s].node->id];
+        if (p->space != SPACE_OUT && (p->space != SPACE_ARENA || p->buffer->node != n->store[s].node)) return false;
+        if (!by_rows(g, n, n->store[s].node, &n->store[s].off, per)) return false;
+    }
+    for (int i = 0; i < n->naccess; i++) {
+        const Access *a = &n->access[i];
+        if (!a->node || !is_written(g, a->node)) continue;
+        if (a->nind || a->listed || !by_rows(g, n, a->node, &a->off, per)) return false;
+    }
+    return true;
+}
+
+/* Adds the nest to the chain, or begins one with it. */
+static bool grow(Growing *g, Nest *n) {
+    if (n->kind != NEST_LOOPS || !n->nloop || !n->nstore || g->count == MAX_CHAIN) return false;
+    int            v = n->loop[0];
+    const NestVar *var = &n->var[v];
+    const Type    *type = &n->store[0].node->type;
+    if (var->apart || var->adds || !type->rank || (n->list.on && !n->list.level)) return false;
+    int64_t batch = type->dim[0].size, per = batch ? var->size / batch : 0;
+    if (!per || var->size % batch || var->bound != type->dim[0].bound) return false;
+    if (g->count && (batch != g->batch || var->bound != g->bound)) return false;
+    g->batch = batch;
+    g->bound = var->bound;
+    int64_t step = n->step[v] / gcd(n->step[v], per), rows = g->count ? g->rows / gcd(g->rows, step) * step : step;
+    if (batch / rows < LEAST_TURNS || !fits(g, n, per)) return false;
+    g->rows = rows;
+    g->per[g->count++] = per;
+    return true;
+}
+
+/* Bytes that are passed on within the chain. */
+static int64_t passed_on(const Growing *g) {
+    int64_t bytes = 0;
+    for (int i = g->first; i < g->first + g->count; i++)
+        for (int a = 0; a < g->k->nest[i]->naccess; a++) {
+            const Node *node = g->k->nest[i]->access[a].node;
+            if (node && is_written(g, node)) bytes += type_count(&node->type) * dtype_size(node->type.dtype);
+        }
+    return bytes;
+}
+
+static void close_chain(Growing *g) {
+    Kernels *k = g->k;
+    if (g->count > 1 && passed_on(g) > g->f->t->l2) {
+        Chain *c = &k->chain[k->nchain++];
+        *c = (Chain){.first = g->first, .count = g->count, .rows = g->rows};
+        c->per = arena_copy(g->f->a, g->per, sizeof *g->per * (size_t)g->count);
+        for (int i = c->first; i < c->first + c->count; i++)
+            if (!k->nest[i]->npar) k->nest[i]->npar = 1;
+    }
+    g->count = 0;
+}
+
+void chain_nests(Fuse *f) {
+    Kernels *k = f->k;
+    Growing  g = {.f = f, .k = k};
+    k->chain = ARENA_ARRAY(f->a, Chain, k->nnest);
+    for (int i = 0; i < k->nnest; i++) {
+        if (grow(&g, k->nest[i])) continue;
+        close_chain(&g);
+        g.first = i;
+        if (!grow(&g, k->nest[i])) g.first = i + 1;
+    }
+    close_chain(&g);
+}
+
+/* ---- what lives in a chain ------------------------------------------------------------------------------ */
+
+static int first_at(const Kernels *k, const Chain *c) { return k->nest[c->first]->at; }
+static int last_at(const Kernels *k, const Chain *c) { return k->nest[c->first + c->count - 1]->at; }
+
+void chain_locals(Kernels *k, Arena *a) {
+    k->local = ARENA_ARRAY(a, const Chain *, k->graph->nodes.n);
+    for (int c = 0; c < k->nchain; c++) {
+        const Chain *chain = &k->chain[c];
+        for (int i = chain->first; i < chain->first + chain->count; i++)
+            for (int s = 0; s < k->nest[i]->nstore; s++) {
+                const Node  *node = k->nest[i]->store[s].node;
+                const Place *p = &k->place[node->id];
+                if (p->space == SPACE_ARENA && p->buffer->first >= first_at(k, chain) && p->buffer->last <= last_at(k, chain))
+                    k->local[node->id] = chain;
+            }
+    }
+}
+
+/* The first nest runs again after the last has run: what lives in a part of a chain lives in all of it. */
+void chain_lives(const Kernels *k) {
+    for (int c = 0; c < k->nchain; c++) {
+        int first = first_at(k, &k->chain[c]), last = last_at(k, &k->chain[c]);
+        for (int i = 0; i < k->nbuffer; i++) {
+            Buffer *b = k->buffer[i];
+            if (b->first > first && b->first <= last) b->first = first;
+            if (b->last >= first && b->last < last) b->last = last;
+        }
+    }
+}

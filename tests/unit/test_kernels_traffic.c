@@ -1,0 +1,90 @@
+/* Schedules that memory asks for, against the interpreter: reductions that are cut into turns (passes/traffic.c), loads by
+ * transposition (codegen/emit_access.c). Small caches make small products need them. */
+#include "tests/unit/kernel_util.h"
+
+enum { L1 = 2048, L2 = 8192 };
+
+/* A dense layer of k inputs and o outputs, forward and backward, an activation behind each. */
+static const char *dense_text(Arena *a, int rows, int k, int o) {
+    return arena_printf(a,
+        "graph g(n<=%d) { %%x = input data \"x\" : f32[n,%d]\n %%w = param \"w\" : f32[%d,%d]\n %%b = param \"b\" : f32[%d]\n"
+        "%%y = comp [b,o | k<%d] sum mul(%%w[o,k], %%x[b,k]) : f32[n,%d]\n"
+        "%%z = comp [b,o] map max(add(%%y[b,o], %%b[o]), 0) : f32[n,%d]\n"
+        "%%dx = comp [b,k | o<%d] sum mul(%%w[o,k], %%z[b,o]) : f32[n,%d]\n"
+        "%%dr = comp [b,k] map sel(lt(0, %%x[b,k]), %%dx[b,k], 0) : f32[n,%d]\n"
+        "%%s = comp [b | k<%d] sum %%dr[b,k] : f32[n]\n"
+        "%%dw = comp [o,k | b<n] sum mul(%%z[b,o], %%x[b,k]) : f32[%d,%d]\n"
+        "%%w1 = comp [o,k] map sub(%%w[o,k], mul(0.1, %%dw[o,k])) : f32[%d,%d]\n"
+        "out z = %%z\n out s = %%s\n set %%w = %%w1\n}",
+        rows, k, o, k, o, k, o, o, o, k, k, k, o, k, o, k);
+}
+
+static void check_dense(int rows, int now, int k, int o, const char *cpu) {
+    KernelRun r = {.a = arena_new(), .level = 2, .cpu = cpu, .rows = now, .l1 = L1, .l2 = L2, .tolerance = 5e-6};
+    Graph    *g = ir_good(r.a, dense_text(r.a, rows, k, o)), *same = ir_good(r.a, dense_text(r.a, rows, k, o));
+    Target    t = kt_target(&r);
+    if (target_here(&t)) kt_check_graph(&r, g, same, arena_printf(r.a, "%d -> %d, %d of %d rows", k, o, now, rows));
+    arena_free(r.a);
+}
+
+/* Around the turns, the unrolled steps within them, vectors and tiles. */
+static void cut_reductions(void **state) {
+    (void)state;
+    static const int SIZES[] = {1, 33, 64, 67, 99, 100, 317};
+    for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++) {
+        check_dense(10, 10, 32, SIZES[i], NULL);
+        check_dense(21, 17, 29, SIZES[i], NULL);
+        check_dense(11, 0, 32, SIZES[i], "haswell");
+        check_dense(3, 0, 19, SIZES[i], "x86-64");
+    }
+}
+
+/* Inner sizes around the blocks of four numbers, outer ones around the vectors. */
+static void turned_loads(void **state) {
+    (void)state;
+    static const int INNER[] = {1, 2, 3, 4, 5, 7, 8, 13, 50}, OUTER[] = {3, 8, 15, 33};
+    for (size_t i = 0; i < sizeof INNER / sizeof *INNER; i++)
+        for (size_t j = 0; j < sizeof OUTER / sizeof *OUTER; j++) {
+            check_dense(20, 20, INNER[i], OUTER[j], NULL);
+            check_dense(9, 0, OUTER[j], INNER[i], i % 2 ? "haswell" : "x86-64");
+        }
+}
+
+/* Maps that turn a matrix, whole and in part. */
+static void transposed_copies(void **state) {
+    (void)state;
+    static const int SIZES[] = {1, 3, 4, 8, 15, 33, 67};
+    Arena *a = arena_new();
+    for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
+        kt_check(arena_printf(a, "graph g(n<=21) { %%x = input data \"x\" : f32[n,%d]\n"
+                                 "%%t = comp [k,b] map mul(2, %%x[b,k]) : f32[%d,n]\n out t = %%t\n}",
+                              SIZES[i], SIZES[i]), 10);
+    arena_free(a);
+}
+
+/* Caches decide: a matrix that fits is not cut, one that does not is, and only where the target's vectors lie in it. */
+static void cuts_are_chosen(void **state) {
+    (void)state;
+    Arena        *a = arena_new();
+    KtLayout     *l = ARENA_NEW(a, KtLayout);
+    KernelOptions o = {2, NULL, kt_place, l};
+    Target        t;
+    l->a = a;
+    for (int small = 0; small < 2; small++) {
+        int cuts = 0;
+        target_row(&t, TARGET_AVX2);
+        if (small) t.l1 = L1, t.l2 = L2;
+        Kernels *k = kernels_build(a, ir_good(a, dense_text(a, 10, 32, 99)), &t, &o);
+        for (int i = 0; i < k->nnest; i++) cuts += k->nest[i]->cut > 0;
+        assert_int_equal(cuts > 0, small);
+    }
+    arena_free(a);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cut_reductions), cmocka_unit_test(turned_loads), cmocka_unit_test(transposed_copies),
+        cmocka_unit_test(cuts_are_chosen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
