@@ -96,8 +96,10 @@ static int read_array(netc_inputs *in, int i, const char *file, const char **fir
         if (!code) code = netc_column_from_padded(c, in->lengths, in->nlengths, &t, file, false);
     } else {
         void *data = NULL;
-        code = netc_rows_from_tensor(p, &t, file, false, false, &c->dtype, &data);
+        bool  pixels = netc_tensor_of_pixels(file);
+        code = netc_rows_from_tensor(p, &t, file, pixels, false, &c->dtype, &data);
         if (!code) c->data = data;
+        c->scale = pixels && c->dtype == NETC_U8 && p->dtype == NETC_F32;      /* as the data that were trained on */
         if (!code && p->rows) code = set_rows(in, first, rows, file);
     }
     netc_tensor_free(&t);

@@ -19,10 +19,16 @@ static int read_image(const char *path, netc_tensor *t) {
     return NETC_EXIT_OK;
 }
 
+static bool idx_named(const char *path) {
+    return ends_with(path, "-ubyte") || ends_with(path, ".idx") || ends_with(path, ".gz");
+}
+
+bool netc_tensor_of_pixels(const char *path) { return netc_image_named(path) || idx_named(path); }
+
 int netc_tensor_read(const char *path, netc_tensor *t) {
     if (ends_with(path, ".npy")) return netc_npy_read(path, t);
     if (netc_image_named(path)) return read_image(path, t);
-    if (ends_with(path, "-ubyte") || ends_with(path, ".idx") || ends_with(path, ".gz")) return netc_idx_read(path, t);
+    if (idx_named(path)) return netc_idx_read(path, t);
     return netc_error(NETC_EXIT_USAGE, "%s: the kind of file is not known from its name; it should end in .npy, .idx, "
                       "-ubyte (.gz too), .png, .pgm or .ppm", path);
 }

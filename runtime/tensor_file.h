@@ -82,6 +82,8 @@ int netc_idx_read(const char *path, netc_tensor *t);
 
 /* By the name's end: .npy, .idx/-ubyte (.gz too), .png/.pgm/.ppm (one image: [1, c, h, w]). */
 int netc_tensor_read(const char *path, netc_tensor *t);
+/* Is it a picture or IDX, whose bytes stand for 0 to 1? (Those of .npy are the numbers themselves.) */
+bool netc_tensor_of_pixels(const char *path);
 /* By the name's end: .safetensors or .npz. */
 int netc_tensors_read(const char *path, netc_tensors_check *check, void *cx, netc_tensors *s);
 

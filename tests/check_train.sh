@@ -56,4 +56,15 @@ expect 0 '' ./trainer classify --weights one/weights.safetensors --in img=img.np
 same y.npy z.npy
 expect 0 '' "$netc" grad net.net --weights one/weights.safetensors --in img=img.npy --in label=label.npy --out g.safetensors
 expect 0 'loss' "$netc" inspect g.safetensors
+# Bytes of a picture arrive as numbers from 0 to 1, as in training.
+cat > white.net <<'NET'
+model M {
+  param w: [1] = 0
+  objective(img: [1,2,2]) { loss w[0] * sum(img) }
+  entry total(img: [1,2,2]) -> f32 = sum(img) + w[0]
+}
+NET
+printf 'P5\n2 2\n255\n\377\377\377\377' > white.pgm
+expect 0 '' "$netc" init white.net -o white.safetensors
+expect 0 '^4$' "$netc" run white.net total --weights white.safetensors --in img=white.pgm
 finish

@@ -111,6 +111,7 @@ def load_recurrent(cell, w, key):
     """Weights of netc's Lstm or Gru (two dense layers for each gate), or of an own vanilla cell, to a PyTorch module."""
     if cell.mode == "RNN_TANH":
         parts = w[key + ".Wxh"], w[key + ".b"], w[key + ".Whh"], torch.zeros_like(w[key + ".b"])
+        cell.bias_hh_l0.requires_grad_(False)       # one bias, as in the formula: two would learn twice as fast
     else:
         parts = [torch.cat([w[f"{key}.{side}{g}.{name}"] for g in GATES[cell.mode]]) for side in "wu" for name in "Wb"]
     with torch.no_grad():
@@ -265,7 +266,7 @@ class Phonemes(Translate):
 
 
 class Dates(Translate):
-    epochs, rate, clip, backwards, metrics = 25, 0.003, 1.0, False, ("symbols", "exact")
+    epochs, rate, clip, backwards, metrics = 30, 0.003, None, False, ("symbols", "exact")
     keys = {"Norm.es": "ea", "Norm.et": "eb", "Norm.enc": "encoder", "Norm.dec": "decoder", "Norm.out": "out"}
 
     def __init__(self):
