@@ -11,20 +11,19 @@
 /* ---- the target ---------------------------------------------------------------------------------- */
 
 /* Loops come out of the nests with pointers of their own: LLVM's search for better ones (loop strength reduction) takes
- * half of the compile time and gains nothing. Instructions come in the order that keeps fewest values in registers.
- * With 32 registers LLVM's scheduler (misched) would undo it; with 16 it is needed to load operands late enough. The
- * options are the process's: the first target decides. */
-static void set_options(const Target *t) {
+ * half of the compile time and gains nothing. Their instructions come in the order that keeps fewest values in
+ * registers, which LLVM's scheduler (misched) would undo. The options are the process's, so they are set once. */
+static void set_options(void) {
     static bool done;
     if (done) return;
     done = true;
     static const char *const OPTIONS[] = {"netc", "-disable-lsr", "-enable-misched=false"};
-    LLVMParseCommandLineOptions(t->registers >= 32 ? 3 : 2, OPTIONS, NULL);
+    LLVMParseCommandLineOptions(sizeof OPTIONS / sizeof *OPTIONS, OPTIONS, NULL);
 }
 
-static void start_backend(const Target *t) {
-    set_options(t);
-    if (t->arch == ARCH_X86_64) {
+static void start_backend(Arch arch) {
+    set_options();
+    if (arch == ARCH_X86_64) {
         LLVMInitializeX86TargetInfo();
         LLVMInitializeX86Target();
         LLVMInitializeX86TargetMC();
@@ -90,7 +89,7 @@ Codegen *codegen_new(Arena *a, const Target *t, int level, const char *module_na
     cg->target = *t;
     cg->level = level;
     cg->name = module_name;
-    start_backend(t);
+    start_backend(t->arch);
     cg->machine = codegen_machine(t, level);
     open_piece(cg);
     return cg;

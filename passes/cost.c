@@ -347,7 +347,7 @@ static double slowest(double a, double b) { return a > b ? a : b; }
 /* Cycles of one pass; *live: vectors that must stay in registers beside the accumulators: all of the operand that has
  * the fewest, one of the others. */
 static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double *live) {
-    double work = (w->ops > 0 ? w->ops : 1) * s->rows * s->unrolled * s->vecs * s->live, loads = 0, shuffles = 0;
+    double work = (w->ops > 0 ? w->ops : 1) * s->rows * s->unrolled * s->vecs * s->live, loads = 0, shuffles = 0, waiting = 0;
     *live = w->nread > 1 ? 64 : 1;
     for (int i = 0; i < w->nread; i++) {
         const Access *a = &w->n->access[w->read[i]];
@@ -358,14 +358,17 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
             work += d * (blocks ? RANDOM / 4 : RANDOM);
             continue;
         }
-        if (p.strided && is_turned(c, w->n, a)) p.loads = s->width / TURN * load_weight(TURN), p.shuffles = s->width / TURN + 1;
+        bool   turned = p.strided && is_turned(c, w->n, a);
         double met = a->nguard ? d * s->live : d;
+        if (turned) p.loads = s->width / TURN * load_weight(TURN), p.shuffles = s->width / TURN + 1;
         work += INDEX * indices;
         loads += met * p.loads;
         shuffles += met * p.shuffles;
         double held = d / (c->across ? s->unrolled * s->vecs : s->unrolled);
         if (held < *live) *live = held < 1 ? 1 : held;
+        if (turned) waiting += (TURN - 1) * held;
     }
+    *live += waiting;
     double updates = s->unrolled * s->live * (c->across ? s->vecs : 1) / c->chains;
     double cycles = slowest(work / w->t->fma_ports, loads / w->t->loads);
     cycles = slowest(cycles, shuffles);
