@@ -1,6 +1,7 @@
 /* Results of a function: their rows, as .npy files or as text. */
 #include "runtime/results.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,16 +38,30 @@ static void list_results(netc_results *r) {
         }
 }
 
-/* The result that "NAME=FILE" or, with a single one, "FILE" means; NULL after a message. */
+/* Does text begin with an identifier or a number and '='? Then it names a result, not a file. */
+static bool names_result(const char *text) {
+    size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+    return n && text[n] == '=';
+}
+
+/* The result that "NAME=FILE", "NUMBER=FILE" or, with a single one, "FILE" means; NULL after a message. */
 static netc_result *find_result(const netc_results *r, const char *text, const char **file) {
-    for (int i = 0; i < r->n; i++)
+    for (int i = 0; i < r->n; i++) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", i);
         if (netc_setting_is(text, r->result[i].name, file)) return &r->result[i];
+        if (i < r->nmain && netc_setting_is(text, number, file)) return &r->result[i];
+    }
     *file = text;
-    if (r->nmain == 1) return &r->result[0];
+    if (r->nmain == 1 && !names_result(text)) return &r->result[0];
     netc_buf b = {0};
     for (int i = 0; i < r->nmain; i++) netc_buf_printf(&b, "%s%s", i ? ", " : "", r->result[i].name);
-    netc_error(-1, "--out %s: %s has several results (%s): give --out NAME=FILE for each that you want", text,
-               r->call->func->name, b.data);
+    if (names_result(text))
+        netc_error(-1, "--out %s: %s has no result '%.*s'; it has: %s", text, r->call->func->name, (int)strcspn(text, "="),
+                   text, b.data);
+    else
+        netc_error(-1, "--out %s: %s has several results (%s): give --out NAME=FILE for each that you want", text,
+                   r->call->func->name, b.data);
     netc_buf_free(&b);
     return NULL;
 }

@@ -61,7 +61,9 @@ static void several_results_and_a_default(void **state) {
     make_npy(0, 9);
     assert_int_equal(run("both" W "--in x=@/x.npy --out @/p.npy"), NETC_EXIT_USAGE);
     assert_said("several results (p, cool)");
-    assert_int_equal(run("both" W "--in x=@/x.npy --out p=@/p.npy --out cool=@/c.npy"), 0);
+    assert_int_equal(run("both" W "--in x=@/x.npy --out q=@/p.npy"), NETC_EXIT_USAGE);
+    assert_said("no result 'q'; it has: p, cool");
+    assert_int_equal(run("both" W "--in x=@/x.npy --out 0=@/p.npy --out cool=@/c.npy"), 0);
     assert_int_equal(run("both" W "--in x=@/x.npy --out cool=@/d.npy heat=4"), 0);
     netc_tensor p = npy("p.npy"), c = npy("c.npy"), d = npy("d.npy");
     assert_int_equal(p.rank, 2);
