@@ -252,12 +252,20 @@ static int bench_kernels(Arena *a, const Request *r, Bench *b, Kernel **kernel, 
 
 /* ---- what a kernel is, in words ---------------------------------------------------------------------- */
 
-/* "update Net.c1.w" where the nest makes a parameter's new value, else the user's name of what it computes. */
+/* Is n the new value, or a gradient that it is made of in another nest? */
+static bool serves(const Node *n, const Node *value) {
+    bool is = value == n;
+    for (int i = 0; i < value->narg && value->op == OP_COMP; i++) is |= value->arg[i] == n && n->op == OP_COMP;
+    return is;
+}
+
+/* "update Net.c1.w" where the nest makes a parameter's new value, or the gradient for it; else the user's name of what it
+ * computes. */
 static const char *kernel_label(Arena *a, const Kernels *k, const Nest *n) {
     for (int i = 0; i < n->nstore; i++)
         for (int j = 0; j < k->graph->outs.n; j++) {
             const Output *out = &k->graph->outs.at[j];
-            if (out->value != n->store[i].node || out->kind == OUT_VALUE) continue;
+            if (out->kind == OUT_VALUE || !serves(n->store[i].node, out->value)) continue;
             const Node *leaf = out->target;
             return arena_printf(a, "update %s", leaf->op == OP_PARAM ? leaf->u.param.key : leaf->u.state.key);
         }
