@@ -294,17 +294,4 @@ static Node *spread_sum(Rewrite *w, const Unpool *p, Node *n) {
     return spread_find(made, &found) ? cut_out(&s, made, low) : NULL;
 }
 
-void spread_graph(Graph *g) {
-    Rewrite w = {.g = g};
-    for (int i = 0, count = g->nodes.n; i < count; i++) {
-        Unpool p;
-        if (!find_unpool(g->nodes.at[i], &p)) continue;
-        for (int k = 0; k < count; k++) {
-            Node *n = g->nodes.at[k], *made = NULL;
-            for (int j = 0; j < n->narg && !made; j++)
-                if (n->arg[j] == p.g) made = spread_sum(&w, &p, n);
-            if (made) graph_replace(g, n, made);
-        }
-    }
-    graph_sweep(g);
-}
+void spread_graph(Graph *g) { rewrite_readers(g, spread_sum); }

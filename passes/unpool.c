@@ -322,7 +322,7 @@ static Node *frame(Rewrite *w, const Unpool *p, Node *n) {
 
 /* ---- the pass -------------------------------------------------------------------------------------------- */
 
-void unpool_graph(Graph *g) {
+void rewrite_readers(Graph *g, RewriteReader *rewrite) {
     Rewrite w = {.g = g};
     for (int i = 0, count = g->nodes.n; i < count; i++) {
         Unpool p;
@@ -330,11 +330,16 @@ void unpool_graph(Graph *g) {
         for (int k = 0; k < count; k++) {
             Node *n = g->nodes.at[k], *made = NULL;
             for (int j = 0; j < n->narg && !made; j++)
-                if (n->arg[j] == p.g) made = sum_over_windows(&w, &p, n);
-            for (int j = 0; j < n->narg && !made; j++)
-                if (n->arg[j] == p.g) made = frame(&w, &p, n);
+                if (n->arg[j] == p.g) made = rewrite(&w, &p, n);
             if (made) graph_replace(g, n, made);
         }
     }
     graph_sweep(g);
 }
+
+static Node *look_up(Rewrite *w, const Unpool *p, Node *n) {
+    Node *made = sum_over_windows(w, p, n);
+    return made ? made : frame(w, p, n);
+}
+
+void unpool_graph(Graph *g) { rewrite_readers(g, look_up); }

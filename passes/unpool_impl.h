@@ -22,6 +22,9 @@ typedef struct {
 
 /* unpool.c: is n such a node? */
 bool  find_unpool(Node *n, Unpool *p);
+/* Replaces every node that reads such a node by what `rewrite` makes of it; NULL: it stays. */
+typedef Node *RewriteReader(Rewrite *w, const Unpool *p, Node *n);
+void  rewrite_readers(Graph *g, RewriteReader *rewrite);
 /* `arg` with its axes in another order. */
 Node *turn(Rewrite *w, Node *arg, const int *order);
 
