@@ -103,11 +103,27 @@ static Point body_point(Emit *e, const Work *w, int row, int vec, const Point *r
     return p;
 }
 
+/* A sum gets zeros in the lanes along reductions that do not count; other kinds get a mask. */
 static Val lanes_mask(Emit *e, const Work *w, const Point *p) {
-    Val mask = guards_mask(e, w->s->nguard, w->s->guard, p);
-    if (!w->across || p->valid == p->width) return mask;
+    Val  mask = guards_mask(e, w->s->nguard, w->s->guard, p);
+    bool real_sum = w->s->kind == KIND_SUM && w->s->expr->dtype == DT_F32;
+    if (!w->across || p->valid == p->width || real_sum) return mask;
     Val in = l_mask_const(e->cg, 0, p->valid, p->width);
     return mask ? LLVMBuildAnd(e->cg->b, widen(e, mask, p->width), in, "") : in;
+}
+
+/* v with zeros in the lanes that do not count; what comes straight from memory is loaded so. */
+static Val clear_tail(Emit *e, Val v, const Point *p) {
+    enum { MEMO_TAIL = 176 };
+    Codegen *cg = e->cg;
+    v = widen(e, v, p->width);
+    Val old = memo_find(e, MEMO_TAIL, v, NULL, NULL, p->valid, 0);
+    if (old) return old;
+    Val in = l_mask_const(cg, 0, p->valid, p->width), zero = l_zero(LLVMTypeOf(v)), made;
+    if (has_masks(e, DT_F32) && LLVMIsALoadInst(v))
+        made = l_masked_load(cg, LLVMTypeOf(v), LLVMGetOperand(v, 0), dtype_size(DT_F32), in, zero);
+    else made = l_select(cg, in, v, zero);
+    return memo_add(e, MEMO_TAIL, v, NULL, NULL, p->valid, 0, made);
 }
 
 static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
@@ -126,9 +142,12 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
         w->index[acc] = l_select(cg, more, index, w->index[acc]);
     } else if (w->s->kind == KIND_SUM && x->op == SC_MUL && x->dtype == DT_F32) {
         Val a = emit_eval(e, x->arg[0], p), b = emit_eval(e, x->arg[1], p);
+        if (w->across && p->valid < p->width) a = clear_tail(e, a, p), b = clear_tail(e, b, p);
         *to = l_fma(cg, widen(e, a, w->width), widen(e, b, w->width), old);
     } else {
-        *to = combine(cg, w->s->kind, old, widen(e, emit_eval(e, x, p), w->width));
+        Val  v = widen(e, emit_eval(e, x, p), w->width);
+        bool tail = w->across && p->valid < p->width && w->s->kind == KIND_SUM && x->dtype == DT_F32;
+        *to = combine(cg, w->s->kind, old, tail ? clear_tail(e, v, p) : v);
     }
     if (mask && !is_arg(w->s->kind)) *to = l_select(cg, mask, *to, old);
     if (!w->seen) return;

@@ -382,10 +382,10 @@ static void put_kernels(Buf *j, Arena *a, const Bench *b, const Kernel *k, int n
         put_count(j, "bytes", nest->bytes);
         put(j, "ms", 1e3 * k[i].time.median);
         put(j, "ms_min", 1e3 * k[i].time.min);
-        put(j, "ms_min", 1e3 * k[i].time.min);
         put(j, "gflops", rate);
         put(j, "bandwidth_gbs", k[i].bandwidth);
         put(j, "share", rate / p->registers);
+        put(j, "predicted_share", nest_predicted(nest, &b->build.target));
         buf_puts(j, "}");
     }
     buf_puts(j, "]");

@@ -173,6 +173,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     Fuse       f = {.a = a, .g = g, .t = t, .o = o, .k = k, .buffers = &buffers};
     *k = (Kernels){.name = g->name, .graph = g, .target = *t, .level = o->level};
     lower_all(g, t, o, 0);
+    if (o->level >= 2 && fusion_on(o, "order")) order_operands(g, t);
     build_level(&f);
     if (o->level >= 2 && fusion_on(o, "chain")) chain_nests(&f);
     plan_memory(&f);
@@ -230,6 +231,7 @@ static void print_nest(const Kernels *k, const Nest *n, FILE *out) {
     for (int i = 0; i < n->nstage; i++) fprintf(out, "%s%s", i ? ", " : "", KIND_TEXT[n->stage[i].kind]);
     fprintf(out, "%s%s; %.3f Mflop, %.1f kB, ", n->nstage && *n->fused ? ", " : "", n->fused, 1e-6 * (double)n->flops,
             1e-3 * (double)n->bytes);
+    if (n->cycles > 0) fprintf(out, "predicted %.1f %% of peak, ", 100 * nest_predicted(n, &k->target));
     if (n->npar) fprintf(out, "%lld shares\n   ", (long long)shares);
     else fprintf(out, "thread 0\n   ");
     print_list(n, "for", n->nloop, n->loop, n->step, out);

@@ -6,6 +6,7 @@
  *   pack.c         guarded and masked operands of contractions become tensors that load well
  *   unpool.c       gradients through max-pooling become lookups
  *   reuse.c        sums read maps that are stored anyway
+ *   order.c        operands of contractions with the axis last that fills the lanes
  *   fuse.c         which nodes are computed together; group.c: their dependence and order
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards

@@ -64,6 +64,8 @@ void  turn_weights(Graph *g, const Target *t);
 void  reuse_maps(Graph *g);
 /* pack.c */
 void  pack_contractions(Graph *g);
+/* order.c */
+void order_operands(Graph *g, const Target *t);
 /* unpool.c */
 void  unpool_graph(Graph *g);
 /* spread.c: the sum for a gradient behind pooling that a nest computes by adding to memory. */

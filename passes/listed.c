@@ -436,6 +436,7 @@ bool list_schedule(const Fuse *f, Nest *n, double cost) {
     if (t.cost < 0 || !tile_distinct(n, &t)) return false;
     double listed = lists_of(&l) * (points_of(&l) / f->t->width * MAKING + STARTING + t.cost);
     if (cost >= 0 && listed >= cost) return false;
+    n->cycles = listed;
     Nest before = *n;
     build_list(&l, &t);
     if (!n->adds || zeros_in_runs(n)) return true;

@@ -270,14 +270,11 @@ static void share_out(Nest *n) {
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
-/* The reduction that may be cut, or -1: of a nest that is one sum, whose first store is a place of its own (in the body
- * of a scan it may be that of a value of another step). */
-static int cut_variable(const Fuse *f, const Nest *n) {
+int cut_variable(const Nest *n) {
     const Stage *s = &n->stage[0];
-    const Node  *to = n->store[0].node;
     int          best = -1;
-    if (f->scan || n->nstage != 1 || n->kind != NEST_LOOPS || s->kind != KIND_SUM || s->expr->dtype != DT_F32 || s->nwin) return -1;
-    if (f->k->place[to->id].space != SPACE_ARENA || to->type.dtype != DT_F32) return -1;
+    if (n->nstage != 1 || n->kind != NEST_LOOPS || s->kind != KIND_SUM || s->expr->dtype != DT_F32 || s->nwin) return -1;
+    if (n->store[0].node->type.dtype != DT_F32) return -1;
     for (int i = 0; i < s->nred; i++) {
         const NestVar *v = &n->var[s->red[i]];
         if (!v->bound && !v->div && (best < 0 || v->size > n->var[best].size)) best = s->red[i];
@@ -285,11 +282,16 @@ static int cut_variable(const Fuse *f, const Nest *n) {
     return best;
 }
 
+/* Is the first store a place of its own? In the body of a scan it may be that of a value of another step. */
+static bool may_hold_sums(const Fuse *f, const Nest *n) {
+    return !f->scan && f->k->place[n->store[0].node->id].space == SPACE_ARENA;
+}
+
 static void tile_nest(const Fuse *f, Nest *n) {
     int    main = 0, cut;
     Choice c, beside = {0};
     merge_vars(n);
-    cut = cut_variable(f, n);
+    cut = may_hold_sums(f, n) ? cut_variable(n) : -1;
     n->cut_var = -1;
     for (int i = 0; i < n->nstage; i += joined_stages(n, i))
         if (stage_work(n, i, joined_stages(n, i)) > stage_work(n, main, joined_stages(n, main))) main = i;
@@ -303,6 +305,7 @@ static void tile_nest(const Fuse *f, Nest *n) {
     n->cut_var = -1;
     if (fusion_on(f->o, "listed") && list_schedule(f, n, c.cost)) return;
     for (int v = 0; v < n->nout; v++) n->step[v] = c.step[v];
+    n->cycles = c.cost;
     n->cut = c.cut;
     n->cut_var = cut;
     if (n->nstage) apply_choice(n, main, w.count, &c);

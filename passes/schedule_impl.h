@@ -37,6 +37,9 @@ typedef struct {
     Pattern       pattern[MAX_READS], store[MAX_STORES];
 } Task;
 
+/* schedule.c: the reduction that may be cut, or -1: of a nest that is one sum. */
+int    cut_variable(const Nest *n);
+
 /* merge.c */
 void   merge_vars(Nest *n);
 
@@ -50,6 +53,9 @@ bool   task_window(const Task *w, int v);       /* is v a variable of the window
 /* Cycles; -1 if the choice needs more registers than there are, or too much code. */
 double choice_cost(Task *w, const Choice *c);
 
+/* To load and store the sums of all outs once more, after choice_cost. */
+double turn_cycles(const Task *w, const Choice *c);
+
 /* The share of points at which the guards hold whose variables are remainders and reductions. `any`: share of the
  * remainders at which they hold for some value of the reductions. */
 double stage_live(const Nest *n, const Stage *s, bool any);
@@ -59,7 +65,7 @@ int64_t var_stride(const Nest *n, int v);
 
 /* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches, and
  * c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
-void   traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles);
+void   traffic_cost(const Task *w, Choice *c, double cycles);
 void   traffic_order(const Nest *n, const int64_t *step, int *order);
 
 /* choose.c: the cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */

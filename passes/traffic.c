@@ -5,8 +5,9 @@
  * The same estimate orders the loops over outs: innermost the variable whose next value touches least that is new. */
 #include "passes/schedule_impl.h"
 
-/* Bytes: a line; a cycle from beyond L2; the distance at which lines compete for one set of L1, and of L2. */
-enum { LINE = 64, L3_CYCLE = 12, L1_WAY = 4096, L2_WAY = 65536, LEVELS = MAX_VARS + 1 };
+/* Bytes: a line; a cycle from beyond L2, from memory; the distance at which lines compete for one set of L1, and of L2; what a
+ * core may count on of the cache that all cores share. */
+enum { LINE = 64, L3_CYCLE = 12, MEMORY_CYCLE = 4, L1_WAY = 4096, L2_WAY = 65536, SHARED = 8 << 20, LEVELS = MAX_VARS + 1 };
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
 static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */
 static const double HIDDEN = 0.75;      /* of traffic that arithmetic takes longer than */
@@ -195,31 +196,29 @@ static double bytes_into(const Walk *w, const Levels *l, int fit) {
 static double cycles_of(const Target *t, const Nest *n, const int64_t *step, int64_t cut, double cycles) {
     Walk   w = walk_of(n, step);
     Levels l;
-    int    in_l1 = 0, in_l2 = 0;
+    int    in_l1 = 0, in_l2 = 0, in_l3 = 0;
     find_levels(&w, step, cut, &l);
     while (in_l1 < l.count && l.all[in_l1].l1 <= USABLE * t->l1) in_l1++;
     while (in_l2 < l.count && l.all[in_l2].l2 <= USABLE * t->l2) in_l2++;
+    while (in_l3 < l.count && l.all[in_l3].bytes <= SHARED) in_l3++;
     if (in_l1 == l.count) return cycles;
     double l2 = bytes_into(&w, &l, in_l1) / (3 * t->width), l3 = bytes_into(&w, &l, in_l2) / L3_CYCLE;
+    double memory = in_l3 == l.count ? 0 : bytes_into(&w, &l, in_l3) / MEMORY_CYCLE;
     double most = cycles > l2 ? cycles : l2;
     if (l3 > most) most = l3;
-    return most + (1 - HIDDEN) * (cycles + l2 + l3 - most);
+    if (memory > most) most = memory;
+    return most + (1 - HIDDEN) * (cycles + l2 + l3 + memory - most);
 }
 
-/* Cycles to load and store the sums once more. */
-static double turn_cycles(const Nest *n, const Choice *c) {
-    double cycles = 4;
-    for (int v = 0; v < n->nout; v++) cycles *= (double)n->var[v].size;
-    return cycles / c->width;
-}
-
-void traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles) {
+void traffic_cost(const Task *w, Choice *c, double cycles) {
+    const Target *t = w->t;
+    const Nest   *n = w->n;
     static const int64_t CUTS[] = {2, 4, 8, 16, 32, 64, 128, 256};
     c->cost = cycles_of(t, n, c->step, 0, cycles);
     if (n->cut_var < 0 || c->across || c->cost < WORTH_CUT * cycles) return;
     for (size_t i = 0; i < sizeof CUTS / sizeof *CUTS && 2 * CUTS[i] <= n->var[n->cut_var].size; i++) {
         double turns = (double)(n->var[n->cut_var].size / CUTS[i]);
-        double cost = cycles_of(t, n, c->step, CUTS[i], cycles + turns * turn_cycles(n, c));
+        double cost = cycles_of(t, n, c->step, CUTS[i], cycles + turns * turn_cycles(w, c));
         if (cost >= c->cost) continue;
         c->cost = cost;
         c->cut = CUTS[i];
