@@ -101,6 +101,46 @@ int64_t var_stride(const Nest *n, int v) {
     return most;
 }
 
+/* ---- what an access depends on --------------------------------------------------------------------------- */
+
+typedef struct {
+    const Nest *n;
+    int         v;
+    bool        found;
+} Depends;
+
+static void look_at_index(const Expr *e, void *cx) {
+    Depends *d = cx;
+    if (e->op == SC_IDX) d->found |= affine_coef(&e->aff, d->v) != 0;
+    if (e->op != SC_READ) return;
+    const Access *a = &d->n->access[e->operand];
+    d->found |= a->off.k[d->v] != 0;
+    for (int i = 0; i < a->nind; i++) expr_walk(a->ind[i].expr, look_at_index, d);
+}
+
+/* Does an indirect part of the access's offset move with v? */
+static bool index_moves(const Nest *n, const Access *a, int v) {
+    Depends d = {n, v, false};
+    for (int i = 0; i < a->nind; i++) expr_walk(a->ind[i].expr, look_at_index, &d);
+    return d.found;
+}
+
+/* Variables of the outs, the window and the reductions that move each read. */
+static void find_moves(Task *w) {
+    const Nest  *n = w->n;
+    const Stage *s = w->count ? &n->stage[w->first] : NULL;
+    bool         of[MAX_VARS] = {false};
+    for (int v = 0; v < n->nout; v++) of[v] = true;
+    for (int i = 0; s && i < s->nwin; i++) of[s->win[i]] = w->window[s->win[i]] = true;
+    for (int i = 0; s && i < s->nred; i++) of[s->red[i]] = true;
+    for (int i = 0; i < w->nread; i++) {
+        const Access *a = &n->access[w->read[i]];
+        for (int v = 0; v < n->nvar; v++)
+            if (of[v] && n->var[v].size > 1 && (a->off.k[v] || (a->nind && index_moves(n, a, v))))
+                w->move[i][w->nmove[i]++] = v;
+    }
+}
+
 /* ---- a task -------------------------------------------------------------------------------------------- */
 
 /* Vector instructions of a scalar operation. */
@@ -153,31 +193,8 @@ Task task_of(const Target *t, const Nest *n, int first, int count) {
     for (int i = 0; i < n->nstore; i++)
         if (!count) expr_walk(n->store[i].expr, count_expr, &c);
     if (!count) w.ops = c.ops;
+    find_moves(&w);
     return w;
-}
-
-/* ---- what an access depends on --------------------------------------------------------------------------- */
-
-typedef struct {
-    const Nest *n;
-    int         v;
-    bool        found;
-} Depends;
-
-static void look_at_index(const Expr *e, void *cx) {
-    Depends *d = cx;
-    if (e->op == SC_IDX) d->found |= affine_coef(&e->aff, d->v) != 0;
-    if (e->op != SC_READ) return;
-    const Access *a = &d->n->access[e->operand];
-    d->found |= a->off.k[d->v] != 0;
-    for (int i = 0; i < a->nind; i++) expr_walk(a->ind[i].expr, look_at_index, d);
-}
-
-/* Does an indirect part of the access's offset move with v? */
-static bool index_moves(const Nest *n, const Access *a, int v) {
-    Depends d = {n, v, false};
-    for (int i = 0; i < a->nind; i++) expr_walk(a->ind[i].expr, look_at_index, &d);
-    return d.found;
 }
 
 /* ---- lanes --------------------------------------------------------------------------------------------- */
@@ -282,17 +299,7 @@ static Pattern store_pattern(const Nest *n, const Choice *c, const Lin *a, int w
 
 /* ---- cycles -------------------------------------------------------------------------------------------- */
 
-bool task_window(const Task *w, int v) {
-    for (int i = 0; w->count && i < w->n->stage[w->first].nwin; i++)
-        if (w->n->stage[w->first].win[i] == v) return true;
-    return false;
-}
-
-static bool is_reduction(const Task *w, int v) {
-    for (int i = 0; w->count && i < w->n->stage[w->first].nred; i++)
-        if (w->n->stage[w->first].red[i] == v) return true;
-    return false;
-}
+bool task_window(const Task *w, int v) { return w->window[v]; }
 
 /* Passes over a variable. A smaller last one counts by its size, but not below a part of a whole one; under a bound
  * what is left over is done one by one. */
@@ -308,6 +315,7 @@ typedef struct {
     double  vecs;               /* vectors along the lanes */
     double  rows, unrolled, live;         /* live: share of the points that count */
     double  acc;                /* accumulators */
+    bool    lane[MAX_VARS];
 } Shape;
 
 /* Are all remainders in the tile? */
@@ -323,30 +331,31 @@ static Shape shape_of(const Task *w, const Choice *c) {
     int64_t     lanes = lanes_of(c);
     while (s.width < c->width && s.width < lanes) s.width *= 2;
     s.vecs = (double)((lanes + s.width - 1) / s.width);
+    for (int i = 0; i < c->nlane; i++) s.lane[c->lane[i]] = true;
     for (int v = 0; v < n->nout; v++)
-        if (!in_lanes(c, v)) s.rows *= (double)c->step[v];
+        if (!s.lane[v]) s.rows *= (double)c->step[v];
     for (int i = 0; w->count && i < n->stage[w->first].nwin; i++)
-        if (!in_lanes(c, n->stage[w->first].win[i])) s.rows *= (double)n->var[n->stage[w->first].win[i]].size;
+        if (!s.lane[n->stage[w->first].win[i]]) s.rows *= (double)n->var[n->stage[w->first].win[i]].size;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++)
-        if (!in_lanes(c, n->stage[w->first].red[i])) s.unrolled *= (double)c->step[n->stage[w->first].red[i]];
+        if (!s.lane[n->stage[w->first].red[i]]) s.unrolled *= (double)c->step[n->stage[w->first].red[i]];
     s.acc = s.rows * (c->across ? 1 : s.vecs) * c->chains * (w->count ? w->count : 1);
     s.live = w->live;
     if (s.live < 1 && whole_remainders(n, c)) s.acc *= stage_live(n, &n->stage[w->first], true);
     return s;
 }
 
-/* Distinct vectors (or numbers) of an access in a pass; *indices: of its indirect offset. */
-static double distinct(const Task *w, const Choice *c, const Access *a, const Shape *s, bool uniform, double *indices) {
-    const Nest *n = w->n;
-    double      d = uniform ? 1 : s->vecs;
+/* Distinct vectors (or numbers) of read i in a pass; *indices: of its indirect offset. */
+static double distinct(const Task *w, const Choice *c, int i, const Shape *s, bool uniform, double *indices) {
+    const Nest   *n = w->n;
+    const Access *a = &n->access[w->read[i]];
+    double        d = uniform ? 1 : s->vecs;
     *indices = a->nind ? 1 : 0;
-    for (int v = 0; v < n->nvar; v++) {
-        bool   window = task_window(w, v);
-        double count = window ? (double)n->var[v].size : (double)c->step[v];
-        if (count < 2 || in_lanes(c, v) || (v >= n->nout && !window && !is_reduction(w, v))) continue;
-        bool moves = a->nind && index_moves(n, a, v);
-        if (moves) *indices *= count;
-        if (moves || a->off.k[v]) d *= count;
+    for (int k = 0; k < w->nmove[i]; k++) {
+        int    v = w->move[i][k];
+        double count = w->window[v] ? (double)n->var[v].size : (double)c->step[v];
+        if (count < 2 || s->lane[v]) continue;
+        d *= count;
+        if (a->nind && index_moves(n, a, v)) *indices *= count;
     }
     return d;
 }
@@ -382,7 +391,7 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
     for (int i = 0; i < w->nread; i++) {
         const Access *a = &w->n->access[w->read[i]];
         Pattern       p = w->pattern[i];
-        double        indices, d = distinct(w, c, a, s, p.uniform, &indices);
+        double        indices, d = distinct(w, c, i, s, p.uniform, &indices);
         if (a->node->op == OP_RNG) {
             bool blocks = c->nlane && a->off.k[c->lane[0]] == 1 && c->step[c->lane[0]] % (4 * s->width) == 0;
             work += d * (blocks ? RANDOM / 4 : RANDOM);

@@ -20,7 +20,11 @@ typedef struct {
     Node         *n;
     int           nfactor;
     const Expr   *factor[MAX_FACTORS];
+    int           v;            /* the variable whose axis is to be the last of the operands, -1: none .. */
+    bool          result;       /* .. and of the result */
 } Order;
+
+typedef VEC(Order) OrderList;
 
 /* ---- factors ------------------------------------------------------------------------------------------- */
 
@@ -111,22 +115,46 @@ static double copy_cycles(const Order *o, int v, bool result) {
     return cycles;
 }
 
-/* The variable whose axis should be the last one of the operands; -1: they are well as they are. */
-static int best_variable(const Order *o, bool *result) {
+static void find_best(Order *o) {
     const Comp *c = &o->n->u.comp;
     double      products = 1, before = cycles_with(o, -1, false), least = GAIN * before;
-    int         best = -1;
+    o->v = -1;
     for (int v = 0; v < c->nout + c->nred; v++) products *= (double)c->var[v].ext.size;
-    if (products > GOOD * before * o->t->width * o->t->fma_ports) return -1;
+    if (products > GOOD * before * o->t->width * o->t->fma_ports) return;
     for (int v = 0; v < c->nout + c->nred; v++) {
         if (copy_cycles(o, v, false) == 0 || c->var[v].ext.bound || c->var[v].ext.size < o->t->width / 2) continue;
         for (int turn = 0; turn <= (v < c->nout - 1); turn++) {
             double copy = copy_cycles(o, v, turn);
             double cycles = copy < least ? cycles_with(o, v, turn) + copy : copy;
-            if (cycles < least) best = v, least = cycles, *result = turn;
+            if (cycles < least) o->v = v, least = cycles, o->result = turn;
         }
     }
-    return best;
+}
+
+static bool same_form(const Order *x, const Order *y) {
+    const Comp *a = &x->n->u.comp, *b = &y->n->u.comp;
+    if (a->nout != b->nout || a->nred != b->nred || x->nfactor != y->nfactor) return false;
+    for (int v = 0; v < a->nout + a->nred; v++)
+        if (a->var[v].ext.size != b->var[v].ext.size || a->var[v].ext.bound != b->var[v].ext.bound) return false;
+    for (int i = 0; i < x->nfactor; i++) {
+        const Expr *e = x->factor[i], *f = y->factor[i];
+        if (!type_equal(&x->n->arg[e->operand]->type, &y->n->arg[f->operand]->type)) return false;
+        for (int k = 0; k < e->nsub; k++)
+            if (!affine_equal(&e->sub[k].aff, &f->sub[k].aff)) return false;
+    }
+    return true;
+}
+
+/* As for an equal contraction before. */
+static void decide(Order *o, OrderList *done) {
+    for (int i = 0; i < done->n; i++) {
+        if (!same_form(o, &done->at[i])) continue;
+        o->v = done->at[i].v;
+        o->result = done->at[i].result;
+        return;
+    }
+    find_best(o);
+    vec_push(o->a, done, *o);
 }
 
 /* ---- copies ---------------------------------------------------------------------------------------------- */
@@ -150,8 +178,9 @@ static Node *turned(Graph *g, const Node *n, Node *arg, int axis, NodeList *copi
 }
 
 /* The sum of `product` with out v as the last axis, and behind it the result in its own order. */
-static Node *turned_result(const Order *o, int v, const Expr *product, Node *const *arg) {
+static Node *turned_result(const Order *o, const Expr *product, Node *const *arg) {
     const Comp *c = &o->n->u.comp;
+    const int   v = o->v;
     Affine      by[MAX_VARS];
     Var         var[MAX_VARS];
     Sub         sub[MAX_RANK] = {0};
@@ -166,13 +195,13 @@ static Node *turned_result(const Order *o, int v, const Expr *product, Node *con
     return graph_comp(o->g, KIND_MAP, c->nout, 0, 0, c->var, expr_read(o->g->arena, DT_F32, 0, c->nout, sub, false), 1, &sum);
 }
 
-static void turn_factors(const Order *o, int v, bool result, NodeList *copies) {
+static void turn_factors(const Order *o, NodeList *copies) {
     const Comp *c = &o->n->u.comp;
     const Expr *product = NULL;
     Node       *arg[MAX_FACTORS];
     for (int i = 0; i < o->nfactor; i++) {
         const Expr *read = o->factor[i];
-        int         axis = axis_of(read, v);
+        int         axis = axis_of(read, o->v);
         Sub         sub[MAX_RANK] = {0};
         arg[i] = o->n->arg[read->operand];
         for (int k = 0; k < read->nsub; k++)
@@ -182,8 +211,8 @@ static void turn_factors(const Order *o, int v, bool result, NodeList *copies) {
         product = product ? expr_op2(o->g->arena, SC_MUL, product, moved) : moved;
     }
     graph_at(o->g, o->n->name, o->n->loc);
-    graph_replace(o->g, o->n, result ? turned_result(o, v, product, arg)
-                                     : graph_comp(o->g, KIND_SUM, c->nout, c->nred, 0, c->var, product, o->nfactor, arg));
+    graph_replace(o->g, o->n, o->result ? turned_result(o, product, arg)
+                                        : graph_comp(o->g, KIND_SUM, c->nout, c->nred, 0, c->var, product, o->nfactor, arg));
 }
 
 static bool is_contraction(const Node *n) {
@@ -195,14 +224,14 @@ static bool is_contraction(const Node *n) {
 }
 
 void order_operands(Graph *g, const Target *t) {
-    Arena   *a = arena_new();
-    NodeList copies = {0};
+    Arena    *a = arena_new();
+    NodeList  copies = {0};
+    OrderList done = {0};
     for (int i = 0, count = g->nodes.n; i < count; i++) {
         Order o = {.g = g, .t = t, .a = a, .n = g->nodes.at[i]};
         if (!is_contraction(o.n) || !find_factors(&o, o.n->u.comp.expr)) continue;
-        bool result = false;
-        int  v = best_variable(&o, &result);
-        if (v >= 0) turn_factors(&o, v, result, &copies);
+        decide(&o, &done);
+        if (o.v >= 0) turn_factors(&o, &copies);
     }
     arena_free(a);
     graph_sweep(g);

@@ -29,6 +29,8 @@ typedef struct {
     const Nest   *n;
     int           first, count; /* stages; count 0: the stores */
     int           nread, read[MAX_READS];       /* memory accesses of their expressions */
+    int           nmove[MAX_READS], move[MAX_READS][MAX_VARS];    /* per read: variables that it moves with */
+    bool          window[MAX_VARS];
     double        ops;          /* vector operations per point */
     double        points;       /* of outs, window and reductions that count */
     double        live;         /* share of all points that count, as far as remainders decide it */

@@ -17,6 +17,8 @@ typedef struct {
     const Lin *off;
     int        size;            /* bytes of an element */
     double     weight, most;    /* lines written come and go; bytes of the whole tensor */
+    int        n, var[MAX_VARS];          /* variables that it moves with, smallest stride first */
+    int64_t    stride[MAX_VARS];
 } Stream;
 
 typedef struct {
@@ -45,29 +47,17 @@ static double room_for(double bytes, double run, int64_t stride, int64_t way) {
 /* A stream at the walk's extents. Variables with small strides make runs, the others repeat them; a run begins and
  * ends within a line. */
 static Foot footprint(const Walk *w, const Stream *s) {
-    int64_t stride[MAX_VARS], extent[MAX_VARS], run = 1;
-    int     n = 0;
-    for (int v = 0; v < w->n->nvar; v++) {
-        int64_t k = s->off->k[v] < 0 ? -s->off->k[v] : s->off->k[v];
-        int     at = n;
-        if (!k || w->extent[v] < 2) continue;
-        for (; at > 0 && stride[at - 1] > k; at--) {
-            stride[at] = stride[at - 1];
-            extent[at] = extent[at - 1];
-        }
-        stride[at] = k;
-        extent[at] = w->extent[v];
-        n++;
-    }
     double  runs = 1;
-    int64_t apart = 0;
-    for (int i = 0; i < n; i++) {
-        if (stride[i] <= run || stride[i] * s->size < LINE) {
-            run += stride[i] * (extent[i] - 1);
+    int64_t apart = 0, run = 1;
+    for (int i = 0; i < s->n; i++) {
+        int64_t extent = w->extent[s->var[i]];
+        if (extent < 2) continue;
+        if (s->stride[i] <= run || s->stride[i] * s->size < LINE) {
+            run += s->stride[i] * (extent - 1);
             continue;
         }
-        runs *= (double)extent[i];
-        if (!apart || extent[i] > 8) apart = stride[i] * s->size;
+        runs *= (double)extent;
+        if (!apart || extent > 8) apart = s->stride[i] * s->size;
     }
     double length = (double)(run * s->size + LINE - s->size), bytes = runs * length;
     if (bytes > s->most) bytes = s->most;
@@ -77,19 +67,36 @@ static Foot footprint(const Walk *w, const Stream *s) {
 
 static void add_stream(Walk *w, const Node *node, const Lin *off, double weight) {
     if (w->count == MAX_READS + MAX_STORES) return;
-    int size = dtype_size(node->type.dtype);
-    w->stream[w->count++] = (Stream){off, size, weight, (double)(type_count(&node->type) * size)};
+    int     size = dtype_size(node->type.dtype);
+    Stream *s = &w->stream[w->count++];
+    *s = (Stream){.off = off, .size = size, .weight = weight, .most = (double)(type_count(&node->type) * size)};
+    for (int v = 0; v < w->n->nvar; v++) {
+        int64_t k = off->k[v] < 0 ? -off->k[v] : off->k[v];
+        int     at = s->n;
+        if (!k || w->n->var[v].size < 2) continue;
+        for (; at > 0 && s->stride[at - 1] > k; at--) {
+            s->stride[at] = s->stride[at - 1];
+            s->var[at] = s->var[at - 1];
+        }
+        s->stride[at] = k;
+        s->var[at] = v;
+        s->n++;
+    }
 }
 
-static Walk walk_of(const Nest *n, const int64_t *step) {
-    Walk w = {.n = n};
+static void find_streams(Walk *w, const Nest *n) {
+    w->n = n;
+    w->count = 0;
     for (int i = 0; i < n->naccess && i < MAX_READS; i++) {
         const Access *a = &n->access[i];
-        if (a->node && a->node->op != OP_RNG && !a->nind) add_stream(&w, a->node, &a->off, 1);
+        if (a->node && a->node->op != OP_RNG && !a->nind) add_stream(w, a->node, &a->off, 1);
     }
-    for (int i = 0; i < n->nstore; i++) add_stream(&w, n->store[i].node, &n->store[i].off, 2);
-    for (int v = 0; v < n->nvar; v++) w.extent[v] = v < n->nout && step[v] < n->var[v].size ? step[v] : n->var[v].size;
-    return w;
+    for (int i = 0; i < n->nstore; i++) add_stream(w, n->store[i].node, &n->store[i].off, 2);
+}
+
+static void start_walk(Walk *w, const int64_t *step) {
+    const Nest *n = w->n;
+    for (int v = 0; v < n->nvar; v++) w->extent[v] = v < n->nout && step[v] < n->var[v].size ? step[v] : n->var[v].size;
 }
 
 /* What is touched at the walk's extents; each[]: by stream. */
@@ -104,12 +111,6 @@ static Foot touched(const Walk *w, Foot *each) {
     return sum;
 }
 
-static double weighted(const Walk *w, const Foot *each) {
-    double sum = 0;
-    for (int i = 0; i < w->count; i++) sum += w->stream[i].weight * each[i].bytes;
-    return sum;
-}
-
 /* Remainders stand inside of all other loops. */
 static bool remainder_left(const Walk *w) {
     for (int v = 0; v < w->n->nout; v++)
@@ -121,14 +122,15 @@ static bool remainder_left(const Walk *w) {
 static int next_loop(Walk *w, const int64_t *step, const Foot *each) {
     bool   apart = remainder_left(w);
     int    best = -1;
-    double least = 0, before = weighted(w, each);
-    Foot   now[MAX_READS + MAX_STORES];
+    double least = 0;
     for (int v = w->n->nout - 1; v >= 0; v--) {
         int64_t size = w->n->var[v].size, small = w->extent[v];
         if (small == size || (apart && !w->n->var[v].apart)) continue;
+        double more = 0;
         w->extent[v] = size;
-        touched(w, now);
-        double more = (weighted(w, now) - before) * (double)step[v] / (double)(size - step[v] ? size - step[v] : 1);
+        for (int i = 0; i < w->count; i++)
+            if (w->stream[i].off->k[v]) more += w->stream[i].weight * (footprint(w, &w->stream[i]).bytes - each[i].bytes);
+        more *= (double)step[v] / (double)(size - step[v] ? size - step[v] : 1);
         w->extent[v] = small;
         if (best < 0 || more < least) best = v, least = more;
     }
@@ -137,9 +139,11 @@ static int next_loop(Walk *w, const int64_t *step, const Foot *each) {
 }
 
 void traffic_order(const Nest *n, const int64_t *step, int *order) {
-    Walk w = walk_of(n, step);
+    Walk w;
     Foot each[MAX_READS + MAX_STORES];
     int  at = n->nout, v, inner[MAX_VARS], count = 0;
+    find_streams(&w, n);
+    start_walk(&w, step);
     touched(&w, each);
     while ((v = next_loop(&w, step, each)) >= 0) {
         inner[count++] = v;
@@ -193,17 +197,17 @@ static double bytes_into(const Walk *w, const Levels *l, int fit) {
     return sum;
 }
 
-static double cycles_of(const Target *t, const Nest *n, const int64_t *step, int64_t cut, double cycles) {
-    Walk   w = walk_of(n, step);
+static double cycles_of(const Target *t, Walk *w, const int64_t *step, int64_t cut, double cycles) {
     Levels l;
     int    in_l1 = 0, in_l2 = 0, in_l3 = 0;
-    find_levels(&w, step, cut, &l);
+    start_walk(w, step);
+    find_levels(w, step, cut, &l);
     while (in_l1 < l.count && l.all[in_l1].l1 <= USABLE * t->l1) in_l1++;
     while (in_l2 < l.count && l.all[in_l2].l2 <= USABLE * t->l2) in_l2++;
     while (in_l3 < l.count && l.all[in_l3].bytes <= SHARED) in_l3++;
     if (in_l1 == l.count) return cycles;
-    double l2 = bytes_into(&w, &l, in_l1) / (3 * t->width), l3 = bytes_into(&w, &l, in_l2) / L3_CYCLE;
-    double memory = in_l3 == l.count ? 0 : bytes_into(&w, &l, in_l3) / MEMORY_CYCLE;
+    double l2 = bytes_into(w, &l, in_l1) / (3 * t->width), l3 = bytes_into(w, &l, in_l2) / L3_CYCLE;
+    double memory = in_l3 == l.count ? 0 : bytes_into(w, &l, in_l3) / MEMORY_CYCLE;
     double most = cycles > l2 ? cycles : l2;
     if (l3 > most) most = l3;
     if (memory > most) most = memory;
@@ -214,11 +218,13 @@ void traffic_cost(const Task *w, Choice *c, double cycles) {
     const Target *t = w->t;
     const Nest   *n = w->n;
     static const int64_t CUTS[] = {2, 4, 8, 16, 32, 64, 128, 256};
-    c->cost = cycles_of(t, n, c->step, 0, cycles);
+    Walk walk;
+    find_streams(&walk, n);
+    c->cost = cycles_of(t, &walk, c->step, 0, cycles);
     if (n->cut_var < 0 || c->across || c->cost < WORTH_CUT * cycles) return;
     for (size_t i = 0; i < sizeof CUTS / sizeof *CUTS && 2 * CUTS[i] <= n->var[n->cut_var].size; i++) {
         double turns = (double)(n->var[n->cut_var].size / CUTS[i]);
-        double cost = cycles_of(t, n, c->step, CUTS[i], cycles + turns * turn_cycles(w, c));
+        double cost = cycles_of(t, &walk, c->step, CUTS[i], cycles + turns * turn_cycles(w, c));
         if (cost >= c->cost) continue;
         c->cost = cost;
         c->cut = CUTS[i];
