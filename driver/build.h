@@ -62,6 +62,7 @@ typedef struct {
     VEC(Function)  functions;
     VEC(Symbols)   vocabs;
     Codegen       *cg;
+    ForcedSchedules forced;        /* --schedule */
     bool           said_memory, said_stash;      /* what --max-memory and --print-stash tell is told once */
     double         t_start, t_front, t_lower, t_passes, t_emit, t_code;   /* seconds, for --time-report */
 } Build;
@@ -79,6 +80,8 @@ Graph *build_graph(Build *b, const char *name, Arena *a);
 PassOptions build_pass_options(const Build *b);
 /* build_graph, passes, kernels: all but machine code. An exit code. */
 int build_kernels(Build *b, const char *name);
+/* After the last function: does every --schedule name a kernel? An exit code. */
+int build_schedules(const Build *b);
 /* build_kernels and emission. An exit code. */
 int build_function(Build *b, const char *name);
 /* Every expand of the data block. An exit code. */

@@ -52,7 +52,8 @@ static int build_all(Build *b, bool trainer) {
     if (!code) code = build_function(b, "init");
     for (int i = 0; i < b->model->nentry && !code; i++)
         code = build_function(b, arena_printf(b->arena, "entry.%s", b->model->entry[i].name));
-    return code || !trainer ? code : build_expands(b);
+    if (!code && trainer) code = build_expands(b);
+    return code ? code : build_schedules(b);
 }
 
 static int failed(const char *path, const char *why) {
