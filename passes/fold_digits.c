@@ -3,7 +3,8 @@
  *     y[q] = sum over j < 7, k < 7 with i = (q - 7*j - k)/49 of f(i,j,k)     is f with its axes merged,
  *     y[c,i,j] = h[49*c + 7*i + j]                                           is h with its axis split:
  *
- * reshapes, which cost nothing. The first form is what the gradient rule makes of the second.
+ * reshapes, which cost nothing. The first form is what the gradient rule makes of the second. Only copies: sums over the
+ * windows of a pool have digits, too, and passes of their own (passes/unpool.c).
  */
 #include "passes/fold_impl.h"
 
@@ -89,6 +90,7 @@ static bool stands_alone(const Draft *d, int q, int derived) {
 }
 
 Node *digits_merged(const Draft *d) {
+    if (d->expr->op != SC_READ) return NULL;
     for (int v = d->nout + d->nred; v < d->nout + d->nred + d->nder; v++)
         for (int q = 0; q < d->nout; q++) {
             Digits g;
