@@ -183,6 +183,16 @@ static const FuncInfo *function_info(const Build *b, const char *name, int *entr
     return NULL;
 }
 
+const char *build_function_name(const Build *b, const char *name) {
+    int entry;
+    for (int i = 0; i < b->model->nentry; i++)
+        if (!strcmp(name, b->model->entry[i].name)) return arena_printf(b->arena, "entry.%s", name);
+    const FuncInfo *info = function_info(b, name, &entry);
+    if (!strcmp(name, "init") || (info && (entry >= 0 || info->name))) return name;
+    fprintf(stderr, "netc: there is no function '%s': train, eval, grad, init or an entry's name\n", name);
+    return NULL;
+}
+
 /* --beam N in an entry: that of `run` must have what it needs, of several those are changed that do. */
 static bool search_beams(Build *b, int entry, Graph *g) {
     bool        none;

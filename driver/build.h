@@ -73,6 +73,9 @@ int build_load(Build *b, Arena *a, const Options *o);
 int build_load_with(Build *b, Arena *a, const Options *o, int n, const char *const *more);
 /* Chooses the target and lays out the blocks; call once before build_function. An exit code. */
 int build_start(Build *b);
+/* A function as a user names it, an entry by its own name: as the others here name it. NULL after a message if there is
+ * none. */
+const char *build_function_name(const Build *b, const char *name);
 /* Lowers one function: "train", "eval", "grad", "init", "entry.NAME", "expand.K". NULL after an error
  * in b->diag, or if the model has no such function. */
 Graph *build_graph(Build *b, const char *name, Arena *a);
