@@ -77,10 +77,6 @@ bool guard_can_fail(const Nest *n, const Guard *g) {
     return lo < 0 || hi >= g->size;
 }
 
-double nest_predicted(const Nest *n, const Target *t) {
-    return n->cycles > 0 ? (double)n->flops / (2.0 * t->width * t->fma_ports * n->cycles) : 0;
-}
-
 bool guard_settles(const Nest *n, const Guard *g, int v) {
     if (!g->lin.k[v] || g->bound) return false;
     for (int u = 0; u < n->nvar; u++)

@@ -221,8 +221,9 @@ typedef struct {
                                    tiles are visited; between turns store 0 holds what is summed up so far */
     int64_t   cut;
     bool      barrier;          /* wait for all threads before this nest */
+    bool      fixed;            /* npar was asked for (--schedule) */
     int64_t   flops, bytes;     /* at full size */
-    double    cycles;           /* that the cost model predicts for one core, of its main part; 0: no choice was made */
+    double    cycles;           /* of one core, as the cost model predicts them; 0: not scheduled */
     int       at;               /* place in the order of execution */
     ScanLoop *scan;             /* NEST_SCAN */
     const char *fused;          /* for people, what is computed beside the stages: "2 maps, update of Net.c1.w" */
@@ -231,8 +232,6 @@ typedef struct {
 /* The loops outside of what sets results to 0, if n->adds: what is inside is one run of memory. */
 int     nest_zero_level(const Nest *n);
 int64_t nest_trips(const Nest *n, int var);                         /* tiles of an out at full size */
-/* flops / cycles as a share of what the target could do; 0: not predicted. */
-double  nest_predicted(const Nest *n, const Target *t);
 /* The smallest and largest value over all points at full size. */
 void    lin_range(const Nest *n, const Lin *a, int64_t *lo, int64_t *hi);
 /* Can the guard fail? */

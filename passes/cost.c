@@ -301,6 +301,12 @@ static Pattern store_pattern(const Nest *n, const Choice *c, const Lin *a, int w
 
 bool task_window(const Task *w, int v) { return w->window[v]; }
 
+bool task_reduction(const Task *w, int v) {
+    for (int i = 0; w->count && i < w->n->stage[w->first].nred; i++)
+        if (w->n->stage[w->first].red[i] == v) return true;
+    return false;
+}
+
 /* Passes over a variable. A smaller last one counts by its size, but not below a part of a whole one; under a bound
  * what is left over is done one by one. */
 static double passes(const NestVar *v, int64_t step) {
