@@ -6,9 +6,10 @@
  *
  * For every variable that is the whole subscript of an axis, the search for a schedule (choose.c) says what the
  * contraction would cost if all operands had this axis last, and the result as well or not; copying them is paid for. */
+#include "passes/algebra.h"
 #include "passes/schedule_impl.h"
 
-enum { MAX_FACTORS = 4, LEAST_WORK = 1 << 20 };    /* products of a contraction that is looked at */
+enum { MAX_FACTORS = 4, LEAST_WORK = 1 << 18 };    /* products of a contraction that is looked at */
 static const double GOOD = 0.8;         /* share of the target's peak that needs no copy */
 static const double GAIN = 0.85;        /* of the cycles: what is more is not worth a copy */
 static const double COPY = 1.5;         /* cycles to turn a number */
@@ -30,9 +31,11 @@ typedef VEC(Order) OrderList;
 
 static bool find_factors(Order *o, const Expr *e) {
     if (e->op == SC_MUL) return find_factors(o, e->arg[0]) && find_factors(o, e->arg[1]);
-    if (e->op != SC_READ || e->dtype != DT_F32 || e->guarded || o->nfactor == MAX_FACTORS) return false;
-    for (int i = 0; i < e->nsub; i++)
-        if (e->sub[i].ind) return false;
+    if (e->op != SC_READ || e->dtype != DT_F32 || o->nfactor == MAX_FACTORS) return false;
+    for (int i = 0; i < e->nsub; i++) {
+        const Extent ext = o->n->arg[e->operand]->type.dim[i];
+        if (e->sub[i].ind || (e->guarded && !affine_inside(&e->sub[i].aff, o->n->u.comp.var, ext))) return false;
+    }
     o->factor[o->nfactor++] = e;
     return true;
 }

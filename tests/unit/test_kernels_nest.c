@@ -182,6 +182,7 @@ static void chains(void **state) {
     static const int64_t ROWS[] = {41, 1, 24};
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) kt_check_as(text, 2, i % 2 ? "haswell" : NULL, ROWS[i], NULL);
     kt_check_as(text, 2, "x86-64", 11, NULL);
+    kt_check_as(text, 2, NULL, 41, "pack");             /* reads under guards: the first number stands in for those that are not there */
 }
 
 /* conv, bias, max-pool with argmax, relu, and everything backwards. */
