@@ -425,9 +425,10 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
 static double store_cycles(const Pattern *p) { return p->uniform ? 1 : 1.25 * p->loads + 0.25 * p->shuffles; }
 
 double turn_cycles(const Task *w, const Choice *c) {
-    double vectors = 1.0 / c->width;
-    for (int v = 0; v < w->n->nout; v++) vectors *= (double)w->n->var[v].size;
-    return vectors * (2 * store_cycles(&w->store[0]) + 1);
+    static const double ACROSS = 8;     /* lanes summed up, a number loaded and stored */
+    double outs = 1;
+    for (int v = 0; v < w->n->nout; v++) outs *= (double)w->n->var[v].size;
+    return c->across ? outs * ACROSS : outs / c->width * (2 * store_cycles(&w->store[0]) + 1);
 }
 
 /* Cycles at the end of a tile: accumulators into results, results into memory. */

@@ -270,13 +270,16 @@ static void share_out(Nest *n) {
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
 int cut_variable(const Nest *n) {
+    enum { SEVERAL = 4 };
     const Stage *s = &n->stage[0];
     int          best = -1;
     if (n->nstage != 1 || n->kind != NEST_LOOPS || s->kind != KIND_SUM || s->expr->dtype != DT_F32 || s->nwin) return -1;
     if (n->store[0].node->type.dtype != DT_F32) return -1;
     for (int i = 0; i < s->nred; i++) {
-        const NestVar *v = &n->var[s->red[i]];
-        if (!v->bound && !v->div && (best < 0 || v->size > n->var[best].size)) best = s->red[i];
+        int  v = s->red[i];
+        bool several = n->var[v].size >= SEVERAL;
+        if (n->var[v].div || n->var[v].size < 2) continue;
+        if (best < 0 || (several && (n->var[best].size < SEVERAL || var_stride(n, v) > var_stride(n, best)))) best = v;
     }
     return best;
 }

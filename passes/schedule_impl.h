@@ -40,7 +40,8 @@ typedef struct {
     Pattern       pattern[MAX_READS], store[MAX_STORES];
 } Task;
 
-/* schedule.c: the reduction that may be cut, or -1: of a nest that is one sum. */
+/* schedule.c: the reduction that may be cut, or -1: of a nest that is one sum, the outermost in memory, so that the operands
+ * pass by in one go. */
 int    cut_variable(const Nest *n);
 
 /* merge.c */

@@ -217,11 +217,13 @@ static double cycles_of(const Target *t, Walk *w, const int64_t *step, int64_t c
 void traffic_cost(const Task *w, Choice *c, double cycles) {
     const Target *t = w->t;
     const Nest   *n = w->n;
-    static const int64_t CUTS[] = {2, 4, 8, 16, 32, 64, 128, 256};
+    static const int64_t CUTS[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
     Walk walk;
     find_streams(&walk, n);
     c->cost = cycles_of(t, &walk, c->step, 0, cycles);
-    if (n->cut_var < 0 || c->across || c->cost < WORTH_CUT * cycles) return;
+    if (n->cut_var < 0 || c->cost < WORTH_CUT * cycles) return;
+    for (int i = 0; i < c->nlane; i++)
+        if (c->lane[i] == n->cut_var) return;
     for (size_t i = 0; i < sizeof CUTS / sizeof *CUTS && 2 * CUTS[i] <= n->var[n->cut_var].size; i++) {
         double turns = (double)(n->var[n->cut_var].size / CUTS[i]);
         double cost = cycles_of(t, &walk, c->step, CUTS[i], cycles + turns * turn_cycles(w, c));

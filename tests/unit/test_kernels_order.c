@@ -73,7 +73,7 @@ static void turned_operands(void **state) {
 /* Strides and few pixels want other orders, large images with stride 1 do not; and they can be switched off. */
 static void orders_are_chosen(void **state) {
     (void)state;
-    static const Conv LARGE[] = {{39, 39, 211, 16, 5, 2, 2}, {42, 22, 20, 27, 3, 1, 1}, {39, 443, 51, 16, 5, 2, 0}};
+    static const Conv LARGE[] = {{39, 39, 211, 16, 5, 2, 2}, {39, 443, 51, 16, 5, 2, 0}};
     Arena *a = arena_new();
     int    some = 0;
     for (size_t i = 0; i < sizeof LARGE / sizeof *LARGE; i++) {
