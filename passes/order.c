@@ -9,10 +9,11 @@
 #include "passes/algebra.h"
 #include "passes/schedule_impl.h"
 
-enum { MAX_FACTORS = 4, LEAST_WORK = 1 << 18 };    /* products of a contraction that is looked at */
+enum { MAX_FACTORS = 4, LEAST_WORK = 1 << 18, NEAR = 1 << 20 };
+/* products of a contraction that is looked at; numbers of a tensor and its copy that stay in a cache */
 static const double GOOD = 0.8;         /* share of the target's peak that needs no copy */
 static const double GAIN = 0.85;        /* of the cycles: what is more is not worth a copy */
-static const double COPY = 1.5;         /* cycles to turn a number */
+static const double COPY = 1.5, FAR_COPY = 4.5;    /* cycles to turn a number; of a tensor that lies in memory */
 
 typedef struct {
     Graph        *g;
@@ -51,7 +52,10 @@ static int axis_of(const Expr *read, int v) {
     return axis == read->nsub - 1 ? -1 : axis;
 }
 
-static double count_of(const Node *n) { return (double)type_count(&n->type); }
+static double copy_of(const Node *n) {
+    double count = (double)type_count(&n->type);
+    return count * (count > NEAR ? FAR_COPY : COPY);
+}
 
 /* ---- what it would cost --------------------------------------------------------------------------------- */
 
@@ -112,9 +116,9 @@ static double cycles_with(const Order *o, int v, bool result) {
 }
 
 static double copy_cycles(const Order *o, int v, bool result) {
-    double cycles = result ? COPY * count_of(o->n) : 0;
+    double cycles = result ? copy_of(o->n) : 0;
     for (int i = 0; i < o->nfactor; i++)
-        if (axis_of(o->factor[i], v) >= 0) cycles += COPY * count_of(o->n->arg[o->factor[i]->operand]);
+        if (axis_of(o->factor[i], v) >= 0) cycles += copy_of(o->n->arg[o->factor[i]->operand]);
     return cycles;
 }
 

@@ -24,6 +24,7 @@ typedef struct {
 typedef struct {
     double bytes;               /* of all lines */
     double l1, l2;              /* the room they take in a cache: runs a multiple of a way apart share few sets */
+    double run;                 /* bytes that lie together */
 } Foot;
 
 typedef struct {
@@ -61,8 +62,8 @@ static Foot footprint(const Walk *w, const Stream *s) {
     }
     double length = (double)(run * s->size + LINE - s->size), bytes = runs * length;
     if (bytes > s->most) bytes = s->most;
-    if (runs < 9) return (Foot){bytes, bytes, bytes};
-    return (Foot){bytes, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY)};
+    if (runs < 9) return (Foot){bytes, bytes, bytes, length};
+    return (Foot){bytes, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY), length};
 }
 
 static void add_stream(Walk *w, const Node *node, const Lin *off, double weight) {
@@ -184,15 +185,23 @@ static void find_levels(Walk *w, const int64_t *step, int64_t cut, Levels *l) {
     }
 }
 
-/* Bytes that come into a cache that the levels below `fit` fit in. */
-static double bytes_into(const Walk *w, const Levels *l, int fit) {
+/* Lines of memory come at full speed where many follow each other; a tile that reads short runs waits for each. Nothing waits
+ * for what is written. */
+static double waiting(const Stream *s, const Foot *tile) {
+    static const double SLOWEST = 3, LONG = 512;
+    return s->weight > 1 ? 1 : 1 + SLOWEST / (1 + tile->run / LONG);
+}
+
+/* Bytes that come into a cache that the levels below `fit` fit in; from memory: as many of long runs as take as long. */
+static double bytes_into(const Walk *w, const Levels *l, int fit, bool memory) {
     double sum = 0, turns = 1;
     int    k = fit ? fit - 1 : 0;
     for (int i = k; i + 1 < l->count; i++) turns *= l->trips[i];
     for (int i = 0; i < w->count; i++) {
         const Stream *s = &w->stream[i];
         bool          stays = fit && k + 1 < l->count && !s->off->k[l->loop[k]];
-        sum += s->weight * l->each[k][i].bytes * turns / (stays ? l->trips[k] : 1);
+        double        bytes = s->weight * l->each[k][i].bytes * turns / (stays ? l->trips[k] : 1);
+        sum += memory ? bytes * waiting(s, &l->each[0][i]) : bytes;
     }
     return sum;
 }
@@ -206,8 +215,8 @@ static double cycles_of(const Target *t, Walk *w, const int64_t *step, int64_t c
     while (in_l2 < l.count && l.all[in_l2].l2 <= USABLE * t->l2) in_l2++;
     while (in_l3 < l.count && l.all[in_l3].bytes <= SHARED) in_l3++;
     if (in_l1 == l.count) return cycles;
-    double l2 = bytes_into(w, &l, in_l1) / (3 * t->width), l3 = bytes_into(w, &l, in_l2) / L3_CYCLE;
-    double memory = in_l3 == l.count ? 0 : bytes_into(w, &l, in_l3) / MEMORY_CYCLE;
+    double l2 = bytes_into(w, &l, in_l1, false) / (3 * t->width), l3 = bytes_into(w, &l, in_l2, false) / L3_CYCLE;
+    double memory = in_l3 == l.count ? 0 : bytes_into(w, &l, in_l3, true) / MEMORY_CYCLE;
     double most = cycles > l2 ? cycles : l2;
     if (l3 > most) most = l3;
     if (memory > most) most = memory;
