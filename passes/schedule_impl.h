@@ -79,6 +79,8 @@ const char *nest_var_name(Arena *a, const Nest *n, int v);
 /* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches, and
  * c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
 void   traffic_cost(const Task *w, Choice *c, double cycles);
+/* To bring a tensor of so many bytes, more than a core's own caches hold, from where it is. */
+double far_cycles(double bytes);
 void   traffic_order(const Nest *n, const int64_t *step, int *order);
 
 /* choose.c: may lanes run along the reductions? */

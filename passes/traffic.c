@@ -223,6 +223,8 @@ static double cycles_of(const Target *t, Walk *w, const int64_t *step, int64_t c
     return most + (1 - HIDDEN) * (cycles + l2 + l3 + memory - most);
 }
 
+double far_cycles(double bytes) { return bytes / (bytes > SHARED ? MEMORY_CYCLE : L3_CYCLE); }
+
 void traffic_cost(const Task *w, Choice *c, double cycles) {
     const Target *t = w->t;
     const Nest   *n = w->n;
