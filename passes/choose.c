@@ -16,6 +16,7 @@ typedef struct {
 typedef struct {
     Task         *w;
     const Choice *given;        /* steps of outs that must be kept, or NULL */
+    double        limit;        /* choices that cost more are of no use; 0: none */
     int           nrow, row[MAX_VARS];    /* variables that may be rows of a tile */
     int           turning;      /* a reduction of which several values are turned, -1: none */
     int           ntried;
@@ -30,6 +31,7 @@ enum { NSTEPS = sizeof STEPS / sizeof *STEPS };
 static bool consider(Search *s, const Choice *c) {
     double cost = choice_cost(s->w, c);
     if (cost < 0) return false;
+    if (s->limit > 0 && cost >= s->limit) return true;
     if (s->best.cost >= 0 && cost >= s->best.cost) return true;
     Choice full = *c;
     full.cost = cost;
@@ -249,8 +251,9 @@ static void try_unrolling(Search *s) {
     }
 }
 
-Choice choose(Task *w, const Choice *given) {
-    Search s = {.w = w, .given = given, .turning = -1};
+Choice choose_below(Task *w, const Choice *given, double limit) {
+    enum { UNROLLED = 5 };      /* unrolling may save a part of it */
+    Search s = {.w = w, .given = given, .turning = -1, .limit = limit + limit / UNROLLED};
     s.best.cost = -1;
     find_rows(&s, &(Choice){0});
     s.best = scalar_choice(&s, 1);
@@ -263,3 +266,5 @@ Choice choose(Task *w, const Choice *given) {
     if (w->count) try_unrolling(&s);
     return s.best;
 }
+
+Choice choose(Task *w, const Choice *given) { return choose_below(w, given, 0); }

@@ -11,7 +11,7 @@
 
 enum { MAX_FACTORS = 4, LEAST_WORK = 1 << 18, NEAR = 1 << 20 };
 /* products of a contraction that is looked at; numbers of a tensor and its copy that stay in a cache */
-static const double GOOD = 0.8;         /* share of the target's peak that needs no copy */
+static const double GOOD = 0.6;         /* predicted share of the peak that leaves no such gain: the best tiles reach 0.7 */
 static const double GAIN = 0.85;        /* of the cycles: what is more is not worth a copy */
 static const double COPY = 1.5, FAR_COPY = 4.5;    /* cycles to turn a number; of a tensor that lies in memory */
 
@@ -107,12 +107,13 @@ static Nest *sketch(const Order *o, int v, bool result) {
     return n;
 }
 
-static double cycles_with(const Order *o, int v, bool result) {
+/* limit: 0, or cycles that more is of no use than. */
+static double cycles_with(const Order *o, int v, bool result, double limit) {
     Nest *n = sketch(o, v, result);
     merge_vars(n);
     n->cut_var = cut_variable(n);
     Task w = task_of(o->t, n, 0, 1);
-    return choose(&w, NULL).cost;
+    return choose_below(&w, NULL, limit).cost;
 }
 
 static double copy_cycles(const Order *o, int v, bool result) {
@@ -124,7 +125,7 @@ static double copy_cycles(const Order *o, int v, bool result) {
 
 static void find_best(Order *o) {
     const Comp *c = &o->n->u.comp;
-    double      products = 1, before = cycles_with(o, -1, false), least = GAIN * before;
+    double      products = 1, before = cycles_with(o, -1, false, 0), least = GAIN * before;
     o->v = -1;
     for (int v = 0; v < c->nout + c->nred; v++) products *= (double)c->var[v].ext.size;
     if (products > GOOD * before * o->t->width * o->t->fma_ports) return;
@@ -132,7 +133,7 @@ static void find_best(Order *o) {
         if (copy_cycles(o, v, false) == 0 || c->var[v].ext.bound || c->var[v].ext.size < o->t->width / 2) continue;
         for (int turn = 0; turn <= (v < c->nout - 1); turn++) {
             double copy = copy_cycles(o, v, turn);
-            double cycles = copy < least ? cycles_with(o, v, turn) + copy : copy;
+            double cycles = copy < least ? cycles_with(o, v, turn, least - copy) + copy : copy;
             if (cycles < least) o->v = v, least = cycles, o->result = turn;
         }
     }

@@ -87,5 +87,7 @@ void   traffic_order(const Nest *n, const int64_t *step, int *order);
 bool   can_go_across(const Task *w);
 /* The cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
 Choice choose(Task *w, const Choice *given);
+/* The same; what costs more than `limit` (0: none) is looked at in less detail. */
+Choice choose_below(Task *w, const Choice *given, double limit);
 
 #endif
