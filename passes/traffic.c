@@ -24,7 +24,7 @@ typedef struct {
 typedef struct {
     double bytes;               /* of all lines */
     double l1, l2;              /* the room they take in a cache: runs a multiple of a way apart share few sets */
-    double run;                 /* bytes that lie together */
+    double runs, run;           /* how many there are, and their bytes */
 } Foot;
 
 typedef struct {
@@ -62,8 +62,8 @@ static Foot footprint(const Walk *w, const Stream *s) {
     }
     double length = (double)(run * s->size + LINE - s->size), bytes = runs * length;
     if (bytes > s->most) bytes = s->most;
-    if (runs < 9) return (Foot){bytes, bytes, bytes, length};
-    return (Foot){bytes, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY), length};
+    if (runs < 9) return (Foot){bytes, bytes, bytes, runs, length};
+    return (Foot){bytes, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY), runs, length};
 }
 
 static void add_stream(Walk *w, const Node *node, const Lin *off, double weight) {
@@ -185,11 +185,11 @@ static void find_levels(Walk *w, const int64_t *step, int64_t cut, Levels *l) {
     }
 }
 
-/* Lines of memory come at full speed where many follow each other; a tile that reads short runs waits for each. Nothing waits
- * for what is written. */
+/* Lines of memory come at full speed where they follow each other, in as many places as a processor keeps in view; a tile that
+ * reads more and short runs waits for each. Nothing waits for what is written. */
 static double waiting(const Stream *s, const Foot *tile) {
-    static const double SLOWEST = 3, LONG = 512;
-    return s->weight > 1 ? 1 : 1 + SLOWEST / (1 + tile->run / LONG);
+    static const double SLOWEST = 3, LONG = 512, IN_VIEW = 16;
+    return s->weight > 1 || tile->runs <= IN_VIEW ? 1 : 1 + SLOWEST / (1 + tile->run / LONG);
 }
 
 /* Bytes that come into a cache that the levels below `fit` fit in; from memory: as many of long runs as take as long. */
