@@ -116,6 +116,7 @@ static void put_var(Key *key, const NestVar *v, int nvar) {
     put(key, v->bound);
     put(key, v->per);
     put(key, v->apart);
+    put(key, v->panel);
     put(key, v->div);
     put(key, v->adds);
     if (v->div) put_lin(key, &v->num, nvar);

@@ -70,6 +70,22 @@ void place_apart(const Fuse *f, const Node *n, Place *p) {
     }
 }
 
+/* Panels: the other axes in C order, each of their points with `panel` values of the axis. */
+static void set_panels(Fuse *f) {
+    for (int i = 0; i < f->g->nodes.n; i++) {
+        const Node *n = f->g->nodes.at[i];
+        Place      *p = &f->k->place[i];
+        int         axis = n->panel - 1;
+        if (axis < 0 || !f->group[i]) continue;
+        int64_t next = p->panel = panel_values(f->t);
+        for (int d = n->type.rank - 1; d >= 0; d--) {
+            p->stride[d] = d == axis ? 1 : next;
+            if (d != axis) next *= n->type.dim[d].size;
+        }
+        p->panel_stride = next;
+    }
+}
+
 /* Rows and planes of tensors in the arena lie apart from multiples of what makes their lines meet in the caches. */
 static void set_rows_apart(Fuse *f) {
     for (int i = 0; i < f->g->nodes.n; i++) {
@@ -120,11 +136,13 @@ static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int nca
     lower_ops(g, ncarry);
     for (int i = 0; i < g->nodes.n; i++)
         if (g->nodes.at[i]->op == OP_SCAN) lower_all(g->nodes.at[i]->u.scan.body, t, o, g->nodes.at[i]->u.scan.ncarry);
+    if (o->level >= 2 && fusion_on(o, "panel")) panel_weights(g, t);
     if (o->level >= 2 && fusion_on(o, "turn")) turn_weights(g, t);
     if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
     if (o->level >= 2 && fusion_on(o, "reuse")) reuse_maps(g);
+    if (o->level >= 2 && fusion_on(o, "panel")) panel_operands(g, t);
 }
 
 /* The nests of graph f->g, a function or a body. */
@@ -145,6 +163,7 @@ static void build_level(Fuse *f) {
     group_sort(f);
     group_stored(f);
     if (f->scan) place_body(f);
+    set_panels(f);
     set_rows_apart(f);
     align_rows(f);
     make_buffers(f);

@@ -25,7 +25,9 @@ Buffer *buffer_new(Fuse *f, const Node *n, int64_t bytes, int depth) {
 
 int64_t place_bytes(const Place *p, const Type *t) {
     int64_t last = 0;
-    for (int i = 0; i < t->rank; i++) last += (t->dim[i].size - 1) * p->stride[i];
+    for (int i = 0; i < t->rank && !p->panel; i++) last += (t->dim[i].size - 1) * p->stride[i];
+    for (int i = 0; i < t->rank && p->panel; i++)
+        if (p->stride[i] == 1) last = (t->dim[i].size + p->panel - 1) / p->panel * p->panel_stride - 1;
     return (last + 1) * dtype_size(t->dtype);
 }
 

@@ -33,7 +33,7 @@ static int axis_to_turn(const Turn *t, const Node *n, const Expr *read) {
     const Scan *s = &t->scan->u.scan;
     if (read->op != SC_READ || read->guarded || read->nsub < 2 || read->dtype != DT_F32) return -1;
     const Node *arg = n->arg[read->operand];
-    if (arg->op != OP_ARG || arg->u.arg.index < s->ncarry + s->nover) return -1;
+    if (arg->op != OP_ARG || arg->panel || arg->u.arg.index < s->ncarry + s->nover) return -1;
     int last = plain_var(read, read->nsub - 1), best = -1;
     if (last < c->nout || last >= c->nout + c->nred) return -1;
     for (int i = 0; i < read->nsub - 1; i++) {
