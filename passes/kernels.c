@@ -77,7 +77,7 @@ static void set_panels(Fuse *f) {
         Place      *p = &f->k->place[i];
         int         axis = n->panel - 1;
         if (axis < 0 || !f->group[i]) continue;
-        int64_t next = p->panel = panel_values(f->t);
+        int64_t next = p->panel = n->panel_size;
         for (int d = n->type.rank - 1; d >= 0; d--) {
             p->stride[d] = d == axis ? 1 : next;
             if (d != axis) next *= n->type.dim[d].size;

@@ -58,8 +58,7 @@ bool  residue_range(const Comp *c, int derived, int64_t *lo, int64_t *hi);
 /* lower_ops.c. ncarry: of a body; its outputs from there on are stacks, which may be carries as well. 0: a function */
 void  lower_ops(Graph *g, int ncarry);
 Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
-/* panel.c: values of an axis in a panel; operands that the loops of g (not their bodies) use in every step; other operands */
-int64_t panel_values(const Target *t);
+/* panel.c: operands that the loops of g (not their bodies) use in every step; other operands */
 void    panel_weights(Graph *g, const Target *t);
 void    panel_operands(Graph *g, const Target *t);
 /* Is `read`, by n, one of panels, and which variable tells the panel? -1: no */

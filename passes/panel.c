@@ -10,14 +10,13 @@
 #include "passes/kernels_impl.h"
 
 enum {
-    VECTORS = 2,                /* of a panel: with 6 rows they are a tile for 16 registers, with 12 for 32 */
+    VECTORS = 2,                /* of a panel that fills the lanes */
     LEAST_STEPS = 4,            /* of a loop whose captured values are copied */
     LEAST_ROWS = 4,             /* tiles of fewer rows gain nothing */
     WORTH_ROWS = 64,            /* results that share a number: as long as multiplying takes, to copy it takes little */
-    WORTH_FLOPS = 1 << 20
+    WORTH_FLOPS = 1 << 20,
+    LINE = 64                   /* bytes */
 };
-
-int64_t panel_values(const Target *t) { return VECTORS * t->width; }
 
 int panel_variable(const Node *n, const Expr *read) {
     int axis = n->arg[read->operand]->panel - 1, v;
@@ -26,11 +25,14 @@ int panel_variable(const Node *n, const Expr *read) {
     return v;
 }
 
-/* A factor of a contraction that could lie in panels. */
+/* ---- factors --------------------------------------------------------------------------------------------- */
+
+/* A factor of a contraction. */
 typedef struct {
     const Expr *read;
-    int         axis;           /* of the operand */
-    int64_t     rows;           /* results for which each of its numbers is used */
+    int         var, axis;      /* an out that moves this factor alone, by one axis of its operand; -1: there is none or more */
+    int64_t     size;           /* its values */
+    int64_t     rows;           /* results for which each of the operand's numbers is used */
     int64_t     sum;            /* points of the reduction */
 } Factor;
 
@@ -43,41 +45,67 @@ static bool reads_plainly(const Node *n, const Expr *e) {
     return true;
 }
 
-static bool uses(const Expr *read, int v) {
+/* The axis that v alone walks along; -1: none. */
+static int axis_of(const Expr *read, int v) {
+    int u, axis = -1;
     for (int i = 0; i < read->nsub; i++)
-        if (affine_coef(&read->sub[i].aff, v)) return true;
-    return false;
+        if (affine_is_var(&read->sub[i].aff, &u) && u == v) axis = axis < 0 ? i : read->nsub;
+    return axis < read->nsub ? axis : -1;
 }
 
-/* The factor of n that alone moves with the innermost out, and so fills the lanes. */
-static bool find_factor(const Target *t, const Node *n, Factor *f) {
-    const Comp *c = &n->u.comp;
-    int         v = c->nout - 1;
-    if (n->op != OP_COMP || c->kind != KIND_SUM || c->nder || !c->nred || v < 0 || c->expr->op != SC_MUL) return false;
-    const Expr *x = c->expr->arg[0], *y = c->expr->arg[1];
-    if (!reads_plainly(n, x) || !reads_plainly(n, y) || uses(x, v) == uses(y, v)) return false;
-    *f = (Factor){.read = uses(x, v) ? x : y, .rows = 1, .sum = 1};
-    int64_t size = c->var[v].ext.size, panel = panel_values(t), panels = (size + panel - 1) / panel;
-    if (c->var[v].ext.bound || f->read->nsub < 2 || 4 * panels * panel > 5 * size) return false;
-    for (int i = 0, u; i < f->read->nsub; i++)
-        if (affine_is_var(&f->read->sub[i].aff, &u) && u == v) f->axis = i;
-    for (int u = 0; u < c->nout + c->nred; u++) {
-        if (u >= c->nout) f->sum *= c->var[u].ext.size;
-        if (u >= c->nout && !uses(f->read, u)) return false;
-        if (u < c->nout && !uses(f->read, u)) f->rows *= c->var[u].ext.size;
+static Factor factor_of(const Comp *c, const Expr *read, const Expr *other) {
+    Factor f = {.read = read, .var = -1, .axis = -1, .rows = 1, .sum = 1};
+    for (int v = 0; v < c->nout + c->nred; v++) {
+        int axis = axis_of(read, v);
+        if (v >= c->nout) f.sum *= c->var[v].ext.size;
+        else if (axis < 0) f.rows *= c->var[v].ext.size;
+        else if (axis_of(other, v) < 0) f.var = v, f.axis = axis, f.size = c->var[v].ext.size;
     }
-    return true;
+    return f;
 }
 
-/* n with another operand in place of the one that the factor reads. */
-static void read_copy(Graph *g, Node *n, const Factor *f, Node *copy) {
+/* The factors of a sum of products of two; the first is moved by the innermost out, which fills the lanes. */
+static bool find_factors(const Node *n, Factor f[2]) {
     const Comp *c = &n->u.comp;
-    Node       *args[] = {n->arg[c->expr->arg[0]->operand], n->arg[c->expr->arg[1]->operand]};
+    if (n->op != OP_COMP || c->kind != KIND_SUM || c->nder || !c->nred || c->expr->op != SC_MUL) return false;
+    const Expr *x = c->expr->arg[0], *y = c->expr->arg[1];
+    if (!reads_plainly(n, x) || !reads_plainly(n, y)) return false;
+    for (int v = c->nout; v < c->nout + c->nred; v++)
+        if (axis_of(x, v) < 0 || axis_of(y, v) < 0) return false;
+    f[0] = factor_of(c, x, y);
+    f[1] = factor_of(c, y, x);
+    if (f[1].var == c->nout - 1) {
+        Factor lanes = f[1];
+        f[1] = f[0];
+        f[0] = lanes;
+    }
+    return f[0].var >= 0 && f[0].var == c->nout - 1;
+}
+
+/* Values in a panel; 0: panels would be filled badly. */
+static int lanes_panel(const Target *t, const Node *n, const Factor *f) {
+    int64_t panel = VECTORS * t->width, panels = (f->size + panel - 1) / panel;
+    if (n->u.comp.var[f->var].ext.bound || f->read->nsub < 2 || 4 * panels * panel > 5 * f->size) return 0;
+    return (int)panel;
+}
+
+/* The same for the rows of a tile, beside the vectors of the other factor. */
+static int rows_panel(const Target *t, const Node *n, const Factor *f) {
+    int most = (t->registers - VECTORS - 1) / VECTORS;
+    if (f->var < 0 || n->u.comp.var[f->var].ext.bound || f->read->nsub < 2 || f->size < most) return 0;
+    for (int panel = most; 3 * panel > 2 * most; panel--)
+        if (32 * ((f->size + panel - 1) / panel * panel) <= 33 * f->size) return panel;
+    return 0;
+}
+
+/* n with copies in place of what its factors read; NULL: as it is. */
+static void read_copies(Graph *g, Node *n, const Factor f[2], Node *const copy[2]) {
+    const Comp *c = &n->u.comp;
+    Node       *args[2];
     const Expr *read[2];
     for (int i = 0; i < 2; i++) {
-        const Expr *e = c->expr->arg[i];
-        if (e == f->read) args[i] = copy;
-        read[i] = expr_read(g->arena, e->dtype, i, e->nsub, e->sub, false);
+        args[i] = copy[i] ? copy[i] : n->arg[f[i].read->operand];
+        read[i] = expr_read(g->arena, f[i].read->dtype, i, f[i].read->nsub, f[i].read->sub, false);
     }
     graph_at(g, n->name, n->loc);
     graph_replace(g, n, graph_comp(g, c->kind, c->nout, c->nred, 0, c->var, expr_op2(g->arena, SC_MUL, read[0], read[1]), 2, args));
@@ -93,11 +121,14 @@ typedef struct {
 typedef VEC(Copy) CopyList;
 
 /* In the list, or made and added to it. */
-static Copy *copy_of(Graph *g, CopyList *list, Node *of, int axis) {
-    for (int i = 0; i < list->n; i++)
-        if (list->at[i].of == of && list->at[i].copy->panel == axis + 1) return &list->at[i];
+static Copy *copy_of(Graph *g, CopyList *list, Node *of, int axis, int size) {
+    for (int i = 0; i < list->n; i++) {
+        const Node *old = list->at[i].copy;
+        if (list->at[i].of == of && old->panel == axis + 1 && old->panel_size == size) return &list->at[i];
+    }
     Node *copy = lower_copy(g, of);
     copy->panel = axis + 1;
+    copy->panel_size = size;
     vec_push(g->arena, list, ((Copy){of, copy, NULL}));
     return &list->at[list->n - 1];
 }
@@ -106,22 +137,24 @@ static Copy *copy_of(Graph *g, CopyList *list, Node *of, int axis) {
 
 static void panel_captured(Graph *g, Node *scan, const Target *t, CopyList *list, Node *n) {
     Scan  *s = &scan->u.scan;
-    Factor f;
-    if (!find_factor(t, n, &f) || f.rows < LEAST_ROWS) return;
-    const Node *arg = n->arg[f.read->operand];
-    if (arg->op != OP_ARG || arg->u.arg.index < s->ncarry + s->nover) return;
-    Copy *c = copy_of(g, list, scan->arg[arg->u.arg.index], f.axis);
+    Factor f[2];
+    if (!find_factors(n, f) || f->rows < LEAST_ROWS) return;
+    const Node *arg = n->arg[f->read->operand];
+    int         size = lanes_panel(t, n, f);
+    if (!size || arg->op != OP_ARG || arg->u.arg.index < s->ncarry + s->nover) return;
+    Copy *c = copy_of(g, list, scan->arg[arg->u.arg.index], f->axis, size);
     if (!c->arg) {
         Node **args = ARENA_ARRAY(g->arena, Node *, scan->narg + 1);
         for (int i = 0; i < scan->narg; i++) args[i] = scan->arg[i];
         args[scan->narg] = c->copy;
         c->arg = loop_arg(s->body, c->copy->type);
         c->arg->panel = c->copy->panel;
+        c->arg->panel_size = c->copy->panel_size;
         c->arg->u.arg.index = scan->narg++;
         scan->arg = args;
         s->nuse++;
     }
-    read_copy(s->body, n, &f, c->arg);
+    read_copies(s->body, n, f, (Node *[2]){c->arg, NULL});
 }
 
 void panel_weights(Graph *g, const Target *t) {
@@ -140,24 +173,29 @@ void panel_weights(Graph *g, const Target *t) {
 
 /* ---- other operands ---------------------------------------------------------------------------------------- */
 
-/* Is the operand worth a copy: are its lanes far apart, or its rows too many for the first cache? */
-static bool loads_badly(const Target *t, const Node *n, const Factor *f) {
+/* Is the operand worth a copy: are its values far apart, or the runs of a panel's values too many for the first cache? */
+static bool loads_badly(const Target *t, const Node *n, const Factor *f, int panel) {
     const Node *of = n->arg[f->read->operand];
     int         last = f->read->nsub - 1;
     if (f->axis != last) return true;
-    return of->type.dim[last].size > 2 * panel_values(t) && 2 * f->sum * panel_values(t) * (int64_t)sizeof(float) > t->l1;
+    return of->type.dim[last].size > 2 * panel && f->sum * (panel * (int64_t)sizeof(float) + LINE) > t->l1;
+}
+
+static void panel_factors(Graph *g, const Target *t, CopyList *list, Node *n) {
+    Factor f[2];
+    Node  *copy[2] = {NULL, NULL};
+    if (!find_factors(n, f) || 2 * type_count(&n->type) * f->sum < WORTH_FLOPS) return;
+    for (int i = 0; i < 2; i++) {
+        int size = f[i].rows < WORTH_ROWS ? 0 : i ? rows_panel(t, n, &f[i]) : lanes_panel(t, n, &f[i]);
+        if (!size || (i && f[i].axis < f[i].read->nsub - 1) || !loads_badly(t, n, &f[i], size)) continue;
+        copy[i] = copy_of(g, list, n->arg[f[i].read->operand], f[i].axis, size)->copy;
+    }
+    if (copy[0] || copy[1]) read_copies(g, n, f, copy);
 }
 
 void panel_operands(Graph *g, const Target *t) {
     CopyList list = {0};
-    for (int i = 0, count = g->nodes.n; i < count; i++) {
-        Node  *n = g->nodes.at[i];
-        Factor f;
-        if (!find_factor(t, n, &f) || f.rows < WORTH_ROWS || !loads_badly(t, n, &f)) continue;
-        if (2 * type_count(&n->type) * f.sum < WORTH_FLOPS) continue;
-        Node *of = n->arg[f.read->operand], *copy = copy_of(g, &list, of, f.axis)->copy;
-        read_copy(g, n, &f, copy);
-    }
+    for (int i = 0, count = g->nodes.n; i < count; i++) panel_factors(g, t, &list, g->nodes.at[i]);
     graph_sort(g);
     graph_sweep(g);
 }

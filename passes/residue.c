@@ -62,7 +62,7 @@ bool residue_range(const Comp *c, int derived, int64_t *lo, int64_t *hi) {
 static void look_for_panels(const Expr *e, void *cx) {
     NestBuild *b = cx;
     int        v = e->op == SC_READ ? panel_variable(b->m, e) : -1;
-    if (v >= 0) b->split[v] = (Split){.div = panel_values(b->f->t), .panel = true};
+    if (v >= 0) b->split[v] = (Split){.div = b->m->arg[e->operand]->panel_size, .panel = true};
 }
 
 /* Outs that tell the panel of an operand or of a result. */
@@ -70,7 +70,7 @@ static void split_panels(NestBuild *b) {
     for (int i = 0; i < b->gr->nodes.n; i++) {
         b->m = b->gr->nodes.at[i];
         expr_walk(b->m->u.comp.expr, look_for_panels, b);
-        if (b->m->panel) b->split[b->m->panel - 1] = (Split){.div = panel_values(b->f->t), .panel = true};
+        if (b->m->panel) b->split[b->m->panel - 1] = (Split){.div = b->m->panel_size, .panel = true};
     }
 }
 
