@@ -115,6 +115,14 @@ static double op_weight(const Expr *e) {
     }
 }
 
+static void add_weight(const Expr *e, void *cx) { *(double *)cx += op_weight(e); }
+
+double expr_weight(const Expr *e) {
+    double weight = 0;
+    expr_walk(e, add_weight, &weight);
+    return weight;
+}
+
 typedef struct {
     Task  *w;
     double ops;

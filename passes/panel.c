@@ -13,9 +13,10 @@ enum {
     VECTORS = 2,                /* of a panel that fills the lanes */
     LEAST_STEPS = 4,            /* of a loop whose captured values are copied */
     LEAST_ROWS = 4,             /* tiles of fewer rows gain nothing */
-    WORTH_ROWS = 64,            /* results that share a number: as long as multiplying takes, to copy it takes little */
+    GAIN = 5,                   /* a panel saves a fifth of the time of the multiply-adds */
     WORTH_FLOPS = 1 << 20,
-    LINE = 64                   /* bytes */
+    LINE = 64,                  /* bytes */
+    NEAR_COPY = 1, FAR_COPY = 2 /* cycles for a number, that comes from L2 or from beyond */
 };
 
 int panel_variable(const Node *n, const Expr *read) {
@@ -173,12 +174,15 @@ void panel_weights(Graph *g, const Target *t) {
 
 /* ---- other operands ---------------------------------------------------------------------------------------- */
 
-/* Is the operand worth a copy: are its values far apart, or the runs of a panel's values too many for the first cache? */
-static bool loads_badly(const Target *t, const Node *n, const Factor *f, int panel) {
+/* Is the operand worth a copy: are its values far apart, or does a panel's part of its rows take much of the first cache?
+ * And does each number take part in so many multiply-adds that to copy it takes little beside them? */
+static bool is_worth(const Target *t, const Node *n, const Factor *f, int panel) {
     const Node *of = n->arg[f->read->operand];
     int         last = f->read->nsub - 1;
+    int64_t     bytes = type_count(&of->type) * (int64_t)sizeof(float), cycles = f->rows / (t->width * t->fma_ports);
+    if (cycles < GAIN * (bytes > t->l2 ? FAR_COPY : NEAR_COPY)) return false;
     if (f->axis != last) return true;
-    return of->type.dim[last].size > 2 * panel && f->sum * (panel * (int64_t)sizeof(float) + LINE) > t->l1;
+    return of->type.dim[last].size > 2 * panel && 4 * f->sum * (panel * (int64_t)sizeof(float) + LINE) > t->l1;
 }
 
 static void panel_factors(Graph *g, const Target *t, CopyList *list, Node *n) {
@@ -186,8 +190,8 @@ static void panel_factors(Graph *g, const Target *t, CopyList *list, Node *n) {
     Node  *copy[2] = {NULL, NULL};
     if (!find_factors(n, f) || 2 * type_count(&n->type) * f->sum < WORTH_FLOPS) return;
     for (int i = 0; i < 2; i++) {
-        int size = f[i].rows < WORTH_ROWS ? 0 : i ? rows_panel(t, n, &f[i]) : lanes_panel(t, n, &f[i]);
-        if (!size || (i && f[i].axis < f[i].read->nsub - 1) || !loads_badly(t, n, &f[i], size)) continue;
+        int size = i ? rows_panel(t, n, &f[i]) : lanes_panel(t, n, &f[i]);
+        if (!size || (i && f[i].axis < f[i].read->nsub - 1) || !is_worth(t, n, &f[i], size)) continue;
         copy[i] = copy_of(g, list, n->arg[f[i].read->operand], f[i].axis, size)->copy;
     }
     if (copy[0] || copy[1]) read_copies(g, n, f, copy);

@@ -6,6 +6,7 @@
 
 #include "passes/schedule_impl.h"
 
+enum { DEEP = 12, MAX_STORE_WIDTH = 16 };        /* operations; floats */
 enum { WORTH_THREADS = 60000, ENOUGH_TRIPS = 12 };   /* operations + bytes; shares of a nest */
 
 static bool in_list(const int *list, int n, int v) {
@@ -235,6 +236,15 @@ static Choice beside_window(const Nest *n, const Choice *c) {
 
 /* ---- stores -------------------------------------------------------------------------------------------- */
 
+/* Each operation of exp or tanh waits for the one before: two vectors of points side by side take hardly longer than one. */
+static void widen_stores(Nest *n) {
+    int64_t lanes = 1;
+    double  weight = 0;
+    for (int i = 0; i < n->nlane; i++) lanes *= n->step[n->lane[i]];
+    for (int i = 0; i < n->nstore; i++) weight += expr_weight(n->store[i].expr);
+    if (weight >= DEEP && lanes % (2 * n->width) == 0 && 2 * n->width <= MAX_STORE_WIDTH) n->width *= 2;
+}
+
 /* Lanes of the stores: the outs among the main stage's lanes, and remainders of the tile that lie between them in
  * memory; if the lanes are reductions, the tile's outs by the stride with which the first result is stored. */
 static void store_lanes(Nest *n, const Choice *c) {
@@ -252,6 +262,7 @@ static void store_lanes(Nest *n, const Choice *c) {
         }
         n->lane[at] = v;
     }
+    widen_stores(n);
 }
 
 /* ---- loops over outs ----------------------------------------------------------------------------------- */

@@ -54,6 +54,9 @@ double choice_cost(Task *w, const Choice *c);
  * remainders at which they hold for some value of the reductions. */
 double stage_live(const Nest *n, const Stage *s, bool any);
 
+/* Vector instructions of an expression. */
+double expr_weight(const Expr *e);
+
 /* The largest stride with which v moves through a tensor, in bytes. */
 int64_t var_stride(const Nest *n, int v);
 
