@@ -23,7 +23,7 @@
 
 enum { MAX_WINDOW = 16, MAX_GROUP = 24, LONG_SUM = 1024 };
 
-const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed", "panel",
+const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed", "panel", "sink",
                                "chain", "reuse", NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {

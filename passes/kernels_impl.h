@@ -58,6 +58,10 @@ bool  residue_range(const Comp *c, int derived, int64_t *lo, int64_t *hi);
 /* lower_ops.c. ncarry: of a body; its outputs from there on are stacks, which may be carries as well. 0: a function */
 void  lower_ops(Graph *g, int ncarry);
 Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
+/* sink.c: maps of sequences, into the bodies of the loops of g */
+void    sink_maps(Graph *g);
+/* The argument of the scan's body for `outer`, run over or captured; made if there is none. */
+Node   *scan_operand(Graph *g, Node *scan, Node *outer, bool over);
 /* panel.c: operands that the loops of g (not their bodies) use in every step; other operands */
 void    panel_weights(Graph *g, const Target *t);
 void    panel_operands(Graph *g, const Target *t);

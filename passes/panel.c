@@ -13,9 +13,11 @@ enum {
     VECTORS = 2,                /* of a panel that fills the lanes */
     LEAST_STEPS = 4,            /* of a loop whose captured values are copied */
     LEAST_ROWS = 4,             /* tiles of fewer rows gain nothing */
-    GAIN = 5,                   /* a panel saves a fifth of the time of the multiply-adds */
+    SAVES_FIFTH = 5,            /* of the time of the multiply-adds, by a panel */
+    SAVES_HALF = 2,             /* the same if the other factor loads badly, too */
     WORTH_FLOPS = 1 << 20,
     LINE = 64,                  /* bytes */
+    CHEAP = 8,                  /* operations and reads of a map */
     NEAR_COPY = 1, FAR_COPY = 2 /* cycles for a number, that comes from L2 or from beyond */
 };
 
@@ -116,22 +118,37 @@ static void read_copies(Graph *g, Node *n, const Factor f[2], Node *const copy[2
 
 typedef struct {
     Node *of, *copy;
-    Node *arg;                  /* in the body that it is made for */
 } Copy;
 
 typedef VEC(Copy) CopyList;
 
-/* In the list, or made and added to it. */
-static Copy *copy_of(Graph *g, CopyList *list, Node *of, int axis, int size) {
+/* Is n a map that is computed as fast as it is read? */
+static bool cheap_map(const Node *n) {
+    return n->op == OP_COMP && n->u.comp.kind == KIND_MAP && n->narg < 3 && expr_size(n->u.comp.expr) <= CHEAP;
+}
+
+static Node *map_again(Graph *g, const Node *n) {
+    const Comp *c = &n->u.comp;
+    graph_at(g, n->name, n->loc);
+    return graph_comp(g, KIND_MAP, c->nout, 0, 0, c->var, c->expr, n->narg, n->arg);
+}
+
+static Node *find_copy(const CopyList *list, const Node *of, int axis, int size) {
     for (int i = 0; i < list->n; i++) {
-        const Node *old = list->at[i].copy;
-        if (list->at[i].of == of && old->panel == axis + 1 && old->panel_size == size) return &list->at[i];
+        Node *old = list->at[i].copy;
+        if (list->at[i].of == of && old->panel == axis + 1 && old->panel_size == size) return old;
     }
-    Node *copy = lower_copy(g, of);
+    return NULL;
+}
+
+static Node *copy_of(Graph *g, CopyList *list, Node *of, int axis, int size) {
+    Node *old = find_copy(list, of, axis, size);
+    if (old) return old;
+    Node *copy = cheap_map(of) ? map_again(g, of) : lower_copy(g, of);
     copy->panel = axis + 1;
     copy->panel_size = size;
-    vec_push(g->arena, list, ((Copy){of, copy, NULL}));
-    return &list->at[list->n - 1];
+    vec_push(g->arena, list, ((Copy){of, copy}));
+    return copy;
 }
 
 /* ---- captured values --------------------------------------------------------------------------------------- */
@@ -143,19 +160,11 @@ static void panel_captured(Graph *g, Node *scan, const Target *t, CopyList *list
     const Node *arg = n->arg[f->read->operand];
     int         size = lanes_panel(t, n, f);
     if (!size || arg->op != OP_ARG || arg->u.arg.index < s->ncarry + s->nover) return;
-    Copy *c = copy_of(g, list, scan->arg[arg->u.arg.index], f->axis, size);
-    if (!c->arg) {
-        Node **args = ARENA_ARRAY(g->arena, Node *, scan->narg + 1);
-        for (int i = 0; i < scan->narg; i++) args[i] = scan->arg[i];
-        args[scan->narg] = c->copy;
-        c->arg = loop_arg(s->body, c->copy->type);
-        c->arg->panel = c->copy->panel;
-        c->arg->panel_size = c->copy->panel_size;
-        c->arg->u.arg.index = scan->narg++;
-        scan->arg = args;
-        s->nuse++;
-    }
-    read_copies(s->body, n, f, (Node *[2]){c->arg, NULL});
+    Node *copy = copy_of(g, list, scan->arg[arg->u.arg.index], f->axis, size);
+    Node *inside = scan_operand(g, scan, copy, false);
+    inside->panel = copy->panel;
+    inside->panel_size = copy->panel_size;
+    read_copies(s->body, n, f, (Node *[2]){inside, NULL});
 }
 
 void panel_weights(Graph *g, const Target *t) {
@@ -174,32 +183,43 @@ void panel_weights(Graph *g, const Target *t) {
 
 /* ---- other operands ---------------------------------------------------------------------------------------- */
 
-/* Is the operand worth a copy: are its values far apart, or does a panel's part of its rows take much of the first cache?
- * And does each number take part in so many multiply-adds that to copy it takes little beside them? */
-static bool is_worth(const Target *t, const Node *n, const Factor *f, int panel) {
+/* Are the operand's values far apart, or does a panel's part of its rows take much of the first cache? */
+static bool loads_badly(const Target *t, const Node *n, const Factor *f, int panel) {
     const Node *of = n->arg[f->read->operand];
     int         last = f->read->nsub - 1;
-    int64_t     bytes = type_count(&of->type) * (int64_t)sizeof(float), cycles = f->rows / (t->width * t->fma_ports);
-    if (cycles < GAIN * (bytes > t->l2 ? FAR_COPY : NEAR_COPY)) return false;
     if (f->axis != last) return true;
     return of->type.dim[last].size > 2 * panel && 4 * f->sum * (panel * (int64_t)sizeof(float) + LINE) > t->l1;
 }
 
-static void panel_factors(Graph *g, const Target *t, CopyList *list, Node *n) {
+/* Does each number take part in so many multiply-adds that to copy it takes less than the panels save? */
+static bool is_worth(const Target *t, const Node *n, const Factor *f, int saves) {
+    int64_t bytes = type_count(&n->arg[f->read->operand]->type) * (int64_t)sizeof(float);
+    return f->rows / (t->width * t->fma_ports) >= saves * (bytes > t->l2 ? FAR_COPY : NEAR_COPY);
+}
+
+/* Makes the copies that are worth it for n; with `use`, n reads those that there are. */
+static void panel_factors(Graph *g, const Target *t, CopyList *list, Node *n, bool use) {
     Factor f[2];
     Node  *copy[2] = {NULL, NULL};
+    int    size[2];
     if (!find_factors(n, f) || 2 * type_count(&n->type) * f->sum < WORTH_FLOPS) return;
+    size[0] = lanes_panel(t, n, &f[0]);
+    size[1] = f[1].axis < f[1].read->nsub - 1 ? 0 : rows_panel(t, n, &f[1]);
+    for (int i = 0; i < 2; i++)
+        if (size[i] && !loads_badly(t, n, &f[i], size[i])) size[i] = 0;
     for (int i = 0; i < 2; i++) {
-        int size = i ? rows_panel(t, n, &f[i]) : lanes_panel(t, n, &f[i]);
-        if (!size || (i && f[i].axis < f[i].read->nsub - 1) || !is_worth(t, n, &f[i], size)) continue;
-        copy[i] = copy_of(g, list, n->arg[f[i].read->operand], f[i].axis, size)->copy;
+        Node *of = n->arg[f[i].read->operand];
+        if (!size[i]) continue;
+        if (use) copy[i] = find_copy(list, of, f[i].axis, size[i]);
+        else if (is_worth(t, n, &f[i], size[0] && size[1] ? SAVES_HALF : SAVES_FIFTH)) copy_of(g, list, of, f[i].axis, size[i]);
     }
     if (copy[0] || copy[1]) read_copies(g, n, f, copy);
 }
 
 void panel_operands(Graph *g, const Target *t) {
     CopyList list = {0};
-    for (int i = 0, count = g->nodes.n; i < count; i++) panel_factors(g, t, &list, g->nodes.at[i]);
+    for (int use = 0; use < 2; use++)               /* what is worth a copy for one may serve others */
+        for (int i = 0, count = g->nodes.n; i < count; i++) panel_factors(g, t, &list, g->nodes.at[i], use);
     graph_sort(g);
     graph_sweep(g);
 }
