@@ -218,6 +218,8 @@ typedef struct {
     /* schedule */
     int       width;            /* of the stores' vectors */
     int       nlane, lane[MAX_LANE_VARS];     /* outs in the stores' lanes, innermost first */
+    int       row_loop;         /* 1 + the out whose values in a tile the stores take in a loop, since the code of all is
+                                   large; 0: code for each */
     int       nloop, loop[MAX_VARS];          /* loops over outs, outermost first */
     int64_t   step[MAX_VARS];   /* per out: values per tile */
     int       npar;             /* the first npar loops are shared out among the threads; 0: thread 0 alone */
