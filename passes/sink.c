@@ -6,6 +6,7 @@
  *
  * would be written for all steps, to leave the caches, and be read back step by step. Beside the body's other maps it costs
  * its arithmetic alone, of which they often have a part already. */
+#include "passes/draft.h"
 #include "passes/kernels_impl.h"
 
 enum { MAX_ARGS = 16 };
@@ -117,7 +118,9 @@ static bool maps_read(const Node *scan, int k) {
     for (int i = 0; i < body->nodes.n; i++) {
         const Node *u = body->nodes.at[i];
         for (int j = 0; j < u->narg; j++)
-            if (u->arg[j]->op == OP_ARG && u->arg[j]->u.arg.index == k && (u->op != OP_COMP || u->u.comp.kind != KIND_MAP)) return false;
+            if (u->arg[j]->op == OP_ARG && u->arg[j]->u.arg.index == k &&
+                (u->op != OP_COMP || u->u.comp.kind != KIND_MAP || u->narg + scan->arg[k]->narg > MAX_OPERANDS))
+                return false;
     }
     return true;
 }
@@ -139,6 +142,20 @@ static bool sinks(const NodeList *users, const Node *scan, int k, Reads *r) {
     return times == 1 && !r->fails && more <= 1 && maps_read(scan, k);
 }
 
+/* The map becomes part of the expressions of its readers. */
+static void inline_in_readers(Graph *body, Node *map) {
+    for (int i = 0; i < body->nodes.n; i++) {
+        Node *u = body->nodes.at[i];
+        int   k = 0;
+        while (k < u->narg && u->arg[k] != map) k++;
+        if (k == u->narg) continue;
+        Draft d = draft_of(body, u);
+        if (!draft_can_inline(&d, k)) continue;
+        draft_inline(&d, k);
+        draft_store(&d, u);
+    }
+}
+
 static void sink_into(Graph *g, const NodeList *users, Node *scan) {
     Reads r;
     for (int k = scan->u.scan.ncarry; k < scan->u.scan.ncarry + scan->u.scan.nover; k++) {
@@ -148,6 +165,7 @@ static void sink_into(Graph *g, const NodeList *users, Node *scan) {
         graph_replace(scan->u.scan.body, old, made);
         drop_operand(scan, k--);
         graph_sort(scan->u.scan.body);
+        inline_in_readers(scan->u.scan.body, made);
         graph_sweep(scan->u.scan.body);
     }
 }
