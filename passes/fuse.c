@@ -23,8 +23,8 @@
 
 enum { MAX_WINDOW = 16, MAX_GROUP = 24, LONG_SUM = 1024 };
 
-const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed", "panel", "sink",
-                               "chain", "reuse", NULL};
+const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed",
+                               "panel", "sink", "chain", "reuse", "winograd", NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);
@@ -208,10 +208,14 @@ static bool operands_ready(const Fuse *f, const Node *u) {
     return true;
 }
 
-static bool reads_panels(const Group *gr) {
-    for (int i = 0; i < gr->nodes.n; i++)
-        for (int k = 0; k < gr->nodes.at[i]->narg; k++)
-            if (gr->nodes.at[i]->arg[k]->panel) return true;
+/* Outs that a member cuts, into remainders (residue.c) or panels (panel.c), are no windows' positions. */
+static bool has_cut_outs(const Group *gr) {
+    for (int i = 0; i < gr->nodes.n; i++) {
+        const Node *n = gr->nodes.at[i];
+        if (n->u.comp.nder) return true;
+        for (int k = 0; k < n->narg; k++)
+            if (n->arg[k]->panel) return true;
+    }
     return false;
 }
 
@@ -219,7 +223,7 @@ static bool reads_panels(const Group *gr) {
 static bool join_windows(Fuse *f, Node *p, Group *gr) {
     Reads    first, r;
     NodeList all = {0};
-    if (gr->pool || !has_contraction(gr) || reads_panels(gr) || !is_window(f, p, gr, &first)) return false;
+    if (gr->pool || !has_contraction(gr) || has_cut_outs(gr) || !is_window(f, p, gr, &first)) return false;
     for (int i = 0; i < gr->nodes.n; i++)
         if (is_output(f, gr->nodes.at[i]) || !readers(f, gr->nodes.at[i], gr, &all)) return false;
     for (int i = 0; i < all.n; i++) {

@@ -141,6 +141,7 @@ static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int nca
     if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
+    if (o->level >= 2 && !ncarry && fusion_on(o, "winograd")) winograd_graph(g, t, o->eager);
     if (o->level >= 2 && fusion_on(o, "reuse")) reuse_maps(g);
     if (o->level >= 2 && fusion_on(o, "panel")) panel_operands(g, t);
 }

@@ -5,6 +5,7 @@
  *   turn.c         weights of loops in the order in which they load well
  *   pack.c         guarded and masked operands of contractions become tensors that load well
  *   unpool.c       gradients through max-pooling become lookups
+ *   winograd.c     convolutions with fewer multiplications
  *   reuse.c        sums read maps that are stored anyway
  *   fuse.c         which nodes are computed together; group.c: their dependence and order
  *   update.c       new values of parameters and states go over the old ones, or wait
@@ -37,6 +38,7 @@ typedef struct {
     Place     (*place)(void *cx, const Node *leaf);
     void       *cx;
     ForcedSchedules *forced;    /* NULL: none */
+    bool        eager;          /* winograd.c wherever it can be, also where it is estimated to take longer: for tests */
 } KernelOptions;
 
 /* Names for `off` and what they stand for, NULL-terminated: for --help and tests. */

@@ -75,6 +75,8 @@ void  reuse_maps(Graph *g);
 void  pack_contractions(Graph *g);
 /* unpool.c */
 void  unpool_graph(Graph *g);
+/* winograd.c: convolutions with fewer multiplications. all: also those that are estimated to take longer */
+void  winograd_graph(Graph *g, const Target *t, bool all);
 /* spread.c: the sum for a gradient behind pooling that a nest computes by adding to memory. */
 void  spread_graph(Graph *g);
 /* Such a sum: variables of the comp that are loops of its nest, and all others as forms of those (but for the

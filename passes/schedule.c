@@ -349,7 +349,7 @@ static void tile_loops(const Fuse *f, Nest *n, int main, const Choice *c, const 
     Choice lanes = fit_others(f, n, main, c);
     store_lanes(n, &lanes);
     loop_over_rows(n);
-    traffic_order(n, n->step, n->loop);
+    traffic_order(f->t, n, n->step, n->loop);
     n->nloop = n->nout;
     if (x) forced_order(x, n, main, n->nstage ? joined_stages(n, main) : 0);
 }

@@ -73,7 +73,7 @@ const char *nest_var_name(Arena *a, const Nest *n, int v);
 /* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches, and
  * c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
 void   traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles);
-void   traffic_order(const Nest *n, const int64_t *step, int *order);
+void   traffic_order(const Target *t, const Nest *n, const int64_t *step, int *order);
 
 /* choose.c: may lanes run along the reductions? */
 bool   can_go_across(const Task *w);

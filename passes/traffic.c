@@ -135,7 +135,23 @@ static int next_loop(Walk *w, const int64_t *step, const Foot *each) {
     return best;
 }
 
-void traffic_order(const Nest *n, const int64_t *step, int *order) {
+/* A nest whose whole does not fit in L2, but what one turn through the batch touches does, goes through the batch
+ * outermost: it costs nothing and can be part of a chain. */
+static void batch_first(const Target *t, Walk *w, const int64_t *step, int *order, int count) {
+    Foot each[MAX_READS + MAX_STORES];
+    int  at = 0;
+    while (at < count && !(w->n->var[order[at]].bound && !w->n->var[order[at]].adds)) at++;
+    if (!at || at == count || !w->n->nstage) return;
+    int v = order[at];
+    for (int i = 0; i < w->n->nout; i++) w->extent[i] = w->n->var[i].size;
+    if (touched(w, each).l2 <= USABLE * t->l2) return;
+    w->extent[v] = step[v];
+    if (touched(w, each).l2 > USABLE * t->l2) return;
+    for (; at > 0; at--) order[at] = order[at - 1];
+    order[0] = v;
+}
+
+void traffic_order(const Target *t, const Nest *n, const int64_t *step, int *order) {
     Walk w = walk_of(n, step);
     Foot each[MAX_READS + MAX_STORES];
     int  at = n->nout, v, inner[MAX_VARS], count = 0;
@@ -145,6 +161,7 @@ void traffic_order(const Nest *n, const int64_t *step, int *order) {
         touched(&w, each);
     }
     for (int i = 0; i < count; i++) order[count - 1 - i] = inner[i];
+    batch_first(t, &w, step, order, count);
     for (v = 0, at = count; v < n->nout; v++)
         if (step[v] >= n->var[v].size) order[at++] = v;
 }
