@@ -2,7 +2,9 @@
  *
  *   lower_ops.c    what is not a comp becomes one (gather), outputs get values of their own
  *   spread.c       gradients of images behind max-pooling become sums over pooled cells
- *   turn.c         weights of loops in the order in which they load well
+ *   sink.c         maps over the steps of a loop go into its body
+ *   panel.c        operands of contractions in panels, those that loops capture before them
+ *   turn.c         other weights of loops in the order in which they load well
  *   pack.c         guarded and masked operands of contractions become tensors that load well
  *   unpool.c       gradients through max-pooling become lookups
  *   winograd.c     convolutions with fewer multiplications

@@ -7,8 +7,7 @@
 #include "passes/forced.h"
 
 enum { DEEP = 12, MAX_STORE_WIDTH = 16, LONG_CODE = 200 };   /* operations; floats; operations on vectors */
-/* Operations + bytes, and the same of a nest that has a barrier in every step of a loop; shares of a nest. */
-enum { WORTH_THREADS = 60000, WORTH_STEPS = 300000, ENOUGH_TRIPS = 12 };
+enum { WORTH_THREADS = 60000, ENOUGH_TRIPS = 12 };   /* operations + bytes; shares of a nest */
 
 static bool in_list(const int *list, int n, int v) {
     for (int i = 0; i < n; i++)
@@ -288,11 +287,11 @@ static void store_lanes(Nest *n, const Choice *c) {
 /* ---- loops over outs ----------------------------------------------------------------------------------- */
 
 /* How many of the outer loops the threads share. */
-static void share_out(const Fuse *f, Nest *n) {
+static void share_out(Nest *n) {
     int64_t trips = 1;
     n->npar = 0;
     nest_count(n);
-    if (n->flops + n->bytes < (f->scan ? WORTH_STEPS : WORTH_THREADS)) return;
+    if (n->flops + n->bytes < WORTH_THREADS) return;
     int most = n->list.on ? n->list.level : n->nloop;
     while (n->npar < most && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].adds && !n->var[n->loop[n->npar]].apart)
         trips *= nest_trips(n, n->loop[n->npar++]);
@@ -399,7 +398,7 @@ void nest_schedule(const Fuse *f, Nest *n) {
     else tile_nest(f, n, x);
     unroll_windows(n);
     if (n->kind == NEST_SCATTER) n->npar = n->nout;
-    else share_out(f, n);
+    else share_out(n);
     nest_count(n);
     if (!n->cycles) n->cycles = (double)(n->flops + n->bytes / 4);
     if (x && plain && !forced_read(x, &(Task){.t = f->t, .n = n}, &(Choice){.width = 1})) return;
