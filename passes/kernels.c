@@ -195,6 +195,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     lower_all(g, t, o, 0);
     build_level(&f);
     if (o->level >= 2 && fusion_on(o, "chain")) chain_nests(&f);
+    if (o->level >= 2 && fusion_on(o, "threads")) share_nests(&f);
     plan_memory(&f);
     return k;
 }

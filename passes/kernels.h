@@ -15,6 +15,7 @@
  *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model), listed.c
  *   forced.c       schedules from the command line; schedule_text.c: and in print
  *   chain.c        nests that run for a few rows of the batch at a time
+ *   threads.c      which nests the threads share, and along which loop
  *   scan_build.c   a scan as a loop over the nests of its body, which go through all of this as well
  *   scan_done.c    which scans can stop early
  *   plan.c         places in the arena, barriers

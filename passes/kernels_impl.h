@@ -109,6 +109,8 @@ void   settle_outputs(Fuse *f);
 Nest *nest_build(Fuse *f, Group *gr, int number);
 /* schedule.c: fills the schedule of n. */
 void  nest_schedule(const Fuse *f, Nest *n);
+/* How many of the outer loops the threads share: enough for a dozen of shares; none if the nest is small. */
+void  nest_share(Nest *n);
 /* cost.c: flops and bytes of n at full size. */
 void  nest_count(Nest *n);
 /* chain.c: fills k->chain; then, when the lives of buffers are known, k->local, and lets buffers live as long as their
@@ -116,6 +118,8 @@ void  nest_count(Nest *n);
 void  chain_nests(Fuse *f);
 void  chain_locals(Kernels *k, Arena *a);
 void  chain_lives(const Kernels *k);
+/* threads.c: leaves nests to one thread where sharing them out would cost more than it saves. */
+void  share_nests(const Fuse *f);
 /* scan_build.c. Places of the results of f's scans; then, for f a body: of its arguments and outputs. */
 void  place_results(Fuse *f);
 void  place_body(Fuse *f);

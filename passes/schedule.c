@@ -286,11 +286,9 @@ static void store_lanes(Nest *n, const Choice *c) {
 
 /* ---- loops over outs ----------------------------------------------------------------------------------- */
 
-/* How many of the outer loops the threads share. */
-static void share_out(Nest *n) {
+void nest_share(Nest *n) {
     int64_t trips = 1;
     n->npar = 0;
-    nest_count(n);
     if (n->flops + n->bytes < WORTH_THREADS) return;
     int most = n->list.on ? n->list.level : n->nloop;
     while (n->npar < most && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].adds && !n->var[n->loop[n->npar]].apart)
@@ -397,9 +395,9 @@ void nest_schedule(const Fuse *f, Nest *n) {
     if (plain) plain_nest(n);
     else tile_nest(f, n, x);
     unroll_windows(n);
-    if (n->kind == NEST_SCATTER) n->npar = n->nout;
-    else share_out(n);
     nest_count(n);
+    if (n->kind == NEST_SCATTER) n->npar = n->nout;
+    else nest_share(n);
     if (!n->cycles) n->cycles = (double)(n->flops + n->bytes / 4);
     if (x && plain && !forced_read(x, &(Task){.t = f->t, .n = n}, &(Choice){.width = 1})) return;
     if (x && plain && x->steps) forced_fail(x, f->o->level < 2 ? "schedules are for -O2" : "loops of a scatter have no lanes");

@@ -7,7 +7,7 @@
 
 /* Bytes: a line; a cycle from beyond L2; the distance at which lines compete for one set of L1, and of L2. */
 enum { LINE = 64, L3_CYCLE = 12, L1_WAY = 4096, L2_WAY = 65536, LEVELS = MAX_VARS + 1 };
-enum { PAGE = 4096, STREAMS = 16 };      /* runs of memory, pages apart, that a processor reads ahead */
+enum { PAGE = 4096, STREAMS = 8 };      /* runs of memory, pages apart, that a processor reads ahead */
 static const double APART = 3;          /* what more of them take than their bytes */
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
 static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */

@@ -166,7 +166,7 @@ static inline Target kt_target(const KernelRun *r) {
 }
 
 static inline void kt_build(KtBuilt *b, Codegen *cg) {
-    KernelOptions o = {b->r->level, b->r->off, kt_place, &b->layout, b->r->forced, b->r->eager};
+    KernelOptions o = {.level = b->r->level, .off = b->r->off, .place = kt_place, .cx = &b->layout, .forced = b->r->forced, .eager = b->r->eager};
     Target        t = kt_target(b->r);
     const char   *why;
     b->layout.a = b->r->a;
