@@ -54,6 +54,7 @@ static void note_function(Program *p, Function *f, const Ast *item, const Walk *
     f->info.recurrent = p->cx.sequence.src != NULL;
     f->info.sequence = p->cx.sequence;
     note_lengths(p, &f->info);
+    f->info.wrong = !w->ok;
     if (w->ok) walk_ports(p, item, w, &f->info);
     else written_metrics(p, item, &f->info);
 }
@@ -273,7 +274,8 @@ static void check_train(Program *p, const Ast *t) {
     *names = (TrainNames){.metric = model->info.objective.metric, .nmetric = model->info.objective.nmetric,
                           .hyper = p->hypers.at, .nhyper = p->hypers.n, .dim = p->dims.at, .ndim = p->dims.n,
                           .entry = model->info.entry, .nentry = model->info.nentry,
-                          .field = p->datas.at[d].field, .nfield = p->datas.at[d].item->params.n,
+                          .field = p->datas.at[d].block ? p->datas.at[d].field : NULL,
+                          .nfield = p->datas.at[d].item->params.n,
                           .host = block_host(p)};
     p->train = train_block_check(p->arena, p->diag, t, names, p->option.override, p->option.noverride);
     if (p->train) check_optimizer(p);

@@ -100,6 +100,7 @@ typedef struct {
     int         nlength;           /* .. lengths, and a bound of its name, the longest of them */
     const char **found;            /* ragged dims whose lengths are results of their name ('until') */
     int         nfound;
+    bool        wrong;             /* its text has a mistake, which was reported: in and out are not known */
 } FuncInfo;
 
 typedef struct {
