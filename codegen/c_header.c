@@ -128,10 +128,10 @@ static char *upper(Arena *a, const char *s) {
     return t;
 }
 
-/* The user's name as a field: other characters become underscores, a name that begins with a digit (a result's
- * number) gets "out" before it, a word that is taken an underscore behind it. */
+/* The user's name as a field: other characters become underscores, a name that begins with none of C's letters (a
+ * result's number, a formula) gets "out" before it, a word that is taken an underscore behind it. */
 static char *field_name(Arena *a, const char *name) {
-    char *s = arena_printf(a, "%s%s", isdigit((unsigned char)*name) ? "out" : "", name);
+    char *s = arena_printf(a, "%s%s", isalpha((unsigned char)*name) || *name == '_' ? "" : "out", name);
     for (char *p = s; *p; p++)
         if (!isalnum((unsigned char)*p)) *p = '_';
     return is_word(s, KEYWORDS) || is_word(s, FIELDS) ? arena_printf(a, "%s_", s) : s;
@@ -230,6 +230,7 @@ static void port_line(Header *h, const CPort *p, const char *name, bool in) {
     buf_printf(&h->b, "    %s%s *%s; /* %s: %s", in ? "const " : "", C_TYPE[p->dtype], name, in ? "in" : "out",
                shape_text(h->a, p));
     if (p->longest) buf_printf(&h->b, ", lengths, each 1 .. %lld", (long long)p->longest);
+    if (p->found) buf_printf(&h->b, ", the length %s of each row", p->name);
     for (int i = 0; i < p->rank; i++)
         if (p->axis[i]) buf_printf(&h->b, ", axis %d up to the length %s of the row", i + 1, p->axis[i]);
     if (in && p->range && p->dtype == DT_I32) buf_printf(&h->b, ", each 0 .. %lld", (long long)p->range - 1);

@@ -75,4 +75,86 @@ int main(void) {
 C
 expect 0 '' cc -std=c11 -Wall -Werror main.c tag.o -lm -o main
 expect 0 'good' ./main
+
+# Lengths that are formulas of others: of results as text and as files, for C, of several weights, and where `until`
+# sets what they are made of. A row may be left with nothing.
+cat > windows.net <<'NET'
+net 1
+dim V = 5
+dim T <= 6
+dim S <= 4
+model M {
+  emb = Embed(3);  cell = Gru(4);  out = Dense(V)
+  objective(x: V[S], y: V[T]) {
+    scan s in S { h[s] = cell(emb(x[s]), h[s-1]) from zeros }
+    scan t in T { g[t] = cell(emb(y[t-1] ?? 0), g[t-1]) from last(h) }
+    loss mean[t](xent(out(g[t]), y[t]))
+  }
+  entry pairs(x: V[S]) -> (V[S-1], V[S/2]) {
+    a[s < S-1] = x[s+1]
+    b[s < S/2] = x[2*s]
+    return a, b
+  }
+  entry say(x: V[S]) -> (V[T], V[T-1], [(T-1)/2+S]) {
+    scan s in S { h[s] = cell(emb(x[s]), h[s-1]) from zeros }
+    scan t in T until y[t] == 1 {
+      g[t] = cell(emb(y[t-1]), g[t-1]) from last(h)
+      y[t] = argmax(out(g[t]))         from 0
+    }
+    z[t < T-1] = y[t+1]
+    u[i < (T-1)/2+S] = f32(i)
+    return y, z, u
+  }
+}
+data D(x: V[S], y: V[T]) { train = npz("none.npz") }
+NET
+# npy_i32 FILE SHAPE NUMBER...: small numbers
+npy_i32() {
+    file=$1 shape=$2
+    shift 2
+    { printf '\223NUMPY\1\0v\0%-117s\n' "{'descr': '<i4', 'fortran_order': False, 'shape': ($shape), }"
+      for i in "$@"; do printf "\\$(printf %03o "$i")\0\0\0"; done; } > "$file"
+}
+numbers() { tail -c +129 "$1" | od -An -v -td4 -w400 | tr -s ' '; }
+npy_i32 x.npy '3, 4' 1 2 3 4  4 9 9 9  2 3 9 9
+npy_i32 n.npy '3,' 4 1 2
+expect 0 'entry pairs(x: V\[S\]) -> V\[S-1\], V\[S/2\]' "$netc" check windows.net
+expect 0 '' "$netc" init windows.net -o w.safetensors
+expect 0 '' "$netc" run windows.net pairs -w w.safetensors --in x=x.npy --in S=n.npy
+printf '2 3 4 1 3\n \n3 2\n' > due.txt
+holds "as text a row goes as far as its own length" cmp out.txt due.txt
+expect 0 '' "$netc" run windows.net pairs -w w.safetensors,w.safetensors --in x=x.npy --in S=n.npy
+holds "a vote has the same lengths" cmp out.txt due.txt
+expect 0 '' "$netc" run windows.net pairs -w w.safetensors --in x=x.npy --in S=n.npy --out a=a.npy --out S-1=a.len.npy \
+    --out S/2=b.len.npy
+holds "S-1" test "$(numbers a.len.npy)" = ' 3 0 1'
+holds "S/2" test "$(numbers b.len.npy)" = ' 2 0 1'
+holds "0 past the lengths" test "$(numbers a.npy)" = ' 2 3 4 0 0 0 3 0 0'
+expect 2 'no result .S.; it has: a, b; lengths: S-1, S/2' "$netc" run windows.net pairs -w w.safetensors --in x=x.npy \
+    --in S=n.npy --out S=f.npy
+expect 0 '' "$netc" run windows.net say -w w.safetensors --in x=x.npy --in S=n.npy --out T=t.npy --out T-1=z.npy \
+    --out '(T-1)/2+S=u.npy'
+holds "formulas of a length that until sets" sh -c 'set -- $1 $2 $3 && [ $4 = $(($1 - 1)) ] && [ $7 = $((($1 - 1) / 2 + 4)) ]' - \
+    "$(numbers t.npy)" "$(numbers z.npy)" "$(numbers u.npy)"
+expect 2 'until' "$netc" run windows.net say -w w.safetensors,w.safetensors --in x=x.npy --in S=n.npy
+expect 0 '' "$netc" compile windows.net --emit=obj,header -o windows
+cat > windows.c <<'C'
+#include <stdio.h>
+#include "windows.h"
+static _Alignas(64) char weights[WINDOWS_WEIGHTS_SIZE + 64], state[WINDOWS_STATE_SIZE + 64], arena[1 << 20];
+int main(void) {
+    int32_t S[2] = {4, 1}, x[2][4] = {{1, 2, 3, 4}, {4}}, a[2][3], less[2], half[2], T[2], T1[2], u[2];
+    windows_pairs_io io = {.size = sizeof io, .count = 2, .x = x[0], .S = S, .a = a[0], .S_1 = less, .S_2 = half};
+    windows_say_io   say = {.size = sizeof say, .count = 2, .x = x[0], .S = S, .T = T, .T_1 = T1, .out_T_1__2_S = u};
+    if (windows_init(weights, 1, arena, sizeof arena) || windows_pairs(&io, weights, state, arena, sizeof arena) ||
+        windows_say(&say, weights, state, arena, sizeof arena)) return 1;
+    printf("%d %d, %d %d, %d %d %d\n", less[0], less[1], half[0], half[1], a[0][0], a[0][1], a[0][2]);
+    return T1[0] != T[0] - 1 || u[1] != (T[1] - 1) / 2 + 1;
+}
+C
+expect 0 '' cc -std=c11 -Wall -Werror windows.c windows.o -o windows
+expect 0 '^3 0, 2 0, 2 3 4$' ./windows
+holds "the header says whose lengths these are" grep -q 'S_1; /\* out: int32_t \[count\], the length S-1 of each row' windows.h
+sed 's/^data D(x: V\[S\]/data D(x: V[S-1]/' windows.net > field.net
+expect 1 'a field of data has declared dims, and S-1 is made of others: declare a dim for it (dim U <= 3)' "$netc" check field.net
 finish
