@@ -157,4 +157,59 @@ expect 0 '^3 0, 2 0, 2 3 4$' ./windows
 holds "the header says whose lengths these are" grep -q 'S_1; /\* out: int32_t \[count\], the length S-1 of each row' windows.h
 sed 's/^data D(x: V\[S\]/data D(x: V[S-1]/' windows.net > field.net
 expect 1 'a field of data has declared dims, and S-1 is made of others: declare a dim for it (dim U <= 3)' "$netc" check field.net
+
+# Clips: a folder of pictures for each row, in the order of their names; numbers count as numbers.
+# pgm FILE BYTE HEIGHT WIDTH: a picture of one grey
+pgm() { { printf 'P5\n%d %d\n255\n' "$4" "$3"; for k in $(seq $(($3 * $4))); do printf "\\$(printf %03o "$2")"; done; } > "$1"; }
+mkdir -p clips/a clips/b clips/c clips/none clips/torn clips/wide clips/long
+for i in 1 2 3 10 11; do pgm clips/a/$i.pgm $i 2 3; done
+pgm clips/b/f.pgm 255 2 3
+for i in 0 1 2; do pgm clips/c/f$i.pgm $((51 * i)) 2 3; pgm clips/wide/$i.pgm 9 2 $((3 + i)); done
+for i in 1 2 3 4 5 6 7; do pgm clips/long/$i.pgm 9 2 3; done
+printf 'P5\n3 2\n255\nabc' > clips/torn/1.pgm
+cat > clips.net <<'NET'
+net 1
+dim T <= 6
+dim D = 2
+data Clips(frames: [T,1,2,3], at: D[T]) { train = tsv("clips.tsv") }
+model M {
+  cell = Gru(3);  out = Dense(D)
+  objective(frames: [T,1,2,3], at: D[T]) {
+    f[t] = frames[t] |> flatten
+    scan t in T { h[t] = cell(f[t], h[t-1]) from zeros }
+    loss mean[t](xent(out(h[t]), at[t]))
+    metric bright = mean[t](frames[t,0,1,2])
+  }
+  entry grey(frames: [T,1,2,3]) -> [T] {
+    p[t] = 255*frames[t,0,0,0]
+    return p
+  }
+}
+train M on Clips { batch = 2;  epochs = 1;  optimizer = sgd(0.1);  bucket = T }
+NET
+printf 'clips/a\t0 0 1 0 1\nclips/b\t1\nclips/c\t0 1 0\n' > clips.tsv
+expect 0 'bright 0.4071 (3 examples)' "$netc" train clips.net --out clips.run     # (27/5/255 + 1 + 51/255) / 3
+expect 0 '^1 2 3 10 11$' "$netc" run clips.net grey -w clips.run/weights.safetensors --in frames=clips/a
+expect 4 'clips/none: empty' "$netc" run clips.net grey -w clips.run/weights.safetensors --in frames=clips/none
+expect 4 'clips/wide/1.pgm: has 2 x 4 pixels' "$netc" run clips.net grey -w clips.run/weights.safetensors --in frames=clips/wide
+expect 4 'an axis of 7, but T goes from 1 to 6' "$netc" run clips.net grey -w clips.run/weights.safetensors --in frames=clips/long
+# refused TEXT ROW: a second line of the table, and what is said of it
+refused() {
+    printf 'clips/b\t1\n%b\n' "$2" > clips.tsv
+    expect "${3-4}" "clips.tsv:2:1: .*$1" "$netc" train clips.net --fresh --out clips.run
+}
+refused 'clips/none: empty: no .png, .pgm or .ppm in it' 'clips/none\t1'
+refused 'clips/torn/1.pgm: truncated' 'clips/torn\t1'
+refused 'clips/wide/1.pgm: has 2 x 4 pixels (height x width), the field is 2 x 3' 'clips/wide\t1 1 1'
+refused 'clips/long: has 7 pictures, at most 6 fit' 'clips/long\t1 1 1 1 1 1 1'
+refused 'clips/lost: cannot be read as a folder' 'clips/lost\t1' 3
+refused 'clips/b/f.pgm: cannot be read as a folder' 'clips/b/f.pgm\t1' 3
+refused 'an empty cell, frames needs the path of a folder of pictures' '\t1'
+refused 'stay below' '../clips/b\t1' 3
+printf 'clips/b\t1\nclips/c\t1 1\n' > clips.tsv
+expect 4 'clips.tsv:2:9: at has 2 steps of T, a field before it has 3' "$netc" train clips.net --fresh --out clips.run
+sed 's/frames: \[T,1,2,3\], at: D\[T\]/frames: [3,1,2,3], at: D/g; s/at\[t\]/at/; s/in T/in 3/; s/entry.*/entry grey(frames: [3,1,2,3]) -> [3] {/
+    s/;  bucket = T//; s/f\[t\] =/f[t < 3] =/; s/h\[t\] = c/h[t] = c/' clips.net > three.net
+printf 'clips/c\t1\nclips/b\t1\n' > clips.tsv
+expect 4 'clips.tsv:2:1: ./clips/b: has 1 picture, frames takes 3' "$netc" train three.net --out three.run
 finish
