@@ -57,6 +57,7 @@ typedef struct {
     uint64_t       hash;           /* of the training graph, before passes; 0 until it is built */
     int            level;          /* -O */
     int            beams;          /* --beam; 0: not given */
+    int            searched;       /* entries that it has changed */
     Target         target;
     Block          weights, state, opt;
     VEC(Function)  functions;

@@ -248,7 +248,7 @@ char *build_describe(Build *b, size_t *size) {
     buf_printf(&j, "{\"netc\":\"%s\",\"name\":\"%s\",\"model\":\"%s\",\"hash\":\"%016llx\",\"target\":\"%s\",\n", NETC_VERSION,
                b->stem, b->model->name, (unsigned long long)b->hash, b->target.name);
     cpu(&j, b->target.needs);
-    buf_printf(&j, "\"batch\":%lld,\n", (long long)b->batch);
+    buf_printf(&j, "\"batch\":%lld,\"beam\":%d,\n", (long long)b->batch, b->searched ? b->beams : 0);
     buf_puts(&j, body.s);
     buf_printf(&j, "\"weights_size\":%lld,\"state_size\":%lld,\"opt_size\":%lld,\n\"functions\":[\n",
                (long long)b->weights.size, (long long)b->state.size, (long long)b->opt.size);

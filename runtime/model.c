@@ -188,6 +188,7 @@ static void parse_names(parser *p, const netc_json *root) {
     m->cpu = texts(netc_json_get(root, "cpu"), &m->ncpu);
     m->batch = netc_json_int(netc_json_get(root, "batch"), 0);
     if (m->batch < 1 || m->batch > INT32_MAX) fail(p, "batch", "is not possible");
+    m->beam = netc_json_int(netc_json_get(root, "beam"), 0);
     m->step_flops = netc_json_number(netc_json_get(root, "step_flops"), 0);
 }
 

@@ -55,7 +55,7 @@ typedef struct {
  * JSON, made by driver/describe.c, exported by a trainer's object as netc_model_description:
  * { "netc": "0.1.0", "name": "mnist", "model": "Net", "hash": "16 hex digits", "target": "x86-64 avx512f,fma",
  *   "cpu": ["avx512f","fma"],                         features that the code needs (checked at start, exit 8)
- *   "batch": 10,
+ *   "batch": 10, "beam": 4,                           0 or left out: no beam search in the entries
  *   "dims":    [{"name":"Digit","size":10}, {"name":"T","size":25,"ragged":true},
  *               {"name":"Char","size":67,"vocab":{"file":"t.txt","by":"char","col":0,"min":1,"eos":false,
  *                "symbols":[plain ones, if they were known]}}],
