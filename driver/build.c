@@ -147,6 +147,7 @@ int build_start(Build *b) {
         vec_push(b->arena, &b->weights.slots, s);
         b->weights.size += (type_count(&p->type) * 4 + 63) / 64 * 64;
     }
+    b->forced = (ForcedSchedules){.n = o->schedules.n, .text = o->schedules.at, .met = ARENA_ARRAY(b->arena, bool, o->schedules.n + 1)};
     b->cg = codegen_new(b->arena, &b->target, b->level, b->stem);
     if (o->command != CMD_compile) codegen_for_memory(b->cg, netc_default_threads());
     lay_out_states(b);
@@ -179,6 +180,16 @@ static const FuncInfo *function_info(const Build *b, const char *name, int *entr
     if (!strcmp(name, "train") || !strcmp(name, "eval") || !strcmp(name, "grad")) return &b->model->objective;
     for (int i = 0; i < b->model->nentry && !strncmp(name, "entry.", 6); i++)
         if (!strcmp(name + 6, b->model->entry[i].name)) return *entry = i, &b->model->entry[i];
+    return NULL;
+}
+
+const char *build_function_name(const Build *b, const char *name) {
+    int entry;
+    for (int i = 0; i < b->model->nentry; i++)
+        if (!strcmp(name, b->model->entry[i].name)) return arena_printf(b->arena, "entry.%s", name);
+    const FuncInfo *info = function_info(b, name, &entry);
+    if (!strcmp(name, "init") || (info && (entry >= 0 || info->name))) return name;
+    fprintf(stderr, "netc: there is no function '%s': train, eval, grad, init or an entry's name\n", name);
     return NULL;
 }
 
@@ -244,14 +255,40 @@ int build_kernels(Build *b, const char *name) {
     if (!strcmp(name, "train")) b->hash = build_hash(g);
     PassOptions po = build_pass_options(b);
     passes_run(g, &po);
-    KernelOptions ko = {.level = b->level, .off = po.off, .place = leaf_place, .cx = b};
+    KernelOptions ko = {.level = b->level, .off = po.off, .place = leaf_place, .cx = b, .forced = &b->forced};
     Function f = {.name = g->name, .info = info, .graph = g};
     f.kernels = kernels_build(b->arena, g, &b->target, &ko);
-    if (b->options->value[OPT_SCHEDULE]) kernels_print(f.kernels, stdout);
+    if (b->forced.error) {
+        fprintf(stderr, "netc: --schedule %s\n", b->forced.error);
+        return NETC_EXIT_USAGE;
+    }
+    if (b->options->value[OPT_PRINT_SCHEDULE]) kernels_print(f.kernels, stdout);
     vec_push(b->arena, &b->functions, f);
     b->t_lower += t1 - t0;
     b->t_passes += now() - t1;
     return 0;
+}
+
+enum { NAMES_SHOWN = 60 };
+
+static void kernel_names(const Build *b, const Kernels *k, Buf *names, int *count) {
+    for (int i = 0; i < k->nnest; i++) {
+        const Nest *n = k->nest[i];
+        if (n->kind == NEST_SCAN) kernel_names(b, n->scan->body, names, count);
+        else if ((*count)++ < NAMES_SHOWN) buf_printf(names, "%s%s", names->n ? " " : "", kernel_name(b->arena, k, n));
+    }
+}
+
+int build_schedules(const Build *b) {
+    int i = 0;
+    while (i < b->forced.n && b->forced.met[i]) i++;
+    if (i == b->forced.n) return 0;
+    Buf names = buf_new(b->arena);
+    int count = 0;
+    for (int f = 0; f < b->functions.n; f++) kernel_names(b, b->functions.at[f].kernels, &names, &count);
+    fprintf(stderr, "netc: --schedule: no kernel '%.*s'; there are: %s%s\n", (int)strcspn(b->forced.text[i], ":"),
+            b->forced.text[i], names.n ? names.s : "none", count > NAMES_SHOWN ? " ... (--print-schedule shows all)" : "");
+    return NETC_EXIT_USAGE;
 }
 
 int build_function(Build *b, const char *name) {

@@ -63,6 +63,7 @@ typedef struct {
     VEC(Function)  functions;
     VEC(Symbols)   vocabs;
     Codegen       *cg;
+    ForcedSchedules forced;        /* --schedule */
     bool           said_memory, said_stash;      /* what --max-memory and --print-stash tell is told once */
     double         t_start, t_front, t_lower, t_passes, t_emit, t_code;   /* seconds, for --time-report */
 } Build;
@@ -73,6 +74,9 @@ int build_load(Build *b, Arena *a, const Options *o);
 int build_load_with(Build *b, Arena *a, const Options *o, int n, const char *const *more);
 /* Chooses the target and lays out the blocks; call once before build_function. An exit code. */
 int build_start(Build *b);
+/* A function as a user names it, an entry by its own name: as the others here name it. NULL after a message if there is
+ * none. */
+const char *build_function_name(const Build *b, const char *name);
 /* Lowers one function: "train", "eval", "grad", "init", "entry.NAME", "expand.K". NULL after an error
  * in b->diag, or if the model has no such function. */
 Graph *build_graph(Build *b, const char *name, Arena *a);
@@ -80,6 +84,8 @@ Graph *build_graph(Build *b, const char *name, Arena *a);
 PassOptions build_pass_options(const Build *b);
 /* build_graph, passes, kernels: all but machine code. An exit code. */
 int build_kernels(Build *b, const char *name);
+/* After the last function: does every --schedule name a kernel? An exit code. */
+int build_schedules(const Build *b);
 /* build_kernels and emission. An exit code. */
 int build_function(Build *b, const char *name);
 /* Every expand of the data block. An exit code. */

@@ -94,6 +94,8 @@ static int start(Bench *b, Arena *a, const Request *r) {
 static int compile(Bench *b, const char *const *names) {
     int code = 0;
     for (; *names && !code; names++) code = build_function(&b->build, *names);
+    bool whole = b->build.functions.n && !strcmp(b->build.functions.at[0].name, "train");      /* not nest by nest */
+    if (!code && whole) code = build_schedules(&b->build);
     if (!code && !(b->model = build_jit(&b->build))) code = NETC_EXIT_INTERNAL;
     return code;
 }
@@ -279,12 +281,22 @@ static const char *kernel_label(Arena *a, const Kernels *k, const Nest *n) {
     return made && made->name ? made->name : n->name;
 }
 
+/* The name that --print-schedule shows and --schedule takes. */
+static const char *step_kernel(Arena *a, const Nest *n) { return arena_printf(a, "train_%s", n->name); }
+
+/* The share of the peak of all threads: those that the kernel is shared out to. */
+static double predicted(const Bench *b, int i) {
+    const Kernels *k = b->build.functions.at[i].kernels;
+    const Nest    *n = k->nest[0];
+    return kernel_predicted(k, n) / (n->npar || (n->scan && !n->scan->serial) ? 1 : netc_pool_threads(b->engine.pool));
+}
+
 /* What is computed together: "sum max argmax". */
 static const char *kernel_parts(Arena *a, const Nest *n) {
     Buf b = buf_new(a);
     for (int i = 0; i < n->nstage; i++) buf_printf(&b, "%s%s", i ? " " : "", KIND_TEXT[n->stage[i].kind]);
     if (n->fused && *n->fused) buf_printf(&b, "%s%s", b.n ? " " : "", n->fused);
-    return b.n ? b.s : n->kind == NEST_SCATTER ? "scatter" : n->kind == NEST_SCAN ? "scan" : "map";
+    return nest_packs(n) ? "pack" : b.n ? b.s : n->kind == NEST_SCATTER ? "scatter" : n->kind == NEST_SCAN ? "scan" : "map";
 }
 
 /* Variables in the lanes with their counts, then the other variables of the tile: "j/12 + o/5 r/3". */
@@ -348,16 +360,17 @@ static void print_figures(Arena *a, const Bench *b, const Figures *f) {
 
 static void print_kernels(Arena *a, const Bench *b, const Kernel *k, int n, const Peak *p) {
     double sum = 0;
-    printf("\n%-28s %-16s %-22s %10s %10s %9s %9s\n", "kernel", "parts", "lanes + tile", "Mflop", "us", "Gflop/s", "of peak");
+    printf("\n%-28s %-22s %-24s %-20s %8s %8s %8s %9s %10s\n", "kernel", "computes", "parts", "lanes + tile", "Mflop", "us",
+           "Gflop/s", "of peak", "predicted");
     for (int i = 0; i < n; i++) {
         const Nest *nest = k[i].nest;
         double      rate = gflops((double)nest->flops, k[i].time.median);
-        printf("%-28s %-16s %-22s %10.3f %10.1f %9.1f %7.1f %%\n", kernel_label(a, b->build.functions.at[i].kernels, nest),
-               kernel_parts(a, nest), kernel_tile(a, nest), 1e-6 * (double)nest->flops, 1e6 * k[i].time.median, rate,
-               100 * rate / p->registers);
+        printf("%-28s %-22s %-24s %-20s %8.3f %8.1f %8.1f %7.1f %% %8.1f %%\n", step_kernel(a, nest),
+               kernel_label(a, b->build.functions.at[i].kernels, nest), kernel_parts(a, nest), kernel_tile(a, nest),
+               1e-6 * (double)nest->flops, 1e6 * k[i].time.median, rate, 100 * rate / p->registers, 100 * predicted(b, i));
         sum += k[i].time.median;
     }
-    printf("%-28s %-16s %-22s %10s %10.1f\n", "in all", "", "", "", 1e6 * sum);
+    printf("%-28s %-22s %-24s %-20s %8s %8.1f\n", "in all", "", "", "", "", 1e6 * sum);
 }
 
 static void put(Buf *j, const char *name, double v) {
@@ -398,7 +411,7 @@ static void put_kernels(Buf *j, Arena *a, const Bench *b, const Kernel *k, int n
         const Nest *nest = k[i].nest;
         double      rate = gflops((double)nest->flops, k[i].time.median);
         buf_printf(j, "%s\n{\"kernel\":", i ? "," : "");
-        buf_json(j, nest->name);
+        buf_json(j, step_kernel(a, nest));
         put_text(j, "name", kernel_label(a, b->build.functions.at[i].kernels, nest));
         put_text(j, "parts", kernel_parts(a, nest));
         put_text(j, "tile", kernel_tile(a, nest));
@@ -409,6 +422,7 @@ static void put_kernels(Buf *j, Arena *a, const Bench *b, const Kernel *k, int n
         put(j, "gflops", rate);
         put(j, "bandwidth_gbs", k[i].bandwidth);
         put(j, "share", rate / p->registers);
+        put(j, "predicted", predicted(b, i));
         buf_puts(j, "}");
     }
     buf_puts(j, "]");

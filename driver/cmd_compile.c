@@ -56,7 +56,8 @@ static int build_all(Build *b, bool trainer) {
         fprintf(stderr, "netc: --beam %d: no entry of %s feeds an argmax back in a scan with 'until'\n", b->beams, b->path);
         return NETC_EXIT_MODEL;
     }
-    return code || !trainer ? code : build_expands(b);
+    if (!code && trainer) code = build_expands(b);
+    return code ? code : build_schedules(b);
 }
 
 static int failed(const char *path, const char *why) {
@@ -120,15 +121,34 @@ static int write_outputs(Build *b, const bool want[EMIT_COUNT], const char *base
     return 0;
 }
 
+/* --function NAME --emit=ir: the graph of this function, whether an artifact holds it or not. */
+static int write_function(Build *b, const bool want[EMIT_COUNT]) {
+    for (int k = 0; k < EMIT_COUNT; k++)
+        if (want[k] != (k == EMIT_IR)) {
+            fputs("netc: --function NAME goes with --emit=ir alone\n", stderr);
+            return NETC_EXIT_USAGE;
+        }
+    const char *name = build_function_name(b, b->options->value[OPT_FUNCTION]);
+    if (!name) return NETC_EXIT_USAGE;
+    const char *base = b->options->value[OPT_OUTPUT] ? b->options->value[OPT_OUTPUT] : b->stem;
+    int         code = build_kernels(b, name);
+    return code ? code : write_ir(b, arena_printf(b->arena, "%s%s", base, KINDS[EMIT_IR].suffix));
+}
+
+static int write_artifacts(Build *b, const bool want[EMIT_COUNT]) {
+    const char *base = b->options->value[OPT_OUTPUT];
+    int         code = build_all(b, want[EMIT_TRAINER]);
+    if (!base) base = want[EMIT_TRAINER] ? arena_printf(b->arena, "%s-train", b->stem) : b->stem;
+    return code ? code : write_outputs(b, want, base);
+}
+
 int cmd_compile(Arena *a, const Options *o) {
     Build b;
     bool  want[EMIT_COUNT] = {0};
     if (!parse_kinds(a, o->value[OPT_EMIT] ? o->value[OPT_EMIT] : "obj,header", want)) return NETC_EXIT_USAGE;
     int code = build_load(&b, a, o);
     if (!code) code = build_start(&b);
-    if (!code) code = build_all(&b, want[EMIT_TRAINER]);
-    const char *base = o->value[OPT_OUTPUT] ? o->value[OPT_OUTPUT] : want[EMIT_TRAINER] ? arena_printf(a, "%s-train", b.stem) : b.stem;
-    if (!code) code = write_outputs(&b, want, base);
+    if (!code) code = o->value[OPT_FUNCTION] ? write_function(&b, want) : write_artifacts(&b, want);
     if (!code && o->value[OPT_TIME]) build_time_report(&b, stderr);
     build_free(&b);
     return code;

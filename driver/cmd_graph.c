@@ -69,15 +69,15 @@ int cmd_graph(Arena *a, const Options *o) {
     int   code = build_load(&b, a, o);
     if (!code) code = build_start(&b);
     if (code) return code;
-    const char *name = o->value[OPT_FUNCTION] ? o->value[OPT_FUNCTION] : b.model->objective.name ? "eval" : NULL;
-    for (int i = 0; name && i < b.model->nentry; i++)
-        if (!strcmp(name, b.model->entry[i].name)) name = arena_printf(a, "entry.%s", name);
+    const char *name = o->value[OPT_FUNCTION];
+    if (!name && b.model->objective.name) name = "eval";
+    name = build_function_name(&b, name ? name : "");
+    if (!name) return NETC_EXIT_USAGE;
     Arena *ga = arena_new();
-    Graph *g = name ? build_graph(&b, name, ga) : NULL;
+    Graph *g = build_graph(&b, name, ga);
     if (!g) {
         code = build_messages(&b);
-        if (!code) fprintf(stderr, "netc: there is no function '%s': train, eval, grad, init or an entry's name\n", name ? name : "");
-        code = code ? code : NETC_EXIT_USAGE;
+        code = code ? code : NETC_EXIT_MODEL;
     } else {
         PassOptions po = build_pass_options(&b);
         if (po.only || po.print_after || po.dot_after) passes_run(g, &po);

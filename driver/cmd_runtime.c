@@ -71,6 +71,7 @@ int prepare(Build *b, const char *const *names, netc_model **m) {
             if (!code) code = build_function(b, *names);
         }
     }
+    if (!code) code = build_schedules(b);
     if (code) return code;
     *m = build_jit(b);
     if (b->options->value[OPT_TIME]) build_time_report(b, stderr);

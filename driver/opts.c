@@ -116,6 +116,7 @@ static bool take_option(Arena *a, Options *o, int argc, char **argv, int *i) {
         }
         value = argv[++*i];
     }
+    if (k == OPT_SCHEDULE) vec_push(a, &o->schedules, value);
     o->value[k] = wants ? value : "";
     return true;
 }

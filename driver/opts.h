@@ -31,6 +31,7 @@ typedef struct {
     VEC(const char *) operands;            /* FILE and what follows, without name=value */
     VEC(const char *) settings;            /* name=value */
     VEC(const char *) off;                 /* NAME of every --fno-NAME */
+    VEC(const char *) schedules;           /* of every --schedule */
     VEC(char *) rest;                      /* for the runtime's command: options unknown here, in order */
 } Options;
 

@@ -254,6 +254,22 @@ static Value *call_keep(const Call *c) {
     return r && tensor_fits(cx, r, c->loc) ? r : NULL;
 }
 
+/* A standard normal number for every number of x (Box and Muller). */
+static Value *call_noise(const Call *c) {
+    Cx    *cx = c->cx;
+    Value *v = need(c, 1, 1) ? as_number(cx, c->arg[0], c->loc, false) : NULL;
+    if (!v || v->ty.base == B_UNKNOWN) return v;
+    v = value_copy(cx, v);
+    v->batched = true;
+    if (cx->graph) {
+        Arena      *m = cx->graph->arena;
+        const Expr *u = expr_op1(m, SC_LOG, lower_uniform(cx, v, "noise.r")), *a = lower_uniform(cx, v, "noise.a");
+        const Expr *radius = expr_op1(m, SC_SQRT, expr_op2(m, SC_MUL, lower_real(cx, -2), u));
+        v->expr = expr_op2(m, SC_MUL, radius, expr_op1(m, SC_COS, expr_op2(m, SC_MUL, lower_real(cx, 2 * M_PI), a)));
+    }
+    return tensor_fits(cx, v, c->loc) ? v : NULL;
+}
+
 /* ---- the batch --------------------------------------------------------------------------------- */
 
 /* The mean of v over the batch and the indices `gone`. */
@@ -313,7 +329,7 @@ static Value *call_batch(const Call *c) {
 
 static const struct { const char *name; Value *(*call)(const Call *c); } FUNCTIONS[] = {
     {"stop", call_stop}, {"last", call_end}, {"first", call_end}, {"flatten", call_flatten}, {"f32", call_convert},
-    {"draw", call_draw}, {"keep", call_keep}, {"batch_mean", call_batch}, {"batch_var", call_batch},
+    {"draw", call_draw}, {"keep", call_keep}, {"noise", call_noise}, {"batch_mean", call_batch}, {"batch_var", call_batch},
 };
 enum { NFUNCTIONS = sizeof FUNCTIONS / sizeof *FUNCTIONS };
 

@@ -233,6 +233,7 @@ Value *lookup(const Frame *f, const char *name);             /* NULL: unknown */
 Entry *lookup_entry(const Frame *f, const char *name);
 void   define(Cx *cx, Frame *f, const char *name, Value *v, Loc loc);
 bool   is_builtin(const char *name);
+bool   is_reserved(const char *name);                  /* built in, and no file may declare it */
 bool   is_elementwise(const char *name, ScalarOp *op);       /* exp log tanh sqrt abs sin cos floor sign */
 bool   is_reduction(const char *name);
 bool   is_initialiser(const char *name);

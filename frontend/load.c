@@ -195,7 +195,7 @@ static void load_item(Program *p, const Ast *it, Frame *f) {
         vec_push(p->arena, &p->trains, it);
         return;
     }
-    if (is_builtin(it->name)) {
+    if (is_reserved(it->name)) {
         report(cx, it->loc, E_BUILTIN, "'%s' is built in and cannot be redefined", it->name);
         return;
     }

@@ -12,6 +12,7 @@ static const struct { const char *name; ScalarOp op; } ELEMENTWISE[] = {
 static const char *const REDUCTION[] = {"sum", "mean", "max", "min", "prod", "all", "any", "argmax", "argmin", NULL};
 static const char *const OTHER[] = {"stop", "last", "first", "draw", "keep", "batch_mean", "batch_var", "flatten",
                                     "zeros", "training", "inf", "pi", "f32", "i32", "u8", "bool", NULL};
+static const char *const FREE[] = {"noise", NULL};           /* a file may give the name another meaning */
 static const char *const INITIALISER[] = {"zeros", "constant", "uniform", "normal", "glorot", "he", "orthogonal", NULL};
 enum { NELEMENTWISE = sizeof ELEMENTWISE / sizeof *ELEMENTWISE };
 
@@ -32,7 +33,8 @@ bool is_elementwise(const char *name, ScalarOp *op) {
 
 bool is_reduction(const char *name) { return in_list(name, REDUCTION); }
 bool is_initialiser(const char *name) { return in_list(name, INITIALISER); }
-bool is_builtin(const char *name) { return is_elementwise(name, NULL) || is_reduction(name) || in_list(name, OTHER); }
+bool is_reserved(const char *name) { return is_elementwise(name, NULL) || is_reduction(name) || in_list(name, OTHER); }
+bool is_builtin(const char *name) { return is_reserved(name) || in_list(name, FREE); }
 
 /* ---- environments ------------------------------------------------------------------------------ */
 

@@ -3,7 +3,7 @@
 #include "frontend/lower.h"
 
 bool fresh(Cx *cx, const char *name, Frame *f, Loc at) {
-    if (is_builtin(name)) return report(cx, at, E_BUILTIN, "'%s' is built in and cannot be redefined", name);
+    if (is_reserved(name)) return report(cx, at, E_BUILTIN, "'%s' is built in and cannot be redefined", name);
     Entry *e = env_find(&f->env, name);
     if (!e || e->value->kind == V_TENSOR || e->value->kind == V_POISON) return true;
     report(cx, at, E_TWICE, "'%s' is declared twice", name);
@@ -137,7 +137,7 @@ static bool equation(Cx *cx, const Ast *it, Frame *f, Value **out) {
 }
 
 static bool assignable(Cx *cx, const Ast *l, Frame *f) {
-    if (is_builtin(l->name)) return report(cx, l->loc, E_BUILTIN, "'%s' is built in and cannot be redefined", l->name);
+    if (is_reserved(l->name)) return report(cx, l->loc, E_BUILTIN, "'%s' is built in and cannot be redefined", l->name);
     Entry *e = env_find(&f->env, l->name);
     ValueKind k = e ? e->value->kind : V_POISON;
     if (!l->flag && (k == V_INDEX || k == V_SCANOUT || k == V_FUNC)) {

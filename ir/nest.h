@@ -221,7 +221,9 @@ typedef struct {
                                    tiles are visited; between turns store 0 holds what is summed up so far */
     int64_t   cut;
     bool      barrier;          /* wait for all threads before this nest */
+    bool      fixed;            /* npar was asked for (--schedule) */
     int64_t   flops, bytes;     /* at full size */
+    double    cycles;           /* of one core, as the cost model predicts them; 0: not scheduled */
     int       at;               /* place in the order of execution */
     ScanLoop *scan;             /* NEST_SCAN */
     const char *fused;          /* for people, what is computed beside the stages: "2 maps, update of Net.c1.w" */

@@ -60,6 +60,7 @@ static bool fits(const Growing *g, const Nest *n, int64_t per) {
 /* Adds the nest to the chain, or begins one with it. */
 static bool grow(Growing *g, Nest *n) {
     if (n->kind != NEST_LOOPS || !n->nloop || !n->nstore || g->count == MAX_CHAIN) return false;
+    if (n->fixed && !n->npar) return false;
     int            v = n->loop[0];
     const NestVar *var = &n->var[v];
     const Type    *type = &n->store[0].node->type;

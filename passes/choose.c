@@ -5,7 +5,7 @@
 
 #include "passes/schedule_impl.h"
 
-enum { MAX_VECTORS = 6, SECOND = 7 };    /* SECOND: steps tried for a second row variable */
+enum { SECOND = 7 };    /* SECOND: steps tried for a second row variable */
 
 typedef struct {
     Task         *w;
@@ -51,7 +51,7 @@ static void try_rows(Search *s, Choice *c) {
     for (int i = 0; i < s->nrow && !s->w->count; i++) {
         int u = s->row[i];
         if (!c->nlane || !may_turn(s->w, c->lane[0], u)) continue;
-        c->step[u] = 2 * TURN;
+        c->step[u] = 2 * TURN < n->var[u].size ? 2 * TURN : n->var[u].size;
         consider(s, c);
         c->step[u] = 1;
     }
@@ -164,7 +164,7 @@ static Choice scalar_choice(const Search *s, int width) {
     return c;
 }
 
-static bool can_go_across(const Task *w) {
+bool can_go_across(const Task *w) {
     for (int i = w->first; i < w->first + w->count; i++) {
         Kind k = w->n->stage[i].kind;
         if (k >= KIND_MAX && k <= KIND_ARGMIN && w->n->stage[i].nguard) return false;

@@ -263,7 +263,7 @@ bool task_window(const Task *w, int v) {
     return false;
 }
 
-static bool is_reduction(const Task *w, int v) {
+bool task_reduction(const Task *w, int v) {
     for (int i = 0; w->count && i < w->n->stage[w->first].nred; i++)
         if (w->n->stage[w->first].red[i] == v) return true;
     return false;
@@ -318,7 +318,7 @@ static double distinct(const Task *w, const Choice *c, const Access *a, const Sh
     for (int v = 0; v < n->nvar; v++) {
         bool   window = task_window(w, v);
         double count = window ? (double)n->var[v].size : (double)c->step[v];
-        if (count < 2 || in_lanes(c, v) || (v >= n->nout && !window && !is_reduction(w, v))) continue;
+        if (count < 2 || in_lanes(c, v) || (v >= n->nout && !window && !task_reduction(w, v))) continue;
         bool moves = a->nind && index_moves(n, a, v);
         if (moves) *indices *= count;
         if (moves || a->off.k[v]) d *= count;

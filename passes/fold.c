@@ -3,7 +3,8 @@
  * In expressions: the rules of algebra.c; reads of constants; comparisons of indices, and guards of reads,
  * that the ranges of the variables decide. In comps: derived variables that are affine forms, variables of
  * extent 1, reductions over nothing or over what the expression does not mention, copies, sums over eq
- * (fold_lookup.c), comps of constants that are small. Values stay what they are, but for the rounding of a
+ * (fold_lookup.c), quotients and digits of indices (fold_floor.c, fold_digits.c),
+ * comps of constants that are small. Values stay what they are, but for the rounding of a
  * repeated sum that becomes a product. Leaves topological order.
  */
 #include <math.h>
@@ -209,10 +210,15 @@ static Node *fold_comp(Graph *g, Node *n, Arena *scratch, bool *changed) {
         again |= drop_unused_reds(&d);
         again |= fold_zeros(&d);
         again |= lookup_reds(&d);
+        again |= floor_reds(&d);
+        again |= equal_reds(&d);
         any |= again;
     }
     Node *other = lookup_scatter(&d);
+    if (!other) other = floor_outs(&d);
+    if (!other) other = digits_merged(&d);
     if (!other && !d.nred && d.kind == KIND_MAP) other = draft_copied(&d);
+    if (!other) other = digits_split(&d);
     if (!other && any) draft_store(&d, n);
     if (!other && is_small_constant(n) && !mentions_bound(n->u.comp.expr)) other = evaluate(g, n, scratch);
     *changed |= any || other;

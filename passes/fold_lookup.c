@@ -14,12 +14,6 @@
 /* ---- finding the factor ------------------------------------------------------------------------------ */
 
 typedef struct {
-    const Draft *d;
-    int          v;             /* the variable in question */
-    const Expr  *index;         /* a, once found */
-} Factor;
-
-typedef struct {
     int  v;
     bool found;
 } Uses;
@@ -57,7 +51,7 @@ static bool is_trusted(const Node *n, int64_t size) {
 }
 
 /* c is eq(v, a), a trusted and independent of v. */
-static bool is_match(Factor *f, const Expr *c) {
+static bool equals_trusted(Factor *f, const Expr *c) {
     if (c->op != SC_EQ || c->arg[0]->dtype != DT_I32 || f->index) return false;
     for (int side = 0; side < 2; side++) {
         const Expr *i = c->arg[side], *a = c->arg[1 - side];
@@ -71,25 +65,24 @@ static bool is_match(Factor *f, const Expr *c) {
     return false;
 }
 
-/* e without its factor eq(v, a); NULL if it has none. */
-static const Expr *without(Factor *f, const Expr *e) {
+const Expr *sum_without(Factor *f, const Expr *e) {
     Arena      *a = f->d->g->arena;
     const Expr *r;
     switch (e->op) {
     case SC_SEL:
         if (!expr_is_const(e->arg[2], 0)) return NULL;
-        if (is_match(f, e->arg[0])) return e->arg[1];
-        return (r = without(f, e->arg[1])) ? alg_sel(a, e->arg[0], r, e->arg[2]) : NULL;
+        if (f->match(f, e->arg[0])) return e->arg[1];
+        return (r = sum_without(f, e->arg[1])) ? alg_sel(a, e->arg[0], r, e->arg[2]) : NULL;
     case SC_CAST:
-        return e->dtype == DT_F32 && is_match(f, e->arg[0]) ? expr_const(a, 1) : NULL;
+        return e->dtype == DT_F32 && f->match(f, e->arg[0]) ? expr_const(a, 1) : NULL;
     case SC_MUL:
         for (int side = 0; side < 2; side++)
-            if ((r = without(f, e->arg[side]))) return alg_op2(a, SC_MUL, r, e->arg[1 - side]);
+            if ((r = sum_without(f, e->arg[side]))) return alg_op2(a, SC_MUL, r, e->arg[1 - side]);
         return NULL;
     case SC_NEG:
-        return (r = without(f, e->arg[0])) ? alg_op1(a, SC_NEG, r) : NULL;
+        return (r = sum_without(f, e->arg[0])) ? alg_op1(a, SC_NEG, r) : NULL;
     case SC_DIV:
-        return (r = without(f, e->arg[0])) ? alg_op2(a, SC_DIV, r, e->arg[1]) : NULL;
+        return (r = sum_without(f, e->arg[0])) ? alg_op2(a, SC_DIV, r, e->arg[1]) : NULL;
     default:
         return NULL;
     }
@@ -146,8 +139,8 @@ static const Expr *look_up(Lookup *l, const Expr *e) {
 
 static bool look_up_red(Draft *d, int v) {
     if (d->var[v].ext.bound || derived_from(d, v)) return false;
-    Factor      f = {d, v, NULL};
-    const Expr *rest = without(&f, d->expr);
+    Factor      f = {.d = d, .v = v, .match = equals_trusted};
+    const Expr *rest = sum_without(&f, d->expr);
     if (!rest) return false;
     Lookup      l = {d->g->arena, v, f.index, true};
     const Expr *e = look_up(&l, rest);
@@ -233,8 +226,8 @@ Node *lookup_scatter(Draft *d) {
     inline_one_hots(&open);
     for (int v = 0; v < open.nout; v++) {
         if (open.var[v].ext.bound || open.var[v].ext.size < WORTH || derived_from(&open, v)) continue;
-        Factor      f = {&open, v, NULL};
-        const Expr *rest = without(&f, open.expr);
+        Factor      f = {.d = &open, .v = v, .match = equals_trusted};
+        const Expr *rest = sum_without(&f, open.expr);
         if (!rest || uses_var(rest, v)) continue;
         Node *n = scatter(&open, v, f.index, rest);
         if (n) return n;

@@ -1,4 +1,4 @@
-/* kernels_build: the pipeline from a graph to kernels; and kernels_print. */
+/* kernels_build: the pipeline from a graph to kernels. */
 #include "base/str.h"
 #include "passes/kernels_impl.h"
 
@@ -100,7 +100,6 @@ static void build_nest(Fuse *f, Group *gr) {
     } else {
         n = nest_build(f, gr, k->nnest);
         nest_schedule(f, n);
-        nest_count(n);
     }
     k->nest[k->nnest++] = n;
 }
@@ -183,86 +182,4 @@ int64_t kernels_flops(const Kernels *k) {
     int64_t n = 0;
     for (int i = 0; i < k->nnest; i++) n += k->nest[i]->flops;
     return n;
-}
-
-/* ---- printing ----------------------------------------------------------------------------------------- */
-
-static void print_var(const Nest *n, int v, int64_t step, FILE *out) {
-    fprintf(out, " %s<%lld", n->var[v].name, (long long)n->var[v].size);
-    if (step > 1) fprintf(out, "/%lld", (long long)step);
-}
-
-static void print_list(const Nest *n, const char *title, int count, const int *var, const int64_t *step, FILE *out) {
-    if (!count) return;
-    fprintf(out, " %s", title);
-    for (int i = 0; i < count; i++) print_var(n, var[i], step ? step[var[i]] : 1, out);
-}
-
-static void print_stage(const Nest *n, const Stage *s, FILE *out) {
-    fprintf(out, "    %s%s%s:", s->joined ? "with it " : "", KIND_TEXT[s->kind], s->nguard ? " (guarded)" : "");
-    fprintf(out, " width %d", s->width);
-    print_list(n, "lanes", s->nlane, s->lane, n->step, out);
-    print_list(n, "window", s->nwin, s->win, NULL, out);
-    print_list(n, "over", s->nloop, s->loop, s->step, out);
-    if (s->chains > 1) fprintf(out, " chains %d", s->chains);
-    if (n->cut) fprintf(out, "; %s in turns of %lld", n->var[n->cut_var].name, (long long)n->cut);
-    fputc('\n', out);
-}
-
-static void print_store(const Kernels *k, const Node *n, FILE *out) {
-    static const char *const SPACES[] = {"none", "arena", "weights", "opt",    "state",
-                                         "in",   "out",   "scalar",  "const",  "step"};
-    fprintf(out, "    -> %%%d %s", n->id, n->name ? n->name : "");
-    if (n->loc.src) fprintf(out, " %s:%d", n->loc.src->name, n->loc.line);
-    fprintf(out, " (%s %lld)\n", SPACES[k->place[n->id].space], (long long)k->place[n->id].offset);
-}
-
-static void print_loop(const Nest *n, FILE *out);
-
-static void print_nest(const Kernels *k, const Nest *n, FILE *out) {
-    if (n->kind == NEST_SCAN) {
-        print_loop(n, out);
-        return;
-    }
-    int64_t shares = 1;
-    for (int i = 0; i < n->npar; i++) shares *= n->kind == NEST_SCATTER ? n->var[i].size : nest_trips(n, n->loop[i]);
-    fprintf(out, "%s  %s: ", n->barrier ? "  ---\n" : "", n->name);
-    for (int i = 0; i < n->nstage; i++) fprintf(out, "%s%s", i ? ", " : "", KIND_TEXT[n->stage[i].kind]);
-    fprintf(out, "%s%s; %.3f Mflop, %.1f kB, ", n->nstage && *n->fused ? ", " : "", n->fused, 1e-6 * (double)n->flops,
-            1e-3 * (double)n->bytes);
-    if (n->npar) fprintf(out, "%lld shares\n   ", (long long)shares);
-    else fprintf(out, "thread 0\n   ");
-    print_list(n, "for", n->nloop, n->loop, n->step, out);
-    if (n->npar) fprintf(out, " (the first %d shared out)", n->npar);
-    if (n->nlane) print_list(n, "; stores in lanes", n->nlane, n->lane, n->step, out);
-    if (n->width > 1) fprintf(out, " width %d", n->width);
-    fputc('\n', out);
-    for (int i = 0; i < n->nstage; i++) print_stage(n, &n->stage[i], out);
-    for (int i = 0; i < n->nstore; i++) print_store(k, n->store[i].node, out);
-}
-
-static void print_loop(const Nest *n, FILE *out) {
-    const ScanLoop *l = n->scan;
-    const Kernels  *k = l->body;
-    fprintf(out, "%s  %s: %lld steps%s%s, %.3f Mflop\n", n->barrier ? "  ---\n" : "", n->name, (long long)l->trip.size,
-            l->reverse ? " backwards" : "", l->serial ? ", thread 0" : "", 1e-6 * (double)n->flops);
-    for (int i = 0; i < k->nnest; i++) {
-        if (i == l->nfirst && l->nfirst) fprintf(out, "  every step:\n");
-        if (i == k->nnest - l->nlast && l->nlast) fprintf(out, "  after the last step:\n");
-        print_nest(k, k->nest[i], out);
-    }
-    fprintf(out, "  end of %s\n", n->name);
-}
-
-void kernels_print(const Kernels *k, FILE *out) {
-    fprintf(out, "%s: %d nests, %.3f Mflop, arena %lld bytes, %s\n", k->name, k->nnest, 1e-6 * (double)kernels_flops(k),
-            (long long)k->arena_size, k->target.name);
-    for (int i = 0, c = 0; i < k->nnest; i++) {
-        if (c < k->nchain && k->chain[c].first == i) {
-            fprintf(out, "%s  the next %d nests in turns of %lld rows:\n", k->nest[i]->barrier ? "  ---\n" : "", k->chain[c].count,
-                    (long long)k->chain[c].rows);
-            c++;
-        }
-        print_nest(k, k->nest[i], out);
-    }
 }

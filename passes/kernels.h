@@ -10,6 +10,7 @@
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
  *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model), listed.c
+ *   forced.c       schedules from the command line; schedule_text.c: and in print
  *   chain.c        nests that run for a few rows of the batch at a time
  *   scan_build.c   a scan as a loop over the nests of its body, which go through all of this as well
  *   scan_done.c    which scans can stop early
@@ -19,6 +20,15 @@
 #define NETC_PASSES_KERNELS_H
 #include "ir/nest.h"
 
+/* Schedules that are wanted in place of the chosen ones (--schedule), in the form in which kernels_print shows them
+ * (passes/forced.h). */
+typedef struct {
+    int                n;
+    const char *const *text;    /* "train_1_Net_c2:lanes=s,j/4:tile=c/5" */
+    bool              *met;     /* by text: a kernel of this name was there */
+    const char        *error;   /* the first text that cannot be, and what can; NULL: none */
+} ForcedSchedules;
+
 typedef struct {
     int         level;          /* -O: 0 one scalar nest per node, 1 fused, 2 fused and tiled */
     const char *off;            /* comma-separated fusions that are not wanted: see FUSIONS; NULL: none */
@@ -26,6 +36,7 @@ typedef struct {
      * IN_SCALAR input is (SPACE_SCALAR, index). 64 bytes past the end of every block can be read. */
     Place     (*place)(void *cx, const Node *leaf);
     void       *cx;
+    ForcedSchedules *forced;    /* NULL: none */
 } KernelOptions;
 
 /* Names for `off` and what they stand for, NULL-terminated: for --help and tests. */
@@ -39,6 +50,15 @@ int64_t  kernels_flops(const Kernels *k);
 
 /* --print-schedule: a paragraph per nest. */
 void     kernels_print(const Kernels *k, FILE *out);
+/* Names of kernels as --print-schedule shows them and --schedule takes them: "train_1_Net_c2". */
+const char *kernel_name(Arena *a, const Kernels *k, const Nest *n);
+/* The schedule in text form, the name and a ':' before it; NULL: it has none (a scan). */
+const char *kernel_schedule(Arena *a, const Kernels *k, const Nest *n);
+/* The share of the target's peak that the cost model predicts; 0: unknown. */
+double   kernel_predicted(const Kernels *k, const Nest *n);
+double   kernel_predicted_us(const Nest *n);
+/* Does it only lay numbers out in another way? */
+bool     nest_packs(const Nest *n);
 
 /* Checks the memory plan on its own terms, pair by pair: no two tensors that live at the same time
  * overlap, all lie inside the arena. False and a text (in `a`) if not. */

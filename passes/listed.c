@@ -256,6 +256,26 @@ static Tile choose_tile(Listing *l) {
     return best;
 }
 
+/* The tile that is wanted; cost -1: it cannot be. */
+static Tile wanted_tile(Listing *l, const Choice *want) {
+    const Nest *n = l->n;
+    Tile        t = {.nlane = want->nlane, .cost = -1};
+    int64_t     inner = 1;
+    memcpy(t.lane, want->lane, sizeof t.lane);
+    for (int v = 0; v < n->nout; v++) {
+        t.step[v] = want->step[v];
+        if (l->key[v] && t.step[v] > 1) return t;
+    }
+    for (int i = 0; i < t.nlane; i++) {
+        int v = t.lane[i];
+        if (v >= n->nout || l->key[v] || n->var[v].bound || n->access[l->other].off.k[v] != inner) return t;
+        inner *= n->var[v].size;
+        if (i + 1 < t.nlane && t.step[v] < n->var[v].size) return t;
+    }
+    if (t.nlane) t.cost = tile_cost(l, &t);
+    return t;
+}
+
 /* Do the points of a tile lie at different places of the result? */
 static bool tile_distinct(const Nest *n, const Tile *t) {
     int64_t span = 0;
@@ -429,15 +449,16 @@ static bool find_blocks(Listing *l) {
     return points_of(l) <= MOST;
 }
 
-bool list_schedule(const Fuse *f, Nest *n, double cost) {
+bool list_schedule(const Fuse *f, Nest *n, double cost, const Choice *want) {
     Listing l = {.f = f, .n = n};
     if (!find_listing(&l) || !find_blocks(&l)) return false;
-    Tile t = choose_tile(&l);
+    Tile t = want ? wanted_tile(&l, want) : choose_tile(&l);
     if (t.cost < 0 || !tile_distinct(n, &t)) return false;
     double listed = lists_of(&l) * (points_of(&l) / f->t->width * MAKING + STARTING + t.cost);
     if (cost >= 0 && listed >= cost) return false;
     Nest before = *n;
     build_list(&l, &t);
+    n->cycles = listed;
     if (!n->adds || zeros_in_runs(n)) return true;
     *n = before;
     return false;

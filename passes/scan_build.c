@@ -184,6 +184,7 @@ Nest *scan_build(Fuse *f, Group *gr, int number) {
         bool        every = i >= l->nfirst && i < l->body->nnest - l->nlast;
         n->flops += in->flops * (every ? s->trip.size : 1);
         n->bytes += in->bytes * (every ? s->trip.size : 1);
+        n->cycles += in->cycles * (double)(every ? s->trip.size : 1);
         l->serial &= in->kind == NEST_SCAN ? in->scan->serial : in->npar == 0;
     }
     return n;

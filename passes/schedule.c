@@ -4,7 +4,7 @@
  * traffic.c orders the loops over outs. */
 #include <string.h>
 
-#include "passes/schedule_impl.h"
+#include "passes/forced.h"
 
 enum { WORTH_THREADS = 60000, ENOUGH_TRIPS = 12 };   /* operations + bytes; shares of a nest */
 
@@ -182,8 +182,7 @@ static void apply_choice(Nest *n, int first, int count, const Choice *c) {
     }
 }
 
-/* Stages first .. first + result - 1 share their loops. */
-static int joined_stages(const Nest *n, int first) {
+int joined_stages(const Nest *n, int first) {
     int count = 1;
     while (first + count < n->nstage && n->stage[first + count].joined) count++;
     return count;
@@ -285,48 +284,92 @@ static int cut_variable(const Fuse *f, const Nest *n) {
     return best;
 }
 
-static void tile_nest(const Fuse *f, Nest *n) {
-    int    main = 0, cut;
-    Choice c, beside = {0};
-    merge_vars(n);
-    cut = cut_variable(f, n);
-    n->cut_var = -1;
+int nest_main_stage(const Nest *n) {
+    int main = 0;
     for (int i = 0; i < n->nstage; i += joined_stages(n, i))
         if (stage_work(n, i, joined_stages(n, i)) > stage_work(n, main, joined_stages(n, main))) main = i;
-    Task w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
-    if (n->adds) {
-        if (!list_schedule(f, n, -1)) plain_nest(n);
-        return;
-    }
-    n->cut_var = cut;
-    c = choose(&w, NULL);
-    n->cut_var = -1;
-    if (fusion_on(f->o, "listed") && list_schedule(f, n, c.cost)) return;
-    for (int v = 0; v < n->nout; v++) n->step[v] = c.step[v];
-    n->cut = c.cut;
-    n->cut_var = cut;
-    if (n->nstage) apply_choice(n, main, w.count, &c);
+    return main;
+}
+
+/* Lanes and loops of the stages beside the main one, whose tile they take over. Returns the lanes of the stores. */
+static Choice fit_others(const Fuse *f, Nest *n, int main, const Choice *c) {
+    Choice lanes = *c;
     for (int i = 0; i < n->nstage; i += joined_stages(n, i)) {
-        int count = joined_stages(n, i);
+        int  count = joined_stages(n, i);
+        Task w = task_of(f->t, n, i, count);
         if (i == main) continue;
-        if (reduces_window(n, &n->stage[i])) {
-            beside = beside_window(n, &c);
-            apply_choice(n, i, count, &beside);
-        } else {
-            Task   other = task_of(f->t, n, i, count);
-            Choice x = choose(&other, &c);
-            apply_choice(n, i, count, &x);
-        }
+        bool   window = reduces_window(n, &n->stage[i]);
+        Choice x = window ? beside_window(n, c) : choose(&w, c);
+        if (window) x.cost = choice_cost(&w, &x);
+        if (window && x.nlane) lanes = x;
+        apply_choice(n, i, count, &x);
+        if (x.cost > 0) n->cycles += x.cost;
     }
-    store_lanes(n, beside.nlane ? &beside : &c);
+    return lanes;
+}
+
+/* Lanes, tile and order of a nest that is not run over a list. */
+static void tile_loops(const Fuse *f, Nest *n, int main, const Choice *c, const Forced *x) {
+    for (int v = 0; v < n->nout; v++) n->step[v] = c->step[v];
+    n->cut = c->cut;
+    n->cycles = c->cost;
+    if (n->nstage) apply_choice(n, main, joined_stages(n, main), c);
+    Choice lanes = fit_others(f, n, main, c);
+    store_lanes(n, &lanes);
     traffic_order(n, n->step, n->loop);
     n->nloop = n->nout;
+    if (x) forced_order(x, n, main, n->nstage ? joined_stages(n, main) : 0);
+}
+
+/* What is asked for, if it can be. */
+static bool force(const Fuse *f, Nest *n, int main, Task *w, Forced *x, const Choice *chosen) {
+    if (!forced_read(x, w, chosen)) return false;
+    if (!x->list && n->adds) {
+        if (!x->steps) return false;
+        return forced_fail(x, "results of this kernel are added up in memory: over a list (list:lanes=..:tile=..) or plain loops");
+    }
+    if (x->list) {
+        int cut = n->cut_var;
+        n->cut_var = -1;
+        if (list_schedule(f, n, -1, x->steps ? &x->c : NULL)) return true;
+        n->cut_var = cut;
+        return forced_fail(x, "no list with these lanes and this tile: lanes are outs that lie side by side in the operand that is "
+                           "not zero, as they are in the printed schedule");
+    }
+    if (!forced_check(x, w)) return false;
+    tile_loops(f, n, main, &x->c, x);
+    return true;
+}
+
+static void tile_nest(const Fuse *f, Nest *n, Forced *x) {
+    merge_vars(n);
+    int    cut = cut_variable(f, n), main = nest_main_stage(n);
+    Choice c = {.width = 1, .chains = 1};
+    Task   w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
+    n->cut_var = n->adds ? -1 : cut;
+    if (!n->adds) c = choose(&w, NULL);
+    if (x && force(f, n, main, &w, x, &c)) return;
+    n->cut_var = -1;
+    if (n->adds) {
+        if (!list_schedule(f, n, -1, NULL)) plain_nest(n);
+        return;
+    }
+    if (fusion_on(f->o, "listed") && list_schedule(f, n, c.cost, NULL)) return;
+    n->cut_var = cut;
+    tile_loops(f, n, main, &c, NULL);
 }
 
 void nest_schedule(const Fuse *f, Nest *n) {
-    if (n->kind == NEST_SCATTER || f->o->level < 2) plain_nest(n);
-    else tile_nest(f, n);
+    Forced *x = forced_find(f, kernel_name(f->a, f->k, n));
+    bool    plain = n->kind == NEST_SCATTER || f->o->level < 2;
+    if (plain) plain_nest(n);
+    else tile_nest(f, n, x);
     unroll_windows(n);
     if (n->kind == NEST_SCATTER) n->npar = n->nout;
     else share_out(n);
+    nest_count(n);
+    if (!n->cycles) n->cycles = (double)(n->flops + n->bytes / 4);
+    if (x && plain && !forced_read(x, &(Task){.t = f->t, .n = n}, &(Choice){.width = 1})) return;
+    if (x && plain && x->steps) forced_fail(x, f->o->level < 2 ? "schedules are for -O2" : "loops of a scatter have no lanes");
+    if (x) forced_share(x, n);
 }

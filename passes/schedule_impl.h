@@ -3,7 +3,8 @@
 #define NETC_PASSES_SCHEDULE_IMPL_H
 #include "passes/kernels_impl.h"
 
-enum { MAX_READS = 64, TURN = 4 };       /* TURN: values that are loaded far apart and turned (emit_access.c) */
+/* MAX_VECTORS: along the lanes of a tile. TURN: values that are loaded far apart and turned (emit_access.c) */
+enum { MAX_READS = 64, TURN = 4, MAX_VECTORS = 6 };
 
 /* A way to run a stage (with those that share its loops), or the stores of a nest without stages. */
 typedef struct {
@@ -41,12 +42,18 @@ typedef struct {
 void   merge_vars(Nest *n);
 
 /* listed.c: a schedule over a list of the points that count, if the nest has that form and it costs less than `cost`
- * cycles (below 0: in any case). */
-bool   list_schedule(const Fuse *f, Nest *n, double cost);
+ * cycles (below 0: in any case). `want`: NULL, or lanes and steps that the tile must have. */
+bool   list_schedule(const Fuse *f, Nest *n, double cost, const Choice *want);
+
+/* The stage (with those that share its loops) that lanes and tile are chosen for. */
+int    nest_main_stage(const Nest *n);
+/* Stages first .. first + result - 1 share their loops. */
+int    joined_stages(const Nest *n, int first);
 
 /* cost.c */
 Task   task_of(const Target *t, const Nest *n, int first, int count);
 bool   task_window(const Task *w, int v);       /* is v a variable of the window? */
+bool   task_reduction(const Task *w, int v);
 /* Cycles; -1 if the choice needs more registers than there are, or too much code. */
 double choice_cost(Task *w, const Choice *c);
 
@@ -57,12 +64,17 @@ double stage_live(const Nest *n, const Stage *s, bool any);
 /* The largest stride with which v moves through a tensor, in bytes. */
 int64_t var_stride(const Nest *n, int v);
 
+/* schedule_text.c: a variable as --print-schedule calls it. */
+const char *nest_var_name(Arena *a, const Nest *n, int v);
+
 /* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches, and
  * c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
 void   traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles);
 void   traffic_order(const Nest *n, const int64_t *step, int *order);
 
-/* choose.c: the cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
+/* choose.c: may lanes run along the reductions? */
+bool   can_go_across(const Task *w);
+/* The cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
 Choice choose(Task *w, const Choice *given);
 
 #endif

@@ -35,6 +35,22 @@ expect 0 'update Net.c1.w' "$netc" bench plain.net --kernels --seconds 0.01 --th
 expect 0 '"kernels":\[' "$netc" bench plain.net --kernels --json --seconds 0.01 --threads 1
 expect 0 'inference' "$netc" bench with_train.net --seconds 0.01 --threads 1 --fno-pack
 expect 2 'train.batch' "$netc" bench plain.net train.batch=0
+
+# Schedules are printed in a form that --schedule takes; what it takes is what runs, for bench, train and compile.
+expect 0 'predicted .* of peak' "$netc" bench plain.net --print-schedule --seconds 0.01 --threads 1
+"$netc" bench plain.net --print-schedule --seconds 0.01 --threads 1 2> /dev/null | sed -n '/^train:/,/^eval:/p' > printed.txt
+holds "kernels have schedules" grep -q -e '--schedule=train_0_' printed.txt
+forced=$(grep -o -e '--schedule=.*' printed.txt)
+"$netc" bench plain.net --print-schedule $forced --seconds 0.01 --threads 1 2> /dev/null | sed -n '/^train:/,/^eval:/p' > again.txt
+holds "printed schedules may be given back" cmp -s printed.txt again.txt
+name=$(sed -n 's/.*--schedule=\(train_[0-9]*_Net_c1\):.*/\1/p' printed.txt | head -1)
+expect 0 "schedule=$name:order=[^ ]*:shared=0\$" "$netc" bench plain.net --print-schedule --schedule "$name:lanes=:shared=0" \
+    --seconds 0.01 --threads 1
+expect 2 "no kernel 'train_0'; there are: train_0_" "$netc" bench plain.net --schedule train_0:shared=0 --seconds 0.01
+expect 2 "no kernel 'x'" "$netc" train with_train.net --schedule x:shared=0
+expect 2 "no kernel 'x'" "$netc" compile with_train.net --schedule x:shared=0
+expect 2 "$name: no variable 'z'; there are: " "$netc" compile with_train.net --schedule "$name:lanes=z"
+expect 0 "schedule=$name:order=" "$netc" compile with_train.net --schedule "$name:lanes=" --print-schedule
 expect 2 '--threads' "$netc" bench plain.net --threads none
 expect 2 '--seconds' "$netc" bench plain.net --seconds -1
 # Sequences are as long as they may be; symbols, a state and two ragged dims are no obstacle.

@@ -27,6 +27,7 @@ typedef struct {
     double   tolerance;
     int      l1, l2;            /* bytes of cache that schedules count on; 0: the target's */
     const double *(*leaf)(void *cx, const Node *n);    /* cx: the run; NULL: kt_leaf */
+    ForcedSchedules *forced;    /* NULL: none */
 } KernelRun;
 
 /* ---- leaves ---------------------------------------------------------------------------------------- */
@@ -164,7 +165,7 @@ static inline Target kt_target(const KernelRun *r) {
 }
 
 static inline void kt_build(KtBuilt *b, Codegen *cg) {
-    KernelOptions o = {b->r->level, b->r->off, kt_place, &b->layout};
+    KernelOptions o = {b->r->level, b->r->off, kt_place, &b->layout, b->r->forced};
     Target        t = kt_target(b->r);
     const char   *why;
     b->layout.a = b->r->a;

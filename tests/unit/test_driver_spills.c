@@ -109,7 +109,7 @@ static Place any_place(void *cx, const Node *leaf) {
 
 static char *assembly(Arena *a, int net, const Target *t) {
     const char   *why = "", *path = arena_printf(a, "/tmp/netc_spills_%d.s", (int)getpid());
-    KernelOptions o = {2, NULL, any_place, NULL};
+    KernelOptions o = {2, NULL, any_place, NULL, NULL};
     Graph        *g = net_training_step(a, NETS[net].name, NETS[net].text);
     size_t        n;
     passes_run(g, &(PassOptions){.level = 2, .out = stderr});

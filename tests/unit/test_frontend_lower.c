@@ -126,6 +126,32 @@ static void masks_belong_to_call_paths(void **state) {
     arena_free(l.arena);
 }
 
+static const double *zeros(void *cx, const Node *leaf) {
+    return ARENA_ARRAY(cx, double, type_count(&leaf->type));
+}
+
+/* Standard normal numbers: mean 0, variance 1, third moment 0 within 4 standard errors; other ones at each place in the
+ * text; a constant for the gradient. A file may call something of its own by the name. */
+static void noise_is_normal(void **state) {
+    (void)state;
+    enum { ROWS = 4, N = 20000 };
+    Loaded   l = load("model M { entry f(x: [20000]) -> [20000] = noise(x)\n entry g(x: [4]) -> [4] = noise(x) - noise(x) }");
+    Graph   *g = verified(program_entry(l.program, 0, ROWS, l.arena));
+    InterpEnv env = {.leaf = zeros, .cx = l.arena, .seed = 5, .step = 2};
+    double *x = interp_run(l.arena, g, &env)[0], sum[4] = {0};
+    for (int i = 0; i < ROWS * N; i++)
+        for (int k = 1; k < 4; k++) sum[k] += pow(x[i], k) / (ROWS * N);
+    double error = 4 / sqrt(ROWS * N);
+    if (fabs(sum[1]) > error || fabs(sum[2] - 1) > error * sqrt(2) || fabs(sum[3]) > error * sqrt(15))
+        fail_msg("moments %g %g %g", sum[1], sum[2], sum[3]);
+    uint32_t site[8];
+    assert_int_equal(rng_sites(verified(program_entry(l.program, 1, ROWS, l.arena)), site), 4);
+    arena_free(l.arena);
+    l = load("fn noise(x: [n]) -> [n] = 2*x\nmodel M { entry f(x: [3]) -> [3] = noise(x) }");
+    assert_int_equal(rng_sites(verified(program_entry(l.program, 0, ROWS, l.arena)), site), 0);
+    arena_free(l.arena);
+}
+
 static const Output *update_of(const Graph *g, const char *key) {
     for (int i = 0; i < g->outs.n; i++)
         if (g->outs.at[i].kind == OUT_STATE && !strcmp(g->outs.at[i].name, key)) return &g->outs.at[i];
@@ -209,7 +235,8 @@ static void sequences_are_marked(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions_are_one_comp), cmocka_unit_test(maps_are_axes), cmocka_unit_test(rows_are_gathered),
-        cmocka_unit_test(masks_belong_to_call_paths), cmocka_unit_test(states_are_shared_or_per_lane),
+        cmocka_unit_test(masks_belong_to_call_paths), cmocka_unit_test(noise_is_normal),
+        cmocka_unit_test(states_are_shared_or_per_lane),
         cmocka_unit_test(expansions_move_examples), cmocka_unit_test(first_values), cmocka_unit_test(sequences_are_marked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
