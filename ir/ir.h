@@ -194,6 +194,8 @@ typedef struct {
     Graph      *body;           /* over the same bounds; its leaves are arguments and constants */
     int         ncarry, nover, nuse;
     Extent      trip;           /* number of steps; a bound cuts it */
+    Extent      part;           /* with a bound T: each step stands for `size` of T, and those past the last of them are not
+                                   made; the body would hold the carries there, and nothing reads what it would stack */
     bool        reverse;
     int         checkpoint;     /* when differentiated: keep the carries of every so many steps; 0: all */
     const char *var;            /* the step's name, for printing */
@@ -306,7 +308,7 @@ typedef struct {
 } Bind;
 
 typedef struct {
-    Extent      trip;
+    Extent      trip, part;
     bool        reverse;
     int         checkpoint;
     const char *var;

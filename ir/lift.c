@@ -170,7 +170,7 @@ static Node *lift_scan(Graph *g, Extent ext, const char *name, const Node *n, co
     const Scan *s = &n->u.scan;
     LiftScan    x = {.g = g, .ext = ext, .name = name, .n = n, .known = known,
                      .in = ARENA_ARRAY(g->arena, Lifted, s->body->nodes.n),
-                     .l = {.trip = s->trip, .reverse = s->reverse, .var = s->var}};
+                     .l = {.trip = s->trip, .part = s->part, .reverse = s->reverse, .var = s->var}};
     graph_at(g, n->name, n->loc);
     for (int k = 0; k < s->ncarry; k++) {
         Node *first = with_axis(&x, &known[n->arg[k]->id]);
@@ -350,7 +350,7 @@ static bool read_after(const Fission *f, const Node *n) {
 
 static Node *smaller_scan(Fission *f) {
     Arena *a = f->g->arena;
-    ScanMake   l = {.trip = f->s.trip, .reverse = f->s.reverse, .checkpoint = f->s.checkpoint, .var = f->s.var};
+    ScanMake   l = {.trip = f->s.trip, .part = f->s.part, .reverse = f->s.reverse, .checkpoint = f->s.checkpoint, .var = f->s.var};
     VEC(const Node *) stacked = {0};
     for (int i = 0; i < f->n; i++) {
         Node *n = f->body->nodes.at[i];
