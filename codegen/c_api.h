@@ -58,6 +58,13 @@ typedef struct {
     double      value;
 } CHyper;
 
+/* The symbols of a vocab dim, by number. */
+typedef struct {
+    const char        *dim;
+    int64_t            n;
+    const char *const *symbol;
+} CVocab;
+
 typedef struct CModel {
     const char *name;               /* prefix of functions and, in upper case, of macros: [a-z][a-z0-9_]{0,47} */
     const char *source;             /* base name of the .net file, for the header's first line */
@@ -71,6 +78,8 @@ typedef struct CModel {
     int64_t     weights_size, state_size, opt_size;      /* bytes, without the 64 that can be read past the end */
     int         nfunction;
     CFunction  *function;
+    int         nvocab;
+    CVocab     *vocab;
 } CModel;
 
 /* Are the names such that the header is C? False and a message (in a) if not. */

@@ -89,6 +89,17 @@ static bool has_orthogonal(const Block *weights) {
     return false;
 }
 
+/* Of the vocab dims whose symbols are known. */
+static void vocabularies(const Build *b, CModel *m) {
+    int            n;
+    const DimInfo *d = program_dims(b->program, &n);
+    m->vocab = ARENA_ARRAY(b->arena, CVocab, n + 1);
+    for (int i = 0; i < n; i++) {
+        const netc_vocab *v = build_symbols(b, d[i].name);
+        if (v) m->vocab[m->nvocab++] = (CVocab){d[i].name, v->count, (const char *const *)v->symbol};
+    }
+}
+
 void c_model_of(const Build *b, const char *name, CModel *m) {
     Arena           *a = b->arena;
     const HyperInfo *h = program_hypers(b->program, &m->nhyper);
@@ -109,6 +120,7 @@ void c_model_of(const Build *b, const char *name, CModel *m) {
     m->weights_size = b->weights.size;
     m->state_size = b->state.size;
     m->opt_size = b->opt.size;
+    vocabularies(b, m);
     m->function = ARENA_ARRAY(a, CFunction, b->functions.n + 1);
     for (int i = 0; i < b->functions.n; i++) {
         CFunction f = function(a, &b->functions.at[i]);

@@ -76,6 +76,69 @@ C
 expect 0 '' cc -std=c11 -Wall -Werror main.c tag.o -lm -o main
 expect 0 'good' ./main
 
+# Step by step: the state of each stream is the caller's, given and taken in one place; what a whole sequence gives.
+cat > steps.net <<'NET'
+net 1
+dim V = vocab("signs.txt", eos=true)
+dim T <= 6
+dim H = 5
+model M {
+  emb = Embed(3);  cell = Lstm(H);  out = Dense(V)
+  objective(x: V[T], y: V[T]) {
+    scan t in T { h[t], c[t] = cell(emb(x[t]), h[t-1], c[t-1]) from zeros, zeros }
+    loss mean[t](xent(out(h[t]), y[t]))
+  }
+  entry whole(x: V[T]) -> [T,V] {
+    scan t in T { h[t], c[t] = cell(emb(x[t]), h[t-1], c[t-1]) from zeros, zeros }
+    z[t] = out(h[t])
+    return z
+  }
+  entry step(x: V, h: [H], c: [H]) -> ([V], [H], [H]) {
+    h1, c1 = cell(emb(x), h, c)
+    return out(h1), h1, c1
+  }
+}
+NET
+printf 'a"?é\\b 7' > signs.txt
+expect 0 '' "$netc" compile steps.net --emit=obj,header -o steps
+cat > steps.c <<'C'
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "steps.h"
+#define CHECK(x) do { if (!(x)) { printf("line %d: %s\n", __LINE__, #x); return 1; } } while (0)
+static const char *const symbol[] = STEPS_SYMBOLS_V;
+enum { SYMBOLS = sizeof symbol / sizeof *symbol };
+static _Alignas(64) char weights[STEPS_WEIGHTS_SIZE + 64], arena[1 << 20];
+
+int main(void) {
+    int32_t x[2][6] = {{1, 4, 0, 2, 7, 3}, {5, 5, 6}}, T[2] = {6, 3};
+    float   z[2][6][SYMBOLS], h[2][5] = {{0}}, c[2][5] = {{0}}, y[2][SYMBOLS], kept[2][5];
+    CHECK(SYMBOLS == 10 && STEPS_STEP_OUT0_COUNT == 10);
+    CHECK(!strcmp(symbol[SYMBOLS - 2], "<bos>") && !strcmp(symbol[SYMBOLS - 1], "<eos>"));
+    CHECK(!strcmp(symbol[0], " ") && !strcmp(symbol[1], "\"") && !strcmp(symbol[2], "7") && !strcmp(symbol[3], "?"));
+    CHECK(!strcmp(symbol[4], "\\") && !strcmp(symbol[7], "\303\251"));
+    CHECK(steps_init(weights, 3, arena, sizeof arena) == 0);
+    steps_whole_io all = {.size = sizeof all, .count = 2, .x = x[0], .T = T, .z = z[0][0]};
+    CHECK(steps_whole(&all, weights, NULL, arena, sizeof arena) == 0);
+    for (int t = 0; t < 6; t++) {                       /* two streams at once, the second ends at 3 */
+        int32_t at[2] = {x[0][t], x[1][t]};
+        steps_step_io io = {.size = sizeof io, .count = t < 3 ? 2 : 1, .x = at, .h = h[0], .c = c[0], .out0 = y[0],
+                            .h1 = h[0], .c1 = c[0]};
+        memset(arena, 0xff, sizeof arena);
+        CHECK(steps_step(&io, weights, NULL, arena, sizeof arena) == 0);
+        for (int b = 0; b < (int)io.count; b++)
+            for (int v = 0; v < SYMBOLS; v++) CHECK(fabsf(y[b][v] - z[b][t][v]) < 1e-6f);
+        if (t == 2) memcpy(kept, h, sizeof kept);
+    }
+    CHECK(!memcmp(kept[1], h[1], sizeof h[1]) && memcmp(kept[0], h[0], sizeof h[0]));
+    puts("as a whole");
+    return 0;
+}
+C
+expect 0 '' cc -std=c99 -pedantic -Wall -Wextra -Werror -D_Alignas\(n\)=__attribute__\(\(aligned\(n\)\)\) steps.c steps.o -lm -o steps
+expect 0 'as a whole' ./steps
+
 # Lengths that are formulas of others: of results as text and as files, for C, of several weights, and where `until`
 # sets what they are made of. A row may be left with nothing.
 cat > windows.net <<'NET'
