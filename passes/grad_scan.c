@@ -226,9 +226,11 @@ static Node *values_before(ScanGrad *x, int j) {
         sub[i + 1].aff = first[i].aff = affine_var(i + 1);
     }
     const Expr *now = expr_idx(a, affine_var(0)), *start = expr_int(a, x->s.reverse ? trip.size - 1 : 0);
-    if (x->s.reverse && trip.bound) {
+    int bound = trip.bound ? trip.bound : x->s.part.bound;
+    if (x->s.reverse && bound) {
         now = expr_cast(a, DT_F32, now);
-        start = expr_op2(a, SC_SUB, expr_bound(a, trip.bound), expr_const(a, 1));
+        start = expr_op2(a, SC_SUB, expr_bound(a, bound), expr_const(a, 1));
+        if (!trip.bound) start = expr_op1(a, SC_FLOOR, expr_op2(a, SC_DIV, start, expr_const(a, (double)x->s.part.size)));
     }
     const Expr *before = expr_read(a, t->dtype, 1, t->rank + 1, sub, true);
     const Expr *e = expr_sel(a, expr_op2(a, SC_EQ, now, start), expr_read(a, t->dtype, 0, t->rank, first, false), before);
@@ -349,10 +351,25 @@ static const NodeList *parts_of(const ScanGrad *x, int k) {
     return x->arg[k] && x->wanted[k] ? &x->walk.parts[x->arg[k]->id] : &NONE;
 }
 
+/* A share that is a sum of what the backward body computes anyway, as a gate's bias has one: its operand is then a stack
+ * that another share wants, too. */
+static void share_maps(ScanGrad *x, NodeList *parts) {
+    for (int i = 0; i < parts->n; i++) {
+        Node *part = parts->at[i];
+        if (part->op != OP_COMP || part->u.comp.kind != KIND_SUM || part->u.comp.nder) continue;
+        for (int m = x->count; m < part->id; m++) {
+            Node *map = x->body->nodes.at[m], *sum = NULL;
+            if (map->op == OP_COMP && map->u.comp.kind == KIND_MAP) sum = sum_of_map(x->body, map, part);
+            if (sum) parts->at[i] = sum;
+            if (sum) break;
+        }
+    }
+}
+
 static void plan_loop(ScanGrad *x) {
     ScanMake *l = &x->loop;
     int   over = x->s.ncarry, use = over + x->s.nover;
-    *l = (ScanMake){.trip = x->s.trip, .reverse = !x->s.reverse, .var = x->s.var, .step = x->step};
+    *l = (ScanMake){.trip = x->s.trip, .part = x->s.part, .reverse = !x->s.reverse, .var = x->s.var, .step = x->step};
     for (int j = 0; j < over; j++) {
         if (!x->dcarry[j]) continue;
         Node *last = x->seed[j] ? x->seed[j] : grad_zeros(x->g, &x->dcarry[j]->type);
@@ -362,6 +379,8 @@ static void plan_loop(ScanGrad *x) {
     for (int k = use; k < x->n->narg; k++)
         for (int i = 0; i < parts_of(x, k)->n; i++)
             if (!sums_later(x, parts_of(x, k)->at[i])) carry_sum(x, parts_of(x, k)->at[i]);
+    for (int k = use; k < x->n->narg; k++)
+        if (x->arg[k] && x->wanted[k]) share_maps(x, &x->walk.parts[x->arg[k]->id]);
     provide_all(x);
     if (x->b->stash) note_all(x);
     x->known = ARENA_ARRAY(x->scratch, Lifted, x->body->nodes.n);

@@ -70,6 +70,9 @@ double turn_cycles(const Task *w, const Choice *c);
  * remainders at which they hold for some value of the reductions. */
 double stage_live(const Nest *n, const Stage *s, bool any);
 
+/* Vector instructions of an expression. */
+double expr_weight(const Expr *e);
+
 /* The largest stride with which v moves through a tensor, in bytes. */
 int64_t var_stride(const Nest *n, int v);
 
@@ -81,7 +84,7 @@ const char *nest_var_name(Arena *a, const Nest *n, int v);
 void   traffic_cost(const Task *w, Choice *c, double cycles);
 /* To bring a tensor of so many bytes, more than a core's own caches hold, from where it is. */
 double far_cycles(double bytes);
-void   traffic_order(const Nest *n, const int64_t *step, int *order);
+void   traffic_order(const Target *t, const Nest *n, const int64_t *step, int *order);
 
 /* choose.c: may lanes run along the reductions? */
 bool   can_go_across(const Task *w);
@@ -89,5 +92,7 @@ bool   can_go_across(const Task *w);
 Choice choose(Task *w, const Choice *given);
 /* The same; what costs more than `limit` (0: none) is looked at in less detail. */
 Choice choose_below(Task *w, const Choice *given, double limit);
+/* repeat.c: choose(w, NULL), searched for once for equal nests. */
+Choice choose_once(const Fuse *f, Task *w);
 
 #endif

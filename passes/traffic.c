@@ -8,6 +8,8 @@
 /* Bytes: a line; a cycle from beyond L2, from memory; the distance at which lines compete for one set of L1, and of L2; what a
  * core may count on of the cache that all cores share. */
 enum { LINE = 64, L3_CYCLE = 12, MEMORY_CYCLE = 4, L1_WAY = 4096, L2_WAY = 65536, SHARED = 8 << 20, LEVELS = MAX_VARS + 1 };
+enum { PAGE = 4096, STREAMS = 8 };      /* runs of memory, pages apart, that a processor reads ahead */
+static const double APART = 3;          /* what reading more of them takes than their bytes */
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
 static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */
 static const double HIDDEN = 0.75;      /* of traffic that arithmetic takes longer than */
@@ -24,7 +26,7 @@ typedef struct {
 typedef struct {
     double bytes;               /* of all lines */
     double l1, l2;              /* the room they take in a cache: runs a multiple of a way apart share few sets */
-    double runs, run;           /* how many there are, and their bytes */
+    bool   apart;               /* more runs, pages apart, than are read ahead */
 } Foot;
 
 typedef struct {
@@ -62,8 +64,9 @@ static Foot footprint(const Walk *w, const Stream *s) {
     }
     double length = (double)(run * s->size + LINE - s->size), bytes = runs * length;
     if (bytes > s->most) bytes = s->most;
-    if (runs < 9) return (Foot){bytes, bytes, bytes, runs, length};
-    return (Foot){bytes, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY), runs, length};
+    if (runs < 9) return (Foot){bytes, bytes, bytes, false};
+    return (Foot){bytes, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY),
+                  runs > STREAMS && apart >= PAGE && length < PAGE / 4};
 }
 
 static void add_stream(Walk *w, const Node *node, const Lin *off, double weight) {
@@ -139,7 +142,23 @@ static int next_loop(Walk *w, const int64_t *step, const Foot *each) {
     return best;
 }
 
-void traffic_order(const Nest *n, const int64_t *step, int *order) {
+/* A nest whose whole does not fit in L2, but what one turn through the batch touches does, goes through the batch
+ * outermost: it costs nothing and can be part of a chain. */
+static void batch_first(const Target *t, Walk *w, const int64_t *step, int *order, int count) {
+    Foot each[MAX_READS + MAX_STORES];
+    int  at = 0;
+    while (at < count && !(w->n->var[order[at]].bound && !w->n->var[order[at]].adds)) at++;
+    if (!at || at == count || !w->n->nstage) return;
+    int v = order[at];
+    for (int i = 0; i < w->n->nout; i++) w->extent[i] = w->n->var[i].size;
+    if (touched(w, each).l2 <= USABLE * t->l2) return;
+    w->extent[v] = step[v];
+    if (touched(w, each).l2 > USABLE * t->l2) return;
+    for (; at > 0; at--) order[at] = order[at - 1];
+    order[0] = v;
+}
+
+void traffic_order(const Target *t, const Nest *n, const int64_t *step, int *order) {
     Walk w;
     Foot each[MAX_READS + MAX_STORES];
     int  at = n->nout, v, inner[MAX_VARS], count = 0;
@@ -151,6 +170,7 @@ void traffic_order(const Nest *n, const int64_t *step, int *order) {
         touched(&w, each);
     }
     for (int i = 0; i < count; i++) order[count - 1 - i] = inner[i];
+    batch_first(t, &w, step, order, count);
     for (v = 0, at = count; v < n->nout; v++)
         if (step[v] >= n->var[v].size) order[at++] = v;
 }
@@ -185,23 +205,17 @@ static void find_levels(Walk *w, const int64_t *step, int64_t cut, Levels *l) {
     }
 }
 
-/* Lines of memory come at full speed where they follow each other, in as many places as a processor keeps in view; a tile that
- * reads more and short runs waits for each. Nothing waits for what is written. */
-static double waiting(const Stream *s, const Foot *tile) {
-    static const double SLOWEST = 3, LONG = 512, IN_VIEW = 16;
-    return s->weight > 1 || tile->runs <= IN_VIEW ? 1 : 1 + SLOWEST / (1 + tile->run / LONG);
-}
-
-/* Bytes that come into a cache that the levels below `fit` fit in; from memory: as many of long runs as take as long. */
-static double bytes_into(const Walk *w, const Levels *l, int fit, bool memory) {
+/* Bytes that come into a cache that the levels below `fit` fit in; from beyond L2 they come run by run of the tile. Nothing waits
+ * for what is written. */
+static double bytes_into(const Walk *w, const Levels *l, int fit, int64_t l2) {
     double sum = 0, turns = 1;
     int    k = fit ? fit - 1 : 0;
     for (int i = k; i + 1 < l->count; i++) turns *= l->trips[i];
     for (int i = 0; i < w->count; i++) {
         const Stream *s = &w->stream[i];
         bool          stays = fit && k + 1 < l->count && !s->off->k[l->loop[k]];
-        double        bytes = s->weight * l->each[k][i].bytes * turns / (stays ? l->trips[k] : 1);
-        sum += memory ? bytes * waiting(s, &l->each[0][i]) : bytes;
+        bool          waits = l2 && s->weight < 2 && s->most > (double)l2 && l->each[0][i].apart;
+        sum += (waits ? APART : 1) * s->weight * l->each[k][i].bytes * turns / (stays ? l->trips[k] : 1);
     }
     return sum;
 }
@@ -215,8 +229,8 @@ static double cycles_of(const Target *t, Walk *w, const int64_t *step, int64_t c
     while (in_l2 < l.count && l.all[in_l2].l2 <= USABLE * t->l2) in_l2++;
     while (in_l3 < l.count && l.all[in_l3].bytes <= SHARED) in_l3++;
     if (in_l1 == l.count) return cycles;
-    double l2 = bytes_into(w, &l, in_l1, false) / (3 * t->width), l3 = bytes_into(w, &l, in_l2, false) / L3_CYCLE;
-    double memory = in_l3 == l.count ? 0 : bytes_into(w, &l, in_l3, true) / MEMORY_CYCLE;
+    double l2 = bytes_into(w, &l, in_l1, 0) / (3 * t->width), l3 = bytes_into(w, &l, in_l2, t->l2) / L3_CYCLE;
+    double memory = in_l3 == l.count ? 0 : bytes_into(w, &l, in_l3, t->l2) / MEMORY_CYCLE;
     double most = cycles > l2 ? cycles : l2;
     if (l3 > most) most = l3;
     if (memory > most) most = memory;
