@@ -223,9 +223,13 @@ static void turn_factors(const Order *o, NodeList *copies) {
                                         : graph_comp(o->g, KIND_SUM, c->nout, c->nred, 0, c->var, product, o->nfactor, arg));
 }
 
+/* Of images or sequences: products of matrices have panels (panel.c). */
 static bool is_contraction(const Node *n) {
     const Comp *c = &n->u.comp;
     int64_t     products = 1;
+    int         rank = 0;
+    for (int i = 0; i < n->narg; i++) rank = n->arg[i]->type.rank > rank ? n->arg[i]->type.rank : rank;
+    if (rank < 3) return false;
     if (n->op != OP_COMP || c->kind != KIND_SUM || !c->nred || c->nder || c->expr->op != SC_MUL) return false;
     for (int v = 0; v < c->nout + c->nred; v++) products *= c->var[v].ext.size;
     return products >= LEAST_WORK;

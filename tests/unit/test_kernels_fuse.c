@@ -154,9 +154,9 @@ static void layers_of_a_large_batch_are_a_chain(void **state) {
 static void what_guards_read_stays_in_place(void **state) {
     (void)state;
     Arena      *a = arena_new();
-    const char *text = "graph g(n<=64) { %x = input data \"x\" : f32[n,16,32,32]\n %w = param \"w\" : f32[16,16,3,3]\n"
-                       "%1 = comp [b,o,i,j | c<16,r<3,s<3] sum mul(%w[o,c,r,s], %x?[b,c,i+r-1,j+s-1]) : f32[n,16,32,32]\n"
-                       "%2 = comp [b,o,i,j | c<16,r<3,s<3] sum mul(%w[o,c,r,s], %1?[b,c,i+r-1,j+s-1]) : f32[n,16,32,32]\n"
+    const char *text = "graph g(n<=64) { %x = input data \"x\" : f32[n,16,32,32]\n %w = param \"w\" : f32[16,3]\n"
+                       "%1 = comp [b,o,i,j | r<3] sum mul(%w[o,r], %x?[b,o,i+r-1,j]) : f32[n,16,32,32]\n"
+                       "%2 = comp [b,o,i,j | r<3] sum mul(%w[o,r], %1?[b,o,i+r-1,j]) : f32[n,16,32,32]\n"
                        "%3 = comp [b | o<16,i<32,j<32] sum %2[b,o,i,j] : f32[n]\n out s = %3\n}";
     Kernels *k = kernels_of(a, text, 2, "pack");
     assert_int_equal(k->nchain, 1);
