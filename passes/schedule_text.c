@@ -45,8 +45,8 @@ static bool in_list(const int *list, int n, int v) {
     return false;
 }
 
-/* Maps whose stores go side by side (schedule.c) are one vector of the target wide to who chooses. */
-static void put_lanes(Buf *b, const Nest *n, const Stage *s, int most) {
+/* A map's width goes without saying: schedule.c may put two vectors side by side. */
+static void put_lanes(Buf *b, const Nest *n, const Stage *s) {
     int        nlane = s ? s->nlane : n->nlane;
     const int *lane = s ? s->lane : n->lane;
     for (int i = 0; i < nlane; i++) {
@@ -55,8 +55,7 @@ static void put_lanes(Buf *b, const Nest *n, const Stage *s, int most) {
         if (!i) buf_puts(b, ":lanes=");
         put_var(b, n, v, step, !i);
     }
-    int width = s ? s->width : n->width < most ? n->width : most;
-    if (nlane && width > 1) buf_printf(b, ":width=%d", width);
+    if (s && nlane && s->width > 1) buf_printf(b, ":width=%d", s->width);
     bool first = true;
     for (int v = 0; v < n->nout; v++) {
         if (n->step[v] < 2 || in_list(lane, nlane, v)) continue;
@@ -86,7 +85,7 @@ const char *kernel_schedule(Arena *a, const Kernels *k, const Nest *n) {
     buf_puts(&b, kernel_name(a, k, n));
     if (n->list.on) buf_puts(&b, ":list");
     if (n->kind == NEST_LOOPS && (n->list.on || !n->adds)) {
-        put_lanes(&b, n, s, k->target.width);
+        put_lanes(&b, n, s);
         if (!n->list.on) put_loops(&b, n, ":order=", n->nloop, n->loop, NULL);
         if (!n->list.on && s) put_loops(&b, n, ":over=", s->nloop, s->loop, s);
         if (s && s->chains > 1) buf_printf(&b, ":chains=%d", s->chains);
