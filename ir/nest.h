@@ -191,7 +191,7 @@ typedef struct Kernels Kernels;
 typedef struct {
     Kernels *body;
     int      nfirst, nlast;
-    Extent   trip;
+    Extent   trip, part;        /* Scan.part */
     bool     reverse;
     int      depth;             /* loops around it: the number of its own */
     bool     serial;            /* thread 0 alone runs it */

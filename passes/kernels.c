@@ -174,7 +174,8 @@ static void build_level(Fuse *f) {
 
 void kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number) {
     Kernels *k = l->body = ARENA_NEW(up->a, Kernels);
-    Fuse     f = {.a = up->a, .g = scan->u.scan.body, .t = up->t, .o = up->o, .k = k, .buffers = up->buffers, .up = up,
+    Fuse     f = {.a = up->a, .g = scan->u.scan.body, .t = up->t, .o = up->o, .k = k, .buffers = up->buffers,
+                  .searches = up->searches, .up = up,
                   .scan = scan, .first = ARENA_ARRAY(up->a, Group *, scan->u.scan.ncarry),
                   .last = ARENA_ARRAY(up->a, Group *, scan->u.scan.ncarry)};
     *k = (Kernels){.name = arena_printf(up->a, "%s_%d_scan", up->k->name, number), .graph = f.g, .target = up->k->target,
@@ -190,7 +191,7 @@ void kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number) {
 Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions *o) {
     Kernels   *k = ARENA_NEW(a, Kernels);
     BufferList buffers = {0};
-    Fuse       f = {.a = a, .g = g, .t = t, .o = o, .k = k, .buffers = &buffers};
+    Fuse       f = {.a = a, .g = g, .t = t, .o = o, .k = k, .buffers = &buffers, .searches = searches_new(a)};
     *k = (Kernels){.name = g->name, .graph = g, .target = *t, .level = o->level};
     lower_all(g, t, o, 0);
     build_level(&f);

@@ -12,7 +12,8 @@
  *   fuse.c         which nodes are computed together; group.c: their dependence and order
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
- *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model), listed.c
+ *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model), listed.c;
+ *                  repeat.c: searches that were made before
  *   forced.c       schedules from the command line; schedule_text.c: and in print
  *   chain.c        nests that run for a few rows of the batch at a time
  *   threads.c      which nests the threads share, and along which loop

@@ -19,6 +19,7 @@ struct Group {
 };
 
 typedef VEC(Buffer *) BufferList;
+typedef struct Searches Searches;           /* repeat.c */
 
 typedef struct Fuse {
     Arena         *a;           /* of the kernels */
@@ -33,6 +34,7 @@ typedef struct Fuse {
     int            visit;
     bool           edges;       /* some group has an `after` */
     BufferList    *buffers;     /* of the whole function */
+    Searches      *searches;    /* for its schedules */
     /* of a body */
     struct Fuse   *up;          /* the graph around; NULL: a function */
     Node          *scan;
@@ -107,6 +109,8 @@ void   group_stored(Fuse *f);
 void   settle_outputs(Fuse *f);
 /* nest_build.c */
 Nest *nest_build(Fuse *f, Group *gr, int number);
+/* repeat.c */
+Searches *searches_new(Arena *a);
 /* schedule.c: fills the schedule of n. */
 void  nest_schedule(const Fuse *f, Nest *n);
 /* How many of the outer loops the threads share: enough for a dozen of shares; none if the nest is small. */

@@ -377,7 +377,7 @@ static void tile_nest(const Fuse *f, Nest *n, Forced *x) {
     Choice c = {.width = 1, .chains = 1};
     Task   w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
     n->cut_var = n->adds ? -1 : cut;
-    if (!n->adds) c = choose(&w, NULL);
+    if (!n->adds) c = choose_once(f, &w);
     if (x && force(f, n, main, &w, x, &c)) return;
     n->cut_var = -1;
     if (n->adds) {

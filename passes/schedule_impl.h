@@ -79,5 +79,7 @@ void   traffic_order(const Target *t, const Nest *n, const int64_t *step, int *o
 bool   can_go_across(const Task *w);
 /* The cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
 Choice choose(Task *w, const Choice *given);
+/* repeat.c: choose(w, NULL), searched for once for equal nests. */
+Choice choose_once(const Fuse *f, Task *w);
 
 #endif

@@ -21,7 +21,8 @@
 
 enum { MOST_POINTS = 8, LEAST_TAPS = 3 };
 static const double EFFICIENCY = 0.75;  /* of contractions: share of the peak */
-static const double NEAR = 0.9, NEAR_COST = 0.4, FAR_COST = 1.3;    /* of L2; cycles for a number to or from L2, from beyond */
+static const double NEAR = 0.9, NEAR_COST = 0.4, FAR_COST = 1.4;    /* of L2; cycles for a number to or from L2, from beyond */
+static const double STARTING = 6000;    /* cycles of three nests more */
 static const double POINTS[MOST_POINTS - 1] = {0, 1, -1, 2, -2, 0.5, -0.5};
 
 /* y[at] = sum over tap of a[tap] b[at + tap + lo], in a contraction; tap is reversed if mirror. */
@@ -111,7 +112,7 @@ static double gain(const Winograd *w, const Target *t, int64_t m) {
     double saved = products * (1 - tiles * n / (side * (double)w->k)) / per_cycle / EFFICIENCY;
     double work = (u * (double)(w->long_sum ? m : w->k) + v * n + y * n) / per_cycle;
     double moved = a + u + b + v + y + 2 * product;
-    return saved - work - moved * (stays_near(w, t, u, v, product) ? NEAR_COST : FAR_COST);
+    return saved - work - STARTING - moved * (stays_near(w, t, u, v, product) ? NEAR_COST : FAR_COST);
 }
 
 static bool choose_tile(Winograd *w, const Target *t, bool all) {

@@ -90,18 +90,18 @@ static int read_array(netc_inputs *in, int i, const char *file, const char **fir
         t.rank++;
     }
     int64_t rows = t.rank ? t.shape[0] : 0;
+    bool    pixels = netc_tensor_of_pixels(file);
     if (p->ragged) {
         code = set_rows(in, first, rows, file);
         if (!code) code = whole_rows(in, p, &t, file);
-        if (!code) code = netc_column_from_padded(c, in->lengths, in->nlengths, &t, file, false);
+        if (!code) code = netc_column_from_padded(c, in->lengths, in->nlengths, &t, file, pixels);
     } else {
         void *data = NULL;
-        bool  pixels = netc_tensor_of_pixels(file);
         code = netc_rows_from_tensor(p, &t, file, pixels, false, &c->dtype, &data);
         if (!code) c->data = data;
-        c->scale = pixels && c->dtype == NETC_U8 && p->dtype == NETC_F32;      /* as the data that were trained on */
         if (!code && p->rows) code = set_rows(in, first, rows, file);
     }
+    c->scale = pixels && c->dtype == NETC_U8 && p->dtype == NETC_F32;      /* as the data that were trained on */
     netc_tensor_free(&t);
     return code;
 }

@@ -57,7 +57,7 @@ static const char *loop_of(Arena *a, int rows, int h, int unused) {
 static int panels_of(const char *text, TargetId id, const char *off) {
     Arena        *a = arena_new();
     KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {2, off, kt_place, l};
+    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
     Target        t;
     int           count = 0;
     l->a = a;
@@ -116,7 +116,7 @@ static void maps_sink(void **state) {
     Arena *a = arena_new();
     for (int on = 0; on < 2; on++) {
         KtLayout     *l = ARENA_NEW(a, KtLayout);
-        KernelOptions o = {2, on ? NULL : "sink", kt_place, l};
+        KernelOptions o = {.level = 2, .off = on ? NULL : "sink", .place = kt_place, .cx = l};
         Target        t;
         int           outside = 0;
         l->a = a;
