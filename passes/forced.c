@@ -262,12 +262,11 @@ void forced_order(const Forced *x, Nest *n, int main, int count) {
 void forced_share(Forced *x, Nest *n) {
     int most = n->list.on ? n->list.level : n->nloop;
     x->n = n;
+    n->fixed = x->shared >= 0 || x->norder;
     if (x->shared < 0) return;
     for (int i = 0; i < most && n->kind == NEST_LOOPS; i++)
         if (n->var[n->loop[i]].adds || n->var[n->loop[i]].apart) most = i;
-    if (n->kind == NEST_SCATTER && x->shared && x->shared != n->nout)
-        forced_fail(x, "shared=0 or shared=%d", n->nout);
+    if (n->kind == NEST_SCATTER && x->shared != n->nout) forced_fail(x, "shared=%d", n->nout);
     else if (n->kind == NEST_LOOPS && x->shared > most) forced_fail(x, "its first %d loops can be shared out", most);
     n->npar = x->shared;
-    n->fixed = true;
 }
