@@ -92,7 +92,27 @@ static void static_loop(Emit *e, int level, int v) {
     if (last < size) inside(e, level, v, NULL, last, size - last);
 }
 
-/* A loop over v: whole tiles, then what is left: a smaller tile, or point by point under a bound. */
+/* What whole tiles of v leave over under a bound: at full size a tile of its own, else point by point. */
+static void bounded_rest(Emit *e, int level, int v, Val lo, Val hi) {
+    Codegen *cg = e->cg;
+    int64_t  size = e->n->var[v].size, rest = size % e->n->step[v];
+    if (rest < 2) {
+        out_loop(e, level, v, lo, hi, 1, 0, size - 1);
+        return;
+    }
+    Val   all = l_icmp(cg, LLVMIntEQ, hi, l_i64(cg, size));
+    Saved s = save(e);
+    If    full = l_if(cg, all);
+    inside(e, level, v, NULL, size - rest, rest);
+    restore(e, s);
+    l_if_end(cg, &full);
+    If part = l_if(cg, LLVMBuildNot(cg->b, all, ""));
+    out_loop(e, level, v, lo, hi, 1, 0, size - 1);
+    restore(e, s);
+    l_if_end(cg, &part);
+}
+
+/* A loop over v: whole tiles, then what is left: a smaller tile, or point by point. */
 static void out_level(Emit *e, int level) {
     if (e->n->adds && level == nest_zero_level(e->n) && e->step != STEP_ADD) emit_zeros(e);
     if (e->n->adds && level == nest_zero_level(e->n) && e->step == STEP_ZERO) return;
@@ -130,13 +150,34 @@ static void level_tiles(Emit *e, int level) {
         Val n = var_limit(e, v), whole = n;
         if (step > 1) whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, n, l_i64(e->cg, step), ""));
         out_loop(e, level, v, zero, whole, step, 0, var->size - step);
-        if (step > 1) out_loop(e, level, v, whole, n, 1, 0, var->size - 1);
+        if (step > 1) bounded_rest(e, level, v, whole, n);
         return;
     }
     static_loop(e, level, v);
 }
 
 static void parallel_level(Emit *e, int level, const Val *tile);
+
+/* The last values of the variable of parallel loop `level`: as a tile of `count`, or point by point. */
+static void rest_tile(Emit *e, int level, const Val *tile, int64_t count) {
+    int v = e->n->loop[level];
+    e->base[v] = NULL;
+    e->konst[v] = e->n->var[v].size - count;
+    e->count[v] = count;
+    parallel_level(e, level + 1, tile);
+    e->konst[v] = 0;
+}
+
+static void rest_points(Emit *e, int level, const Val *tile, Val at, Val n) {
+    int  v = e->n->loop[level];
+    Loop loop = l_loop(e->cg, at, n, 1, 0, NULL);
+    e->base_max[v] = e->n->var[v].size - 1;
+    e->count[v] = 1;
+    e->base[v] = loop.i;
+    move_pointers(e, v, loop.i);
+    parallel_level(e, level + 1, tile);
+    l_loop_end(e->cg, &loop, NULL);
+}
 
 /* Parallel loop `level` at tile number tile[level]. */
 static void parallel_level(Emit *e, int level, const Val *tile) {
@@ -165,18 +206,20 @@ static void parallel_level(Emit *e, int level, const Val *tile) {
     if (split) {
         restore(e, s);
         l_if_end(cg, &full);
-        If part = l_if(cg, l_icmp(cg, LLVMIntSGT, l_add(cg, at, l_i64(cg, step)), n));
-        Loop loop = {0};
-        e->base_max[v] = var->size - 1;
-        e->count[v] = var->bound ? 1 : rest;
-        if (var->bound) loop = l_loop(cg, at, n, 1, 0, NULL);
-        e->base[v] = var->bound ? loop.i : NULL;
-        if (var->bound) move_pointers(e, v, e->base[v]);
-        else e->konst[v] = var->size - rest;
-        parallel_level(e, level + 1, tile);
-        if (var->bound) l_loop_end(cg, &loop, NULL);
-        restore(e, s);
-        l_if_end(cg, &part);
+        Val over = l_icmp(cg, LLVMIntSGT, l_add(cg, at, l_i64(cg, step)), n), all = NULL;
+        if (var->bound && rest > 1) all = l_icmp(cg, LLVMIntEQ, n, l_i64(cg, var->size));
+        if (!var->bound || all) {
+            If part = l_if(cg, all ? LLVMBuildAnd(cg->b, over, all, "") : over);
+            rest_tile(e, level, tile, rest);
+            restore(e, s);
+            l_if_end(cg, &part);
+        }
+        if (var->bound) {
+            If part = l_if(cg, all ? LLVMBuildAnd(cg->b, over, LLVMBuildNot(cg->b, all, ""), "") : over);
+            rest_points(e, level, tile, at, n);
+            restore(e, s);
+            l_if_end(cg, &part);
+        }
     }
     e->base[v] = NULL;
     e->konst[v] = 0;

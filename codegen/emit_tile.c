@@ -487,7 +487,7 @@ static int emit_stages(Emit *e, int stage) {
     return l.n;
 }
 
-static void emit_stores(Emit *e) {
+static void emit_points(Emit *e) {
     int vars[MAX_VARS];
     for (int v = 0; v < e->n->nout; v++) vars[v] = v;
     Layout l = layout_of(e, e->n->nout, vars, e->n->nlane, e->n->lane, e->n->width);
@@ -506,8 +506,68 @@ static void emit_stores(Emit *e) {
         }
 }
 
+/* Can the values of all stages be taken row by row, out v making the rows? */
+static bool has_rows(const Emit *e, int v) {
+    for (int i = 0; i < e->n->nstage; i++) {
+        const StageValue *s = &e->stage[i];
+        if (!s->layout.nlane || s->layout.rows != e->count[v] || s->pack != s->layout.width) return false;
+        if (l_element(s->v[0]) != e->cg->f32) return false;
+    }
+    return e->count[v] > 1;
+}
+
+/* A stage's values in the stack's memory. */
+static Val put_down(Emit *e, const StageValue *s) {
+    Codegen *cg = e->cg;
+    int      n = s->layout.rows * s->layout.nvec;
+    Ty       t = LLVMTypeOf(s->v[0]);
+    Val      at = l_alloca(cg, LLVMArrayType2(t, (uint64_t)n));
+    for (int i = 0; i < n; i++) l_store(cg, s->v[i], l_gep_const(cg, t, at, i), 4 * s->pack);
+    return at;
+}
+
+/* Row i of what lies there. */
+static void take_row(Emit *e, StageValue *s, int v, Val at, Val i) {
+    Codegen *cg = e->cg;
+    Ty       t = LLVMTypeOf(s->v[0]);
+    Val      row = l_gep(cg, t, at, LLVMBuildNSWMul(cg->b, i, l_i64(cg, s->layout.nvec), ""));
+    s->v = ARENA_ARRAY(e->a, Val, s->layout.nvec);
+    s->layout.count[v] = s->layout.rows = 1;
+    for (int q = 0; q < s->layout.nvec; q++) s->v[q] = l_load(cg, t, l_gep_const(cg, t, row, q), 4 * s->pack);
+}
+
+/* The stores of the tile, its rows in a loop over the values of out v. */
+static void emit_rows(Emit *e, int v) {
+    Codegen *cg = e->cg;
+    int      slots = e->n->naccess + e->n->nstore, mark = e->memo.n;
+    int64_t  count = e->count[v], low = e->base_min[v], high = e->base_max[v];
+    Val     *ptr = arena_copy(e->a, e->ptr, sizeof *ptr * (size_t)slots), base = e->base[v], at[MAX_STAGES];
+    for (int i = 0; i < e->n->nstage; i++) at[i] = put_down(e, &e->stage[i]);
+    Loop loop = l_loop(cg, l_i64(cg, 0), l_i64(cg, count), 1, 0, NULL);
+    for (int i = 0; i < e->n->nstage; i++) take_row(e, &e->stage[i], v, at[i], loop.i);
+    if (!base) e->base_min[v] = e->base_max[v] = 0;
+    e->base[v] = base ? l_add(cg, base, loop.i) : loop.i;
+    e->base_max[v] += count - 1;
+    e->count[v] = 1;
+    move_pointers(e, v, loop.i);
+    emit_points(e);
+    l_loop_end(cg, &loop, NULL);
+    e->count[v] = count;
+    e->base[v] = base;
+    e->base_min[v] = low;
+    e->base_max[v] = high;
+    memcpy(e->ptr, ptr, sizeof *ptr * (size_t)slots);
+    memo_restore(e, mark);
+}
+
+static void emit_stores(Emit *e) {
+    if (e->n->row_loop && has_rows(e, e->n->row_loop - 1)) emit_rows(e, e->n->row_loop - 1);
+    else emit_points(e);
+}
+
 void emit_tile(Emit *e) {
     int mark = e->memo.n;
+    emit_prefetch(e);
     for (int s = 0; s < e->n->nstage;) s += emit_stages(e, s);
     if (e->n->cut) {
         int inside = e->memo.n;

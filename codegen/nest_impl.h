@@ -3,6 +3,7 @@
  *   emit_function.c  functions, threads, loops of scans
  *   emit_nest.c    a nest's function, loops over outs
  *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
+ *   emit_prefetch.c  what the stores of a tile touch, ahead of its stages
  *   emit_expr.c    an expression at a vector of points
  *   emit_list.c    lists of the points that count; results that are added up in memory
  *   emit_access.c  loads and stores of a vector of points, guards
@@ -160,6 +161,9 @@ Val    emit_address(Emit *e, const Node *n);
 /* A bound of this call (i64); iterations of v in this call. */
 Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);
+
+/* emit_prefetch.c: asks for the memory that the stores of the tile touch. */
+void   emit_prefetch(Emit *e);
 
 /* emit_scatter.c */
 void   emit_scatter(Emit *e, Val lo, Val hi);

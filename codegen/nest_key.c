@@ -11,7 +11,7 @@ typedef struct {
 
 /* A new field that the code depends on belongs into the key, too: else nests that differ in it alone would share
  * the code of one of them. */
-_Static_assert(sizeof(Nest) == 17640 && sizeof(Stage) == 880 && sizeof(Access) == 256 && sizeof(Guard) == 224 &&
+_Static_assert(sizeof(Nest) == 17648 && sizeof(Stage) == 880 && sizeof(Access) == 256 && sizeof(Guard) == 224 &&
                    sizeof(Indirect) == 16 && sizeof(Expr) == 216 && sizeof(NestVar) == 248 && sizeof(List) == 472,
                "a struct of nests has changed: put the new field into its key below, then its size here");
 
@@ -116,6 +116,7 @@ static void put_var(Key *key, const NestVar *v, int nvar) {
     put(key, v->bound);
     put(key, v->per);
     put(key, v->apart);
+    put(key, v->panel);
     put(key, v->div);
     put(key, v->adds);
     if (v->div) put_lin(key, &v->num, nvar);
@@ -180,6 +181,7 @@ static Words key_of(Arena *a, const Kernels *k, const Nest *n, const Slots *s) {
     put_list_of_points(&key, n, &n->list);
     put(&key, n->adds ? type_count(&n->store[0].node->type) : 0);
     put(&key, n->width);
+    put(&key, n->row_loop);
     put_list(&key, n->nlane, n->lane);
     put_list(&key, n->nloop, n->loop);
     for (int v = 0; v < n->nvar; v++) put(&key, n->step[v]);

@@ -221,6 +221,8 @@ struct Node {
         struct { int index; } result;                          /* OP_RESULT */
     } u;
     void       *mark;           /* scratch of the running pass; NULL between passes */
+    int         panel;          /* in kernels: 1 + the axis that lies in panels (Place.panel); 0: none */
+    int         panel_size;     /* its values in one */
 };
 
 typedef enum {

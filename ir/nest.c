@@ -80,7 +80,7 @@ bool guard_can_fail(const Nest *n, const Guard *g) {
 bool guard_settles(const Nest *n, const Guard *g, int v) {
     if (!g->lin.k[v] || g->bound) return false;
     for (int u = 0; u < n->nvar; u++)
-        if (g->lin.k[u] && u != v && (!n->var[u].apart || n->var[u].div)) return false;
+        if (g->lin.k[u] && u != v && ((!n->var[u].apart && !n->var[u].panel) || n->var[u].div)) return false;
     return true;
 }
 

@@ -47,6 +47,9 @@ typedef struct {
     Space   space;
     int64_t offset;             /* bytes, or an index (see Space); SPACE_ARENA: within the buffer until plan.c is done */
     int64_t stride[MAX_RANK];   /* elements, per axis of the node's type */
+    int64_t panel;              /* 0, or values of axis Node.panel - 1 that lie together, in a panel with all values of the other
+                                   axes; the next panel begins panel_stride elements behind: passes/panel.c */
+    int64_t panel_stride;
     int64_t step[MAX_LOOPS];    /* bytes from one step of each loop to the next */
     int     turn;               /* 1 + the loop whose steps use two slots in turn; 0: none */
     int64_t slot;               /* bytes of one; the second is used where step + phase is odd */
@@ -117,6 +120,7 @@ typedef struct {
     int64_t     div;
     bool        apart;          /* a remainder (passes/residue.c): each value has code of its own, so that conditions
                                    on it are settled when the code is made */
+    bool        panel;          /* the place in a panel: all values are in one tile */
     bool        adds;           /* an out that does not tell results apart: what its values give is added up in memory */
 } NestVar;
 
@@ -214,6 +218,8 @@ typedef struct {
     /* schedule */
     int       width;            /* of the stores' vectors */
     int       nlane, lane[MAX_LANE_VARS];     /* outs in the stores' lanes, innermost first */
+    int       row_loop;         /* 1 + the out whose values in a tile the stores take in a loop, since the code of all is
+                                   large; 0: code for each */
     int       nloop, loop[MAX_VARS];          /* loops over outs, outermost first */
     int64_t   step[MAX_VARS];   /* per out: values per tile */
     int       npar;             /* the first npar loops are shared out among the threads; 0: thread 0 alone */

@@ -97,7 +97,7 @@ static void try_remainders(Search *s, Choice *c) {
 static void find_rows(Search *s, const Choice *c) {
     s->nrow = 0;
     for (int v = 0; v < s->w->n->nout; v++) {
-        bool lane = s->w->n->var[v].size == 1 || s->w->n->var[v].apart;
+        bool lane = s->w->n->var[v].size == 1 || s->w->n->var[v].apart || s->w->n->var[v].panel;
         for (int i = 0; i < c->nlane; i++) lane |= c->lane[i] == v;
         if (!lane) s->row[s->nrow++] = v;
     }
@@ -128,7 +128,7 @@ static void try_last_lane(Search *s, Choice c, int64_t inner) {
     int64_t     before = 0, size = n->var[v].size;
     for (int q = 1; q <= MAX_VECTORS; q++) {
         int64_t step = (q * c.width) / inner;
-        if (step > size || task_window(s->w, v)) step = size;
+        if (step > size || task_window(s->w, v) || n->var[v].panel) step = size;
         if (s->given && !c.across) step = s->given->step[v];
         if (step < 1 || step == before || inner * step > MAX_VECTORS * c.width) continue;
         before = step;
@@ -160,7 +160,7 @@ static void try_chain(Search *s, Choice c, int len, const int *chain) {
 
 static Choice scalar_choice(const Search *s, int width) {
     Choice c = {.width = width, .chains = 1, .cost = -1};
-    for (int v = 0; v < s->w->n->nvar; v++) c.step[v] = 1;
+    for (int v = 0; v < s->w->n->nvar; v++) c.step[v] = s->w->n->var[v].panel ? s->w->n->var[v].size : 1;
     if (s->given) memcpy(c.step, s->given->step, sizeof c.step);
     const Stage *stage = &s->w->n->stage[s->w->first];
     for (int i = 0; s->w->count && i < stage->nred; i++) c.step[stage->red[i]] = 1;

@@ -115,6 +115,14 @@ static double op_weight(const Expr *e) {
     }
 }
 
+static void add_weight(const Expr *e, void *cx) { *(double *)cx += op_weight(e); }
+
+double expr_weight(const Expr *e) {
+    double weight = 0;
+    expr_walk(e, add_weight, &weight);
+    return weight;
+}
+
 typedef struct {
     Task  *w;
     double ops;
@@ -269,11 +277,12 @@ bool task_reduction(const Task *w, int v) {
     return false;
 }
 
-/* Passes over a variable. A smaller last one counts by its size, but not below a part of a whole one; under a bound
- * what is left over is done one by one. */
-static double passes(const NestVar *v, int64_t step) {
-    double whole = (double)(v->size / step), rest = (double)(v->size % step) / (double)step;
-    if (v->bound) return whole + (double)(v->size % step);
+/* Passes over a variable. A smaller last one counts by its size, but not below a part of a whole one. Under a bound the same
+ * holds for an out at full size; what is left over of a reduction is done one by one. */
+static double passes(const Nest *n, int var, int64_t step) {
+    const NestVar *v = &n->var[var];
+    double         whole = (double)(v->size / step), rest = (double)(v->size % step) / (double)step;
+    if (v->bound && var >= n->nout) return whole + (double)(v->size % step);
     return whole + (rest > 0 ? rest < 0.5 ? 0.5 : rest : 0);
 }
 
@@ -411,11 +420,11 @@ double choice_cost(Task *w, const Choice *c) {
     if (s.acc > 1 && s.acc + live + spare > w->t->registers) return -1;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
         int v = n->stage[w->first].red[i];
-        total *= passes(&n->var[v], c->step[v]);
+        total *= passes(n, v, c->step[v]);
     }
     total = total * pass + tile_cycles(w, c, &s);
     for (int v = 0; v < n->nout; v++) {
-        total *= passes(&n->var[v], c->step[v]);
+        total *= passes(n, v, c->step[v]);
         if (n->var[v].size % c->step[v]) total *= REST;
     }
     return total;

@@ -24,7 +24,7 @@
 enum { MAX_WINDOW = 16, MAX_GROUP = 24, LONG_SUM = 1024 };
 
 const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed",
-                               "chain", "reuse", "threads", NULL};
+                               "panel", "sink", "chain", "reuse", "winograd", "threads", NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);
@@ -208,11 +208,22 @@ static bool operands_ready(const Fuse *f, const Node *u) {
     return true;
 }
 
+/* Outs that a member cuts, into remainders (residue.c) or panels (panel.c), are no windows' positions. */
+static bool has_cut_outs(const Group *gr) {
+    for (int i = 0; i < gr->nodes.n; i++) {
+        const Node *n = gr->nodes.at[i];
+        if (n->u.comp.nder) return true;
+        for (int k = 0; k < n->narg; k++)
+            if (n->arg[k]->panel) return true;
+    }
+    return false;
+}
+
 /* Joins p and every other reader of gr's values, if all of them are reductions over the same windows. */
 static bool join_windows(Fuse *f, Node *p, Group *gr) {
     Reads    first, r;
     NodeList all = {0};
-    if (gr->pool || !has_contraction(gr) || !is_window(f, p, gr, &first)) return false;
+    if (gr->pool || !has_contraction(gr) || has_cut_outs(gr) || !is_window(f, p, gr, &first)) return false;
     for (int i = 0; i < gr->nodes.n; i++)
         if (is_output(f, gr->nodes.at[i]) || !readers(f, gr->nodes.at[i], gr, &all)) return false;
     for (int i = 0; i < all.n; i++) {
@@ -287,6 +298,10 @@ static bool join_sibling(Fuse *f, Node *n, Group *gr) {
 
 static bool join_some(Fuse *f, Node *n) {
     Spread s;
+    if (n->panel) {
+        group_new(f, n)->alone = true;
+        return true;
+    }
     if (f->o->level >= 2 && (spread_find(n, &s) || (fusion_on(f->o, "listed") && list_block(f->t, n)))) {
         group_new(f, n)->alone = true;
         return true;

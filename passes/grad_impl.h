@@ -42,6 +42,9 @@ int64_t sequence_bytes(const Graph *g);
 /* grad_comp.c: contributions of comp `n` with adjoint `dy` to its operands. */
 void grad_COMP(Backward *b, Node *n, Node *dy);
 
+/* reuse.c: `sum` as a sum of what `map` computes; NULL: its expression is another. */
+Node *sum_of_map(Graph *g, Node *map, const Node *sum);
+
 /* grad_scalar.c: d e / d read, where a read counts if it equals `read` (expr_equal); NULL is zero.
  * `y`, if not NULL, is an expression that has the value of e already. */
 const Expr *scalar_derivative(Arena *a, const Expr *e, const Expr *read, const Expr *y);

@@ -349,6 +349,21 @@ static const NodeList *parts_of(const ScanGrad *x, int k) {
     return x->arg[k] && x->wanted[k] ? &x->walk.parts[x->arg[k]->id] : &NONE;
 }
 
+/* A share that is a sum of what the backward body computes anyway, as a gate's bias has one: its operand is then a stack
+ * that another share wants, too. */
+static void share_maps(ScanGrad *x, NodeList *parts) {
+    for (int i = 0; i < parts->n; i++) {
+        Node *part = parts->at[i];
+        if (part->op != OP_COMP || part->u.comp.kind != KIND_SUM || part->u.comp.nder) continue;
+        for (int m = x->count; m < part->id; m++) {
+            Node *map = x->body->nodes.at[m], *sum = NULL;
+            if (map->op == OP_COMP && map->u.comp.kind == KIND_MAP) sum = sum_of_map(x->body, map, part);
+            if (sum) parts->at[i] = sum;
+            if (sum) break;
+        }
+    }
+}
+
 static void plan_loop(ScanGrad *x) {
     ScanMake *l = &x->loop;
     int   over = x->s.ncarry, use = over + x->s.nover;
@@ -362,6 +377,8 @@ static void plan_loop(ScanGrad *x) {
     for (int k = use; k < x->n->narg; k++)
         for (int i = 0; i < parts_of(x, k)->n; i++)
             if (!sums_later(x, parts_of(x, k)->at[i])) carry_sum(x, parts_of(x, k)->at[i]);
+    for (int k = use; k < x->n->narg; k++)
+        if (x->arg[k] && x->wanted[k]) share_maps(x, &x->walk.parts[x->arg[k]->id]);
     provide_all(x);
     if (x->b->stash) note_all(x);
     x->known = ARENA_ARRAY(x->scratch, Lifted, x->body->nodes.n);

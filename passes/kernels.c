@@ -70,6 +70,22 @@ void place_apart(const Fuse *f, const Node *n, Place *p) {
     }
 }
 
+/* Panels: the other axes in C order, each of their points with `panel` values of the axis. */
+static void set_panels(Fuse *f) {
+    for (int i = 0; i < f->g->nodes.n; i++) {
+        const Node *n = f->g->nodes.at[i];
+        Place      *p = &f->k->place[i];
+        int         axis = n->panel - 1;
+        if (axis < 0 || !f->group[i]) continue;
+        int64_t next = p->panel = n->panel_size;
+        for (int d = n->type.rank - 1; d >= 0; d--) {
+            p->stride[d] = d == axis ? 1 : next;
+            if (d != axis) next *= n->type.dim[d].size;
+        }
+        p->panel_stride = next;
+    }
+}
+
 /* Rows and planes of tensors in the arena lie apart from multiples of what makes their lines meet in the caches. */
 static void set_rows_apart(Fuse *f) {
     for (int i = 0; i < f->g->nodes.n; i++) {
@@ -116,14 +132,18 @@ static void build_nests(Fuse *f) {
 
 /* Bodies first: what a scan stacks decides where its results lie. */
 static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int ncarry) {
+    if (o->level >= 2 && fusion_on(o, "sink")) sink_maps(g);
     lower_ops(g, ncarry);
     for (int i = 0; i < g->nodes.n; i++)
         if (g->nodes.at[i]->op == OP_SCAN) lower_all(g->nodes.at[i]->u.scan.body, t, o, g->nodes.at[i]->u.scan.ncarry);
+    if (o->level >= 2 && fusion_on(o, "panel")) panel_weights(g, t);
     if (o->level >= 2 && fusion_on(o, "turn")) turn_weights(g, t);
     if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
+    if (o->level >= 2 && !ncarry && fusion_on(o, "winograd")) winograd_graph(g, t, o->eager);
     if (o->level >= 2 && fusion_on(o, "reuse")) reuse_maps(g);
+    if (o->level >= 2 && fusion_on(o, "panel")) panel_operands(g, t);
 }
 
 /* The nests of graph f->g, a function or a body. */
@@ -144,6 +164,7 @@ static void build_level(Fuse *f) {
     group_sort(f);
     group_stored(f);
     if (f->scan) place_body(f);
+    set_panels(f);
     set_rows_apart(f);
     align_rows(f);
     make_buffers(f);
@@ -153,7 +174,8 @@ static void build_level(Fuse *f) {
 
 void kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number) {
     Kernels *k = l->body = ARENA_NEW(up->a, Kernels);
-    Fuse     f = {.a = up->a, .g = scan->u.scan.body, .t = up->t, .o = up->o, .k = k, .buffers = up->buffers, .up = up,
+    Fuse     f = {.a = up->a, .g = scan->u.scan.body, .t = up->t, .o = up->o, .k = k, .buffers = up->buffers,
+                  .searches = up->searches, .up = up,
                   .scan = scan, .first = ARENA_ARRAY(up->a, Group *, scan->u.scan.ncarry),
                   .last = ARENA_ARRAY(up->a, Group *, scan->u.scan.ncarry)};
     *k = (Kernels){.name = arena_printf(up->a, "%s_%d_scan", up->k->name, number), .graph = f.g, .target = up->k->target,
@@ -169,7 +191,7 @@ void kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number) {
 Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions *o) {
     Kernels   *k = ARENA_NEW(a, Kernels);
     BufferList buffers = {0};
-    Fuse       f = {.a = a, .g = g, .t = t, .o = o, .k = k, .buffers = &buffers};
+    Fuse       f = {.a = a, .g = g, .t = t, .o = o, .k = k, .buffers = &buffers, .searches = searches_new(a)};
     *k = (Kernels){.name = g->name, .graph = g, .target = *t, .level = o->level};
     lower_all(g, t, o, 0);
     build_level(&f);

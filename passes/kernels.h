@@ -2,14 +2,18 @@
  *
  *   lower_ops.c    what is not a comp becomes one (gather), outputs get values of their own
  *   spread.c       gradients of images behind max-pooling become sums over pooled cells
- *   turn.c         weights of loops in the order in which they load well
+ *   sink.c         maps over the steps of a loop go into its body
+ *   panel.c        operands of contractions in panels, those that loops capture before them
+ *   turn.c         other weights of loops in the order in which they load well
  *   pack.c         guarded and masked operands of contractions become tensors that load well
  *   unpool.c       gradients through max-pooling become lookups
+ *   winograd.c     convolutions with fewer multiplications
  *   reuse.c        sums read maps that are stored anyway
  *   fuse.c         which nodes are computed together; group.c: their dependence and order
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
- *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model), listed.c
+ *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model), listed.c;
+ *                  repeat.c: searches that were made before
  *   forced.c       schedules from the command line; schedule_text.c: and in print
  *   chain.c        nests that run for a few rows of the batch at a time
  *   threads.c      which nests the threads share, and along which loop
@@ -38,6 +42,7 @@ typedef struct {
     Place     (*place)(void *cx, const Node *leaf);
     void       *cx;
     ForcedSchedules *forced;    /* NULL: none */
+    bool        eager;          /* winograd.c wherever it can be, also where it is estimated to take longer: for tests */
 } KernelOptions;
 
 /* Names for `off` and what they stand for, NULL-terminated: for --help and tests. */

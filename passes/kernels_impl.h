@@ -19,6 +19,7 @@ struct Group {
 };
 
 typedef VEC(Buffer *) BufferList;
+typedef struct Searches Searches;           /* repeat.c */
 
 typedef struct Fuse {
     Arena         *a;           /* of the kernels */
@@ -33,6 +34,7 @@ typedef struct Fuse {
     int            visit;
     bool           edges;       /* some group has an `after` */
     BufferList    *buffers;     /* of the whole function */
+    Searches      *searches;    /* for its schedules */
     /* of a body */
     struct Fuse   *up;          /* the graph around; NULL: a function */
     Node          *scan;
@@ -58,6 +60,15 @@ bool  residue_range(const Comp *c, int derived, int64_t *lo, int64_t *hi);
 /* lower_ops.c. ncarry: of a body; its outputs from there on are stacks, which may be carries as well. 0: a function */
 void  lower_ops(Graph *g, int ncarry);
 Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
+/* sink.c: maps of sequences, into the bodies of the loops of g */
+void    sink_maps(Graph *g);
+/* The argument of the scan's body for `outer`, run over or captured; made if there is none. */
+Node   *scan_operand(Graph *g, Node *scan, Node *outer, bool over);
+/* panel.c: operands that the loops of g (not their bodies) use in every step; other operands */
+void    panel_weights(Graph *g, const Target *t);
+void    panel_operands(Graph *g, const Target *t);
+/* Is `read`, by n, one of panels, and which variable tells the panel? -1: no */
+int     panel_variable(const Node *n, const Expr *read);
 /* turn.c: before the loops of g, not in their bodies */
 void  turn_weights(Graph *g, const Target *t);
 /* reuse.c: sums of what a stored map computes read the map. */
@@ -66,6 +77,8 @@ void  reuse_maps(Graph *g);
 void  pack_contractions(Graph *g);
 /* unpool.c */
 void  unpool_graph(Graph *g);
+/* winograd.c: convolutions with fewer multiplications. all: also those that are estimated to take longer */
+void  winograd_graph(Graph *g, const Target *t, bool all);
 /* spread.c: the sum for a gradient behind pooling that a nest computes by adding to memory. */
 void  spread_graph(Graph *g);
 /* Such a sum: variables of the comp that are loops of its nest, and all others as forms of those (but for the
@@ -96,6 +109,8 @@ void   group_stored(Fuse *f);
 void   settle_outputs(Fuse *f);
 /* nest_build.c */
 Nest *nest_build(Fuse *f, Group *gr, int number);
+/* repeat.c */
+Searches *searches_new(Arena *a);
 /* schedule.c: fills the schedule of n. */
 void  nest_schedule(const Fuse *f, Nest *n);
 /* How many of the outer loops the threads share: enough for a dozen of shares; none if the nest is small. */

@@ -130,6 +130,13 @@ static void guard_terms(NestBuild *b, Access *acc, const Affine *f, int64_t stri
     }
 }
 
+/* The elements that out v of the member moves something that lies in panels along it. */
+static Lin panel_offset(const NestBuild *b, const Place *p, int v) {
+    Lin off = lin_var(b->split[v].rest);
+    off.k[b->split[v].whole] = p->panel_stride;
+    return off;
+}
+
 static const Expr *rewrite(NestBuild *b, const Expr *e);
 
 static const Expr *rewrite_read(NestBuild *b, const Expr *e) {
@@ -142,9 +149,15 @@ static const Expr *rewrite_read(NestBuild *b, const Expr *e) {
     Access acc = {.node = store, .stage = -1, .dtype = e->dtype, .off = lin_const(0)};
     strides_of(b, arg, store, stride);
     acc.ind = ARENA_ARRAY(b->f->a, Indirect, e->nsub);
+    int panel = panel_variable(b->m, e);
     for (int i = 0; i < e->nsub; i++) {
         Lin    at = lin_of(&e->sub[i].aff, b->map);
         Extent dim = arg->type.dim[i];
+        if (panel >= 0 && i == store->panel - 1) {          /* the last one is read whole */
+            at = panel_offset(b, &b->f->k->place[store->id], panel);
+            lin_add(&acc.off, &at, 1);
+            continue;
+        }
         lin_add(&acc.off, &at, stride[i]);
         if (e->sub[i].ind) {
             guard_terms(b, &acc, &e->sub[i].aff, stride[i]);
@@ -304,8 +317,11 @@ static const Expr *add_stage(NestBuild *b, bool inside) {
 
 static void add_store(NestBuild *b, const Expr *value) {
     Store s = {.node = b->m, .expr = value, .off = lin_const(0)};
+    const Place *p = &b->f->k->place[b->m->id];
     for (int i = 0; i < b->m->type.rank; i++) {
-        lin_add(&s.off, &b->outs[i], b->f->k->place[b->m->id].stride[i]);
+        bool panel = i == b->m->panel - 1;
+        Lin  off = panel ? panel_offset(b, p, i) : b->outs[i];
+        lin_add(&s.off, &off, panel ? 1 : p->stride[i]);
         if (b->split[i].div) push_guard(b, &s.guard, &s.nguard, (Guard){b->outs[i], b->m->type.dim[i].size, 0, 0});
     }
     if (b->n->nstore == MAX_STORES) ICE("a nest of more than %d results", MAX_STORES);

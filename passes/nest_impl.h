@@ -11,6 +11,7 @@ typedef struct {
 /* An out of the space that is cut into div * whole + rest - shift; div 0: not cut, `whole` is the variable. */
 typedef struct {
     int64_t div, shift;
+    bool    panel;              /* rest: the place in panel `whole` */
     int     whole, rest;        /* nest variables */
 } Split;
 

@@ -6,7 +6,8 @@
  * (loads may run over the ends). All is static and depends on nothing but the nests.
  *
  * A barrier stands before a nest that touches memory which a nest since the last barrier has written, or writes what
- * one has read; nests that thread 0 alone runs do not need one between them, nor do those of a chain (chain.c). What came before a step of a scan is what
+ * one has read; nests that thread 0 alone runs do not need one between them, nor those of a chain (chain.c), nor those whose
+ * shared loops are cut alike, where each thread meets what it has written itself. What came before a step of a scan is what
  * came before the scan, or the step before.
  */
 #include <stdlib.h>
@@ -25,7 +26,9 @@ Buffer *buffer_new(Fuse *f, const Node *n, int64_t bytes, int depth) {
 
 int64_t place_bytes(const Place *p, const Type *t) {
     int64_t last = 0;
-    for (int i = 0; i < t->rank; i++) last += (t->dim[i].size - 1) * p->stride[i];
+    for (int i = 0; i < t->rank && !p->panel; i++) last += (t->dim[i].size - 1) * p->stride[i];
+    for (int i = 0; i < t->rank && p->panel; i++)
+        if (p->stride[i] == 1) last = (t->dim[i].size + p->panel - 1) / p->panel * p->panel_stride - 1;
     return (last + 1) * dtype_size(t->dtype);
 }
 
@@ -130,10 +133,12 @@ typedef struct {
     int64_t lo, hi;
 } Range;
 
+static int64_t bytes_of(const Place *p, const Node *n) { return p->span ? p->span : place_bytes(p, &n->type); }
+
 static Range range_of(const Kernels *k, const Node *n) {
     const Place *p = &k->place[n->id];
     bool         numbered = p->space == SPACE_OUT || p->space == SPACE_IN || p->space == SPACE_SCALAR, moves = p->turn != 0;
-    int64_t      size = p->span ? p->span : place_bytes(p, &n->type);
+    int64_t      size = bytes_of(p, n);
     for (int i = 0; i < k->depth; i++) moves |= p->step[i] != 0;
     if (p->space == SPACE_ARENA && moves) return (Range){p->space, p->buffer->offset, p->buffer->offset + p->buffer->size};
     return (Range){p->space, p->offset, p->offset + (numbered ? 1 : size)};
@@ -141,23 +146,82 @@ static Range range_of(const Kernels *k, const Node *n) {
 
 static bool ranges_meet(Range a, Range b) { return a.space == b.space && a.lo < b.hi && b.lo < a.hi; }
 
+static int64_t common_divisor(int64_t a, int64_t b) { return b ? common_divisor(b, a % b) : a; }
+
 /* A nest with the kernels whose places it uses. */
 typedef struct {
     const Kernels *k;
     Nest          *n;
+    bool           old;         /* ran in a step before the present one, or before the loop */
 } Ran;
 
 typedef VEC(Ran) RanList;
 
+/* Do the places of a node of x and one of y meet? In one and the same step the slices of a buffer are known. */
+static bool places_meet(const Ran *x, const Node *a, const Ran *y, const Node *b) {
+    const Place *p = &x->k->place[a->id], *q = &y->k->place[b->id];
+    bool         same_step = x->k == y->k && !x->old && !y->old && p->space == SPACE_ARENA && p->buffer == q->buffer;
+    if (!ranges_meet(range_of(x->k, a), range_of(y->k, b))) return false;
+    if (!same_step || p->turn != q->turn || memcmp(p->step, q->step, sizeof p->step)) return true;
+    if (p->turn) return p->phase == q->phase;
+    return p->offset < q->offset + bytes_of(q, b) && q->offset < p->offset + bytes_of(p, a);
+}
+
+/* What trip number i of a nest's one shared loop touches of a tensor lies, `period` aside, from span * i on, in less than
+ * span elements. */
+typedef struct {
+    int64_t span, period;
+} Part;
+
+static bool part_of(const Nest *n, const Lin *off, Part *part) {
+    int     p = n->loop[0];
+    int64_t reach = (n->step[p] - 1) * off->k[p];
+    if (n->kind != NEST_LOOPS || n->npar != 1 || n->adds || n->list.on || off->k[p] < 1) return false;
+    *part = (Part){n->step[p] * off->k[p], 0};
+    for (int v = 0; v < n->nvar; v++) {
+        if (v == p || !off->k[v]) continue;
+        if (off->k[v] < 0 || n->var[v].div) return false;
+        if (off->k[v] < part->span) reach += off->k[v] * (n->var[v].size - 1);
+        else part->period = common_divisor(part->period, off->k[v]);
+    }
+    int64_t first = part->period ? off->c % part->period : off->c;
+    return first >= 0 && first + reach < part->span;
+}
+
+static bool same_trips(const Nest *a, const Nest *b) {
+    const NestVar *x = &a->var[a->loop[0]], *y = &b->var[b->loop[0]];
+    return x->size == y->size && x->bound == y->bound && x->per == y->per && a->step[a->loop[0]] == b->step[b->loop[0]];
+}
+
+/* A chain shares out turns, not trips. */
+static bool in_chain(const Ran *r) {
+    for (int c = 0; c < r->k->nchain; c++)
+        for (int i = 0; i < r->k->chain[c].count; i++)
+            if (r->k->nest[r->k->chain[c].first + i] == r->n) return true;
+    return false;
+}
+
+/* Both touch a tensor, but each of its elements in the same trip of their shared loops: so the same thread does. */
+static bool thread_keeps(const Ran *a, const Node *of, const Lin *x, const Ran *b, const Node *too, const Lin *y) {
+    Part p, q;
+    if (of != too || !part_of(a->n, x, &p) || !part_of(b->n, y, &q) || !same_trips(a->n, b->n) || p.span != q.span) return false;
+    int64_t period = common_divisor(p.period, q.period);
+    return (!period || period >= p.span * nest_trips(a->n, a->n->loop[0])) && !in_chain(a) && !in_chain(b);
+}
+
 static bool writes_meet(const Ran *x, const Ran *y) {
     const Nest *a = x->n, *b = y->n;
     for (int i = 0; i < a->nstore; i++) {
-        Range w = range_of(x->k, a->store[i].node);
-        for (int j = 0; j < b->nstore; j++)
-            if (ranges_meet(w, range_of(y->k, b->store[j].node))) return true;
-        for (int j = 0; j < b->naccess; j++)
-            if (b->access[j].node && b->access[j].node->op != OP_RNG && ranges_meet(w, range_of(y->k, b->access[j].node)))
-                return true;
+        const Store *s = &a->store[i];
+        for (int j = 0; j < b->nstore; j++) {
+            const Store *t = &b->store[j];
+            if (places_meet(x, s->node, y, t->node) && !thread_keeps(x, s->node, &s->off, y, t->node, &t->off)) return true;
+        }
+        for (int j = 0; j < b->naccess; j++) {
+            const Access *r = &b->access[j];
+            if (!r->node || r->node->op == OP_RNG || !places_meet(x, s->node, y, r->node)) continue;
+            if (r->nind || r->listed || !thread_keeps(x, s->node, &s->off, y, r->node, &r->off)) return true;
+        }
     }
     return false;
 }
@@ -177,11 +241,19 @@ static void ran(Arena *a, RanList *since, const Ran *r) {
     vec_push(a, since, *r);
 }
 
+static void ran_before(Arena *a, RanList *entry, const RanList *since) {
+    for (int i = 0; i < since->n; i++) {
+        Ran r = since->at[i];
+        r.old = true;
+        ran(a, entry, &r);
+    }
+}
+
 /* The nests inside a loop that thread 0 runs alone. */
 static void list_inside(Arena *a, const Kernels *k, RanList *list) {
     for (int i = 0; i < k->nnest; i++) {
         if (k->nest[i]->kind == NEST_SCAN) list_inside(a, k->nest[i]->scan->body, list);
-        else vec_push(a, list, ((Ran){k, k->nest[i]}));
+        else vec_push(a, list, ((Ran){k, k->nest[i], false}));
     }
 }
 
@@ -197,9 +269,9 @@ static void wait_serial(Arena *a, Nest *n, RanList *since) {
 static void wait_chain(Arena *a, const Kernels *k, const Chain *c, RanList *since) {
     Nest *first = k->nest[c->first];
     for (int i = c->first; i < c->first + c->count && !first->barrier; i++)
-        first->barrier = must_wait(since, &(Ran){k, k->nest[i]});
+        first->barrier = must_wait(since, &(Ran){k, k->nest[i], false});
     if (first->barrier) since->n = 0;
-    for (int i = c->first; i < c->first + c->count; i++) ran(a, since, &(Ran){k, k->nest[i]});
+    for (int i = c->first; i < c->first + c->count; i++) ran(a, since, &(Ran){k, k->nest[i], false});
 }
 
 static const Chain *chain_at(const Kernels *k, int nest) {
@@ -214,7 +286,7 @@ static bool wait_loop(Arena *a, const ScanLoop *l, RanList *since);
 static bool wait_nests(Arena *a, const Kernels *k, int from, int to, RanList *since) {
     bool more = false;
     for (int i = from; i < to; i++) {
-        Ran          r = {k, k->nest[i]};
+        Ran          r = {k, k->nest[i], false};
         bool         before = r.n->barrier;
         const Chain *chain = chain_at(k, i);
         if (chain) {
@@ -240,13 +312,13 @@ static bool wait_loop(Arena *a, const ScanLoop *l, RanList *since) {
     int            last = k->nnest - l->nlast, known;
     bool           any = wait_nests(a, k, 0, l->nfirst, since), more;
     RanList        entry = {0};
-    for (int i = 0; i < since->n; i++) ran(a, &entry, &since->at[i]);
+    ran_before(a, &entry, since);
     do {
         since->n = 0;
         for (int i = 0; i < entry.n; i++) ran(a, since, &entry.at[i]);
         any |= more = wait_nests(a, k, l->nfirst, last, since);
         known = entry.n;
-        for (int i = 0; i < since->n; i++) ran(a, &entry, &since->at[i]);
+        ran_before(a, &entry, since);
     } while (more || entry.n > known);
     return wait_nests(a, k, last, k->nnest, since) || any;
 }

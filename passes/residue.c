@@ -59,8 +59,24 @@ bool residue_range(const Comp *c, int derived, int64_t *lo, int64_t *hi) {
     return true;
 }
 
+static void look_for_panels(const Expr *e, void *cx) {
+    NestBuild *b = cx;
+    int        v = e->op == SC_READ ? panel_variable(b->m, e) : -1;
+    if (v >= 0) b->split[v] = (Split){.div = b->m->arg[e->operand]->panel_size, .panel = true};
+}
+
+/* Outs that tell the panel of an operand or of a result. */
+static void split_panels(NestBuild *b) {
+    for (int i = 0; i < b->gr->nodes.n; i++) {
+        b->m = b->gr->nodes.at[i];
+        expr_walk(b->m->u.comp.expr, look_for_panels, b);
+        if (b->m->panel) b->split[b->m->panel - 1] = (Split){.div = b->m->panel_size, .panel = true};
+    }
+}
+
 void residue_split(NestBuild *b) {
     const Comp *space = &b->gr->space->u.comp;
+    split_panels(b);
     for (int i = 0; i < b->gr->nodes.n && !b->gr->pool; i++) {
         const Comp *c = &b->gr->nodes.at[i]->u.comp;
         Residue     r;
@@ -77,7 +93,8 @@ void residue_split(NestBuild *b) {
         Split *s = &b->split[i];
         if (!s->div) continue;
         s->rest = nest_var(b->n, space->var[i].name, s->div, 0);
-        b->n->var[s->rest].apart = true;
+        b->n->var[s->rest].apart = !s->panel;
+        b->n->var[s->rest].panel = s->panel;
         Lin rest = lin_var(s->rest);
         b->outs[i] = lin_const(-s->shift);
         b->outs[i].k[s->whole] = s->div;

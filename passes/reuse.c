@@ -6,6 +6,7 @@
  * It reads one tensor instead of two or more, and d need not be stored if only m and s read it. */
 #include <string.h>
 
+#include "passes/grad_impl.h"
 #include "passes/kernels_impl.h"
 
 enum { WORTH = 3 };              /* operations and reads of an expression */
@@ -60,7 +61,7 @@ static bool is_stored(const NodeList *users, const Node *map) {
     return false;
 }
 
-static Node *sum_of(Graph *g, Node *map, Node *sum) {
+Node *sum_of_map(Graph *g, Node *map, const Node *sum) {
     const Comp *c = &sum->u.comp;
     Match       m = {.map = map, .sum = sum};
     Sub         sub[MAX_RANK] = {0};
@@ -82,7 +83,7 @@ void reuse_maps(Graph *g) {
             if (n->type.rank && is_stored(users, n)) vec_push(a, &maps, n);
             continue;
         }
-        for (int k = 0; k < maps.n && !made && !n->u.comp.nder; k++) made = sum_of(g, maps.at[k], n);
+        for (int k = 0; k < maps.n && !made && !n->u.comp.nder; k++) made = sum_of_map(g, maps.at[k], n);
         if (made) graph_replace(g, n, made);
     }
     arena_free(a);

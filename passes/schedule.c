@@ -6,6 +6,7 @@
 
 #include "passes/forced.h"
 
+enum { DEEP = 12, MAX_STORE_WIDTH = 16, LONG_CODE = 200 };   /* operations; floats; operations on vectors */
 enum { WORTH_THREADS = 60000, ENOUGH_TRIPS = 12 };   /* operations + bytes; shares of a nest */
 
 static bool in_list(const int *list, int n, int v) {
@@ -234,6 +235,35 @@ static Choice beside_window(const Nest *n, const Choice *c) {
 
 /* ---- stores -------------------------------------------------------------------------------------------- */
 
+static double stores_weight(const Nest *n) {
+    double weight = 0;
+    for (int i = 0; i < n->nstore; i++) weight += expr_weight(n->store[i].expr);
+    return weight;
+}
+
+/* Each operation of exp or tanh waits for the one before: two vectors of points side by side take hardly longer than one. */
+static void widen_stores(Nest *n) {
+    int64_t lanes = 1;
+    for (int i = 0; i < n->nlane; i++) lanes *= n->step[n->lane[i]];
+    if (stores_weight(n) >= DEEP && lanes % (2 * n->width) == 0 && 2 * n->width <= MAX_STORE_WIDTH) n->width *= 2;
+}
+
+/* The code for all points of a tile should not leave the first cache of instructions: the out that makes the rows, if they
+ * are many and one out makes them all. */
+static void loop_over_rows(Nest *n) {
+    int     row = -1, rows = 0;
+    int64_t lanes = 1;
+    for (int v = 0; v < n->nout; v++) {
+        if (in_list(n->lane, n->nlane, v)) lanes *= n->step[v];
+        else if (n->step[v] > 1) row = v, rows++;
+    }
+    if (rows != 1 || n->var[row].apart || n->var[row].panel || !n->nstage) return;
+    for (int i = 0; i < n->nstage; i++)
+        if (n->stage[i].nwin || !n->stage[i].nlane || n->stage[i].lane[0] >= n->nout) return;
+    int64_t vectors = (lanes + n->stage[0].width - 1) / n->stage[0].width;
+    if (stores_weight(n) * (double)(vectors * n->step[row]) >= LONG_CODE) n->row_loop = row + 1;
+}
+
 /* Lanes of the stores: the outs among the main stage's lanes, and remainders of the tile that lie between them in
  * memory; if the lanes are reductions, the tile's outs by the stride with which the first result is stored. */
 static void store_lanes(Nest *n, const Choice *c) {
@@ -251,6 +281,7 @@ static void store_lanes(Nest *n, const Choice *c) {
         }
         n->lane[at] = v;
     }
+    widen_stores(n);
 }
 
 /* ---- loops over outs ----------------------------------------------------------------------------------- */
@@ -314,7 +345,8 @@ static void tile_loops(const Fuse *f, Nest *n, int main, const Choice *c, const 
     if (n->nstage) apply_choice(n, main, joined_stages(n, main), c);
     Choice lanes = fit_others(f, n, main, c);
     store_lanes(n, &lanes);
-    traffic_order(n, n->step, n->loop);
+    loop_over_rows(n);
+    traffic_order(f->t, n, n->step, n->loop);
     n->nloop = n->nout;
     if (x) forced_order(x, n, main, n->nstage ? joined_stages(n, main) : 0);
 }
@@ -345,7 +377,7 @@ static void tile_nest(const Fuse *f, Nest *n, Forced *x) {
     Choice c = {.width = 1, .chains = 1};
     Task   w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
     n->cut_var = n->adds ? -1 : cut;
-    if (!n->adds) c = choose(&w, NULL);
+    if (!n->adds) c = choose_once(f, &w);
     if (x && force(f, n, main, &w, x, &c)) return;
     n->cut_var = -1;
     if (n->adds) {

@@ -61,6 +61,9 @@ double choice_cost(Task *w, const Choice *c);
  * remainders at which they hold for some value of the reductions. */
 double stage_live(const Nest *n, const Stage *s, bool any);
 
+/* Vector instructions of an expression. */
+double expr_weight(const Expr *e);
+
 /* The largest stride with which v moves through a tensor, in bytes. */
 int64_t var_stride(const Nest *n, int v);
 
@@ -70,11 +73,13 @@ const char *nest_var_name(Arena *a, const Nest *n, int v);
 /* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches, and
  * c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
 void   traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles);
-void   traffic_order(const Nest *n, const int64_t *step, int *order);
+void   traffic_order(const Target *t, const Nest *n, const int64_t *step, int *order);
 
 /* choose.c: may lanes run along the reductions? */
 bool   can_go_across(const Task *w);
 /* The cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
 Choice choose(Task *w, const Choice *given);
+/* repeat.c: choose(w, NULL), searched for once for equal nests. */
+Choice choose_once(const Fuse *f, Task *w);
 
 #endif

@@ -7,6 +7,8 @@
 
 /* Bytes: a line; a cycle from beyond L2; the distance at which lines compete for one set of L1, and of L2. */
 enum { LINE = 64, L3_CYCLE = 12, L1_WAY = 4096, L2_WAY = 65536, LEVELS = MAX_VARS + 1 };
+enum { PAGE = 4096, STREAMS = 8 };      /* runs of memory, pages apart, that a processor reads ahead */
+static const double APART = 3;          /* what more of them take than their bytes */
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
 static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */
 static const double HIDDEN = 0.75;      /* of traffic that arithmetic takes longer than */
@@ -21,6 +23,7 @@ typedef struct {
 typedef struct {
     double bytes;               /* of all lines */
     double l1, l2;              /* the room they take in a cache: runs a multiple of a way apart share few sets */
+    bool   apart;               /* more runs, pages apart, than are read ahead */
 } Foot;
 
 typedef struct {
@@ -70,8 +73,9 @@ static Foot footprint(const Walk *w, const Stream *s) {
     }
     double length = (double)(run * s->size + LINE - s->size), bytes = runs * length;
     if (bytes > s->most) bytes = s->most;
-    if (runs < 9) return (Foot){bytes, bytes, bytes};
-    return (Foot){bytes, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY)};
+    if (runs < 9) return (Foot){bytes, bytes, bytes, false};
+    return (Foot){bytes, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY),
+                  runs > STREAMS && apart >= PAGE && length < PAGE / 4};
 }
 
 static void add_stream(Walk *w, const Node *node, const Lin *off, double weight) {
@@ -135,7 +139,23 @@ static int next_loop(Walk *w, const int64_t *step, const Foot *each) {
     return best;
 }
 
-void traffic_order(const Nest *n, const int64_t *step, int *order) {
+/* A nest whose whole does not fit in L2, but what one turn through the batch touches does, goes through the batch
+ * outermost: it costs nothing and can be part of a chain. */
+static void batch_first(const Target *t, Walk *w, const int64_t *step, int *order, int count) {
+    Foot each[MAX_READS + MAX_STORES];
+    int  at = 0;
+    while (at < count && !(w->n->var[order[at]].bound && !w->n->var[order[at]].adds)) at++;
+    if (!at || at == count || !w->n->nstage) return;
+    int v = order[at];
+    for (int i = 0; i < w->n->nout; i++) w->extent[i] = w->n->var[i].size;
+    if (touched(w, each).l2 <= USABLE * t->l2) return;
+    w->extent[v] = step[v];
+    if (touched(w, each).l2 > USABLE * t->l2) return;
+    for (; at > 0; at--) order[at] = order[at - 1];
+    order[0] = v;
+}
+
+void traffic_order(const Target *t, const Nest *n, const int64_t *step, int *order) {
     Walk w = walk_of(n, step);
     Foot each[MAX_READS + MAX_STORES];
     int  at = n->nout, v, inner[MAX_VARS], count = 0;
@@ -145,6 +165,7 @@ void traffic_order(const Nest *n, const int64_t *step, int *order) {
         touched(&w, each);
     }
     for (int i = 0; i < count; i++) order[count - 1 - i] = inner[i];
+    batch_first(t, &w, step, order, count);
     for (v = 0, at = count; v < n->nout; v++)
         if (step[v] >= n->var[v].size) order[at++] = v;
 }
@@ -179,15 +200,16 @@ static void find_levels(Walk *w, const int64_t *step, int64_t cut, Levels *l) {
     }
 }
 
-/* Bytes that come into a cache that the levels below `fit` fit in. */
-static double bytes_into(const Walk *w, const Levels *l, int fit) {
+/* Bytes that come into a cache that the levels below `fit` fit in; from beyond L2 they come run by run of the tile. */
+static double bytes_into(const Walk *w, const Levels *l, int fit, int64_t l2) {
     double sum = 0, turns = 1;
     int    k = fit ? fit - 1 : 0;
     for (int i = k; i + 1 < l->count; i++) turns *= l->trips[i];
     for (int i = 0; i < w->count; i++) {
         const Stream *s = &w->stream[i];
         bool          stays = fit && k + 1 < l->count && !s->off->k[l->loop[k]];
-        sum += s->weight * l->each[k][i].bytes * turns / (stays ? l->trips[k] : 1);
+        double        slow = l2 && s->most > (double)l2 && l->each[0][i].apart ? APART : 1;
+        sum += slow * s->weight * l->each[k][i].bytes * turns / (stays ? l->trips[k] : 1);
     }
     return sum;
 }
@@ -200,7 +222,7 @@ static double cycles_of(const Target *t, const Nest *n, const int64_t *step, int
     while (in_l1 < l.count && l.all[in_l1].l1 <= USABLE * t->l1) in_l1++;
     while (in_l2 < l.count && l.all[in_l2].l2 <= USABLE * t->l2) in_l2++;
     if (in_l1 == l.count) return cycles;
-    double l2 = bytes_into(&w, &l, in_l1) / (3 * t->width), l3 = bytes_into(&w, &l, in_l2) / L3_CYCLE;
+    double l2 = bytes_into(&w, &l, in_l1, 0) / (3 * t->width), l3 = bytes_into(&w, &l, in_l2, t->l2) / L3_CYCLE;
     double most = cycles > l2 ? cycles : l2;
     if (l3 > most) most = l3;
     return most + (1 - HIDDEN) * (cycles + l2 + l3 - most);

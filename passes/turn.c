@@ -33,7 +33,7 @@ static int axis_to_turn(const Turn *t, const Node *n, const Expr *read) {
     const Scan *s = &t->scan->u.scan;
     if (read->op != SC_READ || read->guarded || read->nsub < 2 || read->dtype != DT_F32) return -1;
     const Node *arg = n->arg[read->operand];
-    if (arg->op != OP_ARG || arg->u.arg.index < s->ncarry + s->nover) return -1;
+    if (arg->op != OP_ARG || arg->panel || arg->u.arg.index < s->ncarry + s->nover) return -1;
     int last = plain_var(read, read->nsub - 1), best = -1;
     if (last < c->nout || last >= c->nout + c->nred) return -1;
     for (int i = 0; i < read->nsub - 1; i++) {
@@ -59,17 +59,9 @@ static Node *turn_outside(Graph *g, Node *n, int axis) {
 }
 
 static Node *turned_arg(Turn *t, TurnedList *list, int operand, int axis) {
-    Scan *s = &t->scan->u.scan;
     for (int i = 0; i < list->n; i++)
         if (list->at[i].operand == operand && list->at[i].axis == axis) return list->at[i].arg;
-    Node  *outside = turn_outside(t->g, t->scan->arg[operand], axis);
-    Node **args = ARENA_ARRAY(t->g->arena, Node *, t->scan->narg + 1);
-    for (int i = 0; i < t->scan->narg; i++) args[i] = t->scan->arg[i];
-    args[t->scan->narg] = outside;
-    Node *arg = loop_arg(s->body, outside->type);
-    arg->u.arg.index = t->scan->narg++;
-    t->scan->arg = args;
-    s->nuse++;
+    Node *outside = turn_outside(t->g, t->scan->arg[operand], axis), *arg = scan_operand(t->g, t->scan, outside, false);
     vec_push(t->g->arena, list, ((Turned){operand, axis, arg}));
     return arg;
 }

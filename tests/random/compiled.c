@@ -49,7 +49,7 @@ Compiled *compiled_new(Arena *a, Graph *g, const CompileHow *how, const char **w
     Compiled *c = ARENA_NEW(a, Compiled);
     *c = (Compiled){.a = a, .g = g, .leaves = ARENA_NEW(a, CompiledLeaves)};
     c->leaves->a = a;
-    KernelOptions o = {how->level, how->off, place_leaf, c->leaves, NULL};
+    KernelOptions o = {.level = how->level, .off = how->off, .place = place_leaf, .cx = c->leaves};
     Target        t;
     target_row(&t, how->target);
     c->k = kernels_build(a, g, &t, &o);

@@ -21,6 +21,7 @@ typedef struct {
     Arena   *a;
     int      level;
     const char *off;            /* fusions that are off */
+    bool     eager;             /* see KernelOptions */
     const char *cpu;            /* -mcpu, NULL: this machine's best */
     int64_t  rows, steps;       /* the bounds: rows, and all others; 0: all */
     uint64_t seed, step;
@@ -165,7 +166,7 @@ static inline Target kt_target(const KernelRun *r) {
 }
 
 static inline void kt_build(KtBuilt *b, Codegen *cg) {
-    KernelOptions o = {b->r->level, b->r->off, kt_place, &b->layout, b->r->forced};
+    KernelOptions o = {.level = b->r->level, .off = b->r->off, .place = kt_place, .cx = &b->layout, .forced = b->r->forced, .eager = b->r->eager};
     Target        t = kt_target(b->r);
     const char   *why;
     b->layout.a = b->r->a;

@@ -28,7 +28,7 @@ static const char HEADS[] = NET("[9,6]",
 
 static Kernels *kernels_of(Arena *a, const char *name, const char *text) {
     KtLayout      l = {.a = a};
-    KernelOptions o = {2, NULL, kt_place, &l, NULL};
+    KernelOptions o = {.level = 2, .place = kt_place, .cx = &l};
     Target        t;
     Graph        *g = net_training_step(a, name, text);
     target_row(&t, TARGET_AVX2);

@@ -30,7 +30,7 @@ enum { NNETS = sizeof NETS / sizeof *NETS, FEW = 8 };   /* FEW: loops with fewer
 #define SUMS_APART "without a fused multiply-add, LLVM holds several products before it adds them"
 static const struct { const char *net; TargetId target; int most; const char *why; } ALLOWED[] = {
     {"pooled", TARGET_AVX512, 2, "grad of c2.w: its list of points lies on the stack"},
-    {"pooled", TARGET_AVX2, 11, ROWS_OF_EXP}, {"conv", TARGET_AVX2, 11, ROWS_OF_EXP}, {"dense", TARGET_AVX2, 11, ROWS_OF_EXP},
+    {"pooled", TARGET_AVX2, 12, ROWS_OF_EXP}, {"conv", TARGET_AVX2, 12, ROWS_OF_EXP}, {"dense", TARGET_AVX2, 12, ROWS_OF_EXP},
     {"pooled", TARGET_SSE2, 24, SUMS_APART}, {"conv", TARGET_SSE2, 18, SUMS_APART}, {"dense", TARGET_SSE2, 22, SUMS_APART},
 };
 
@@ -109,7 +109,7 @@ static Place any_place(void *cx, const Node *leaf) {
 
 static char *assembly(Arena *a, int net, const Target *t) {
     const char   *why = "", *path = arena_printf(a, "/tmp/netc_spills_%d.s", (int)getpid());
-    KernelOptions o = {2, NULL, any_place, NULL, NULL};
+    KernelOptions o = {.level = 2, .place = any_place};
     Graph        *g = net_training_step(a, NETS[net].name, NETS[net].text);
     size_t        n;
     passes_run(g, &(PassOptions){.level = 2, .out = stderr});

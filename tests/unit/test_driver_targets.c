@@ -191,7 +191,7 @@ static void check_machine(int machine) {
     Codegen *cg = codegen_new(r.a, &t, 2, "target");
     for (int i = 0; i < NNETS; i++) {
         KtBuilt      *b = &built[i];
-        KernelOptions o = {2, NULL, kt_place, &b->layout, NULL};
+        KernelOptions o = {.level = 2, .place = kt_place, .cx = &b->layout};
         *b = (KtBuilt){.r = &r, .g = training_step(r.a, i), .layout.a = r.a};
         passes_run(b->g, &(PassOptions){.level = 2, .out = stderr});
         b->k = kernels_build(r.a, b->g, &t, &o);

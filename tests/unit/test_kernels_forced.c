@@ -144,7 +144,7 @@ static Kernels *build(Arena *a, const char *text, ForcedSchedules *forced) {
     const char   *why = "";
     KtLayout     *l = ARENA_NEW(a, KtLayout);
     l->a = a;
-    KernelOptions o = {2, NULL, kt_place, l, forced};
+    KernelOptions o = {.level = 2, .place = kt_place, .cx = l, .forced = forced};
     if (!target_select(&t, NULL, NULL, &why)) fail_msg("%s", why);
     return kernels_build(a, ir_good(a, text), &t, &o);
 }

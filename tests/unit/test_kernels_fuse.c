@@ -18,7 +18,7 @@ static const char BACK[] =
 
 static Kernels *kernels_of(Arena *a, const char *text, int level, const char *off) {
     KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {level, off, kt_place, l, NULL};
+    KernelOptions o = {.level = level, .off = off, .place = kt_place, .cx = l};
     Target        t;
     const char   *why;
     l->a = a;

@@ -36,7 +36,7 @@ static const char *net_text(Arena *a, const Net *t) {
 
 static Kernels *kernels_of(Arena *a, const char *text, const char *off, TargetId id) {
     KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {2, off, kt_place, l, NULL};
+    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
     Target        t;
     l->a = a;
     target_row(&t, id);

@@ -132,7 +132,7 @@ static void steps_until_no_row_runs(void **state) {
     check(UNTIL);
     Arena        *a = arena_new();
     KtLayout      l = {.a = a};
-    KernelOptions o = {2, NULL, kt_place, &l, NULL};
+    KernelOptions o = {.level = 2, .place = kt_place, .cx = &l};
     Target        t;
     target_row(&t, TARGET_AVX2);
     const Kernels *k = kernels_build(a, ir_good(a, UNTIL), &t, &o);

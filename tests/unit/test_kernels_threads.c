@@ -5,7 +5,7 @@
 static Kernels *build(Arena *a, const char *text, const char *off) {
     Target        t;
     KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {2, off, kt_place, l, NULL};
+    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
     l->a = a;
     target_row(&t, TARGET_AVX2);
     return kernels_build(a, ir_good(a, text), &t, &o);

@@ -67,7 +67,7 @@ static void cuts_are_chosen(void **state) {
     (void)state;
     Arena        *a = arena_new();
     KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {2, NULL, kt_place, l, NULL};
+    KernelOptions o = {.level = 2, .place = kt_place, .cx = l};
     Target        t;
     l->a = a;
     for (int small = 0; small < 2; small++) {
