@@ -357,7 +357,8 @@ static void start_batch(trainer *t, int64_t batch) {
     netc_feed_start(&t->feed, t->order + batch * t->model->batch, batch_rows(t, batch));
 }
 
-/* The step at.batch of this epoch, while threads that wait gather the next batch; returns the number of its rows, 0 if the loss is not finite. */
+/* The step at.batch of this epoch, while threads that wait gather the next batch; returns the number of its rows, 0 if
+ * the loss is not finite. */
 static int64_t train_step(trainer *t, double *loss) {
     int64_t n = batch_rows(t, t->at.batch), next = batch_rows(t, t->at.batch + 1);
     if (!t->feed.rows) start_batch(t, t->at.batch);
