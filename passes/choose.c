@@ -5,6 +5,9 @@
 
 #include "passes/schedule_impl.h"
 
+/* Of the cycles before: what unrolling must leave at most if the last pass is code of its own, which is compiled and
+ * fetched as well. */
+static const double WORTH_A_REST = 0.95;
 enum { SECOND = 7, MAX_TRIED = 96 };    /* SECOND: steps tried for a second row variable */
 
 /* Lanes that were tried, with what else try_chain is given. */
@@ -247,6 +250,7 @@ static void try_unrolling(Search *s) {
             consider(s, &c);
             for (c.chains = 2; !base.across && c.chains <= u; c.chains *= 2) consider(s, &c);
         }
+        if (var->size % s->best.step[v] && s->best.cost > WORTH_A_REST * base.cost) s->best = base;
         if (s->best.step[v] != var->size) return;
     }
 }
