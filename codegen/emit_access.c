@@ -9,7 +9,7 @@ enum { MEMO_LOAD = 160, MEMO_LANES, MEMO_MOVE, MEMO_MASK, MEMO_SCALARS, MEMO_RAN
 
 static int node_slot(const Emit *e, int store) { return e->n->naccess + store; }
 
-static bool has_masks(const Emit *e, DType d) {
+bool has_masks(const Emit *e, DType d) {
     return e->cg->target.arch == ARCH_X86_64 && e->cg->target.width >= 8 && dtype_size(d) == 4;
 }
 

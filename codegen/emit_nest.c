@@ -321,13 +321,15 @@ void emit_start(Emit *e, Codegen *cg, Arena *a, const Kernels *k, const Nest *n)
 /* The thread's share in every turn of a cut reduction. */
 static void all_turns(Emit *e, Val lo, Val hi) {
     Codegen *cg = e->cg;
-    int64_t  size = e->n->var[e->n->cut_var].size;
-    Loop     turn = l_loop(cg, l_i64(cg, 0), l_i64(cg, size), e->n->cut, 0, NULL);
+    bool     bound = e->n->var[e->n->cut_var].bound;
+    Val      size = var_limit(e, e->n->cut_var), one = l_i64(cg, 1);
+    if (bound) size = l_select(cg, l_icmp(cg, LLVMIntSGT, size, one), size, one);       /* a sum of nothing is stored, too */
+    Loop     turn = l_loop(cg, l_i64(cg, 0), size, e->n->cut, 0, NULL);
     Val      next = l_add(cg, turn.i, l_i64(cg, e->n->cut));
     e->cut_lo = turn.i;
     e->cut_first = l_icmp(cg, LLVMIntEQ, turn.i, l_i64(cg, 0));
-    e->cut_last = l_icmp(cg, LLVMIntSGE, next, l_i64(cg, size));
-    e->cut_hi = l_select(cg, e->cut_last, l_i64(cg, size), next);
+    e->cut_last = l_icmp(cg, LLVMIntSGE, next, size);
+    e->cut_hi = l_select(cg, e->cut_last, var_limit(e, e->n->cut_var), next);
     trips(e, lo, hi);
     l_loop_end(cg, &turn, NULL);
 }

@@ -103,11 +103,27 @@ static Point body_point(Emit *e, const Work *w, int row, int vec, const Point *r
     return p;
 }
 
+/* A sum gets zeros in the lanes along reductions that do not count; other kinds get a mask. */
 static Val lanes_mask(Emit *e, const Work *w, const Point *p) {
-    Val mask = guards_mask(e, w->s->nguard, w->s->guard, p);
-    if (!w->across || p->valid == p->width) return mask;
+    Val  mask = guards_mask(e, w->s->nguard, w->s->guard, p);
+    bool real_sum = w->s->kind == KIND_SUM && w->s->expr->dtype == DT_F32;
+    if (!w->across || p->valid == p->width || real_sum) return mask;
     Val in = l_mask_const(e->cg, 0, p->valid, p->width);
     return mask ? LLVMBuildAnd(e->cg->b, widen(e, mask, p->width), in, "") : in;
+}
+
+/* v with zeros in the lanes that do not count; what comes straight from memory is loaded so. */
+static Val clear_tail(Emit *e, Val v, const Point *p) {
+    enum { MEMO_TAIL = 176 };
+    Codegen *cg = e->cg;
+    v = widen(e, v, p->width);
+    Val old = memo_find(e, MEMO_TAIL, v, NULL, NULL, p->valid, 0);
+    if (old) return old;
+    Val in = l_mask_const(cg, 0, p->valid, p->width), zero = l_zero(LLVMTypeOf(v)), made;
+    if (has_masks(e, DT_F32) && LLVMIsALoadInst(v))
+        made = l_masked_load(cg, LLVMTypeOf(v), LLVMGetOperand(v, 0), dtype_size(DT_F32), in, zero);
+    else made = l_select(cg, in, v, zero);
+    return memo_add(e, MEMO_TAIL, v, NULL, NULL, p->valid, 0, made);
 }
 
 static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
@@ -126,9 +142,12 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
         w->index[acc] = l_select(cg, more, index, w->index[acc]);
     } else if (w->s->kind == KIND_SUM && x->op == SC_MUL && x->dtype == DT_F32) {
         Val a = emit_eval(e, x->arg[0], p), b = emit_eval(e, x->arg[1], p);
+        if (w->across && p->valid < p->width) a = clear_tail(e, a, p), b = clear_tail(e, b, p);
         *to = l_fma(cg, widen(e, a, w->width), widen(e, b, w->width), old);
     } else {
-        *to = combine(cg, w->s->kind, old, widen(e, emit_eval(e, x, p), w->width));
+        Val  v = widen(e, emit_eval(e, x, p), w->width);
+        bool tail = w->across && p->valid < p->width && w->s->kind == KIND_SUM && x->dtype == DT_F32;
+        *to = combine(cg, w->s->kind, old, tail ? clear_tail(e, v, p) : v);
     }
     if (mask && !is_arg(w->s->kind)) *to = l_select(cg, mask, *to, old);
     if (!w->seen) return;
@@ -264,7 +283,7 @@ static void reduce_level(Loops *l, int level) {
     bool           cut = e->n->cut && v == e->n->cut_var;
     if (var->bound || cut) {
         Val lo = cut ? e->cut_lo : zero, n = cut ? e->cut_hi : var_limit(e, v), whole = n;
-        bool even = cut && var->size % step == 0 && e->n->cut % step == 0;
+        bool even = cut && !var->bound && var->size % step == 0 && e->n->cut % step == 0;
         if (step > 1 && !even)
             whole = l_sub(e->cg, n, LLVMBuildURem(e->cg->b, l_sub(e->cg, n, lo), l_i64(e->cg, step), ""));
         reduce_loop(l, level, v, lo, whole, step, var->size - 1);
@@ -370,6 +389,8 @@ static void empty_is_zero(Emit *e, Work *w) {
         w->acc[i] = l_select(e->cg, w->seen[i], w->acc[i], l_zero(LLVMTypeOf(w->acc[i])));
 }
 
+static void take_up_numbers(Emit *e, const Work *w, StageValue *to);
+
 static void finish(Emit *e, Work *w) {
     StageValue *to = &e->stage[w->stage];
     combine_chains(e, w);
@@ -377,6 +398,7 @@ static void finish(Emit *e, Work *w) {
     if (w->across) {
         if (w->seen) ICE("lanes along a guarded extreme");
         sum_lanes(e, w, to);
+        if (e->n->cut) take_up_numbers(e, w, to);
         return;
     }
     empty_is_zero(e, w);
@@ -424,8 +446,35 @@ static void take_up(Emit *e, Work *w) {
         }
 }
 
+/* With lanes along reductions it is the numbers that go on. */
+static void take_up_numbers(Emit *e, const Work *w, StageValue *to) {
+    Codegen *cg = e->cg;
+    for (int i = 0; i < w->nacc; i += to->pack) {
+        Val *sum = &to->v[i / to->pack], old = l_zero(LLVMTypeOf(*sum));
+        for (int k = 0; k < to->pack && i + k < w->nacc; k++) {
+            Point p = layout_point(e, &w->out, i + k, 0);
+            Val   x = stored_at(e, 0, &p);
+            old = l_lanes(old) == 1 ? x : l_insert(cg, old, x, k);
+        }
+        *sum = l_select(cg, e->cut_first, *sum, l_fadd(cg, old, *sum));
+    }
+}
+
+static void leave_numbers(Emit *e, const StageValue *s) {
+    for (int r = 0; r < s->layout.rows; r++) {
+        Point p = layout_point(e, &s->layout, r, 0);
+        Val   v = s->v[r / s->pack];
+        store_at(e, 0, &p, l_lanes(v) == 1 ? v : l_extract(e->cg, v, r % s->pack));
+    }
+}
+
 static void leave_off(Emit *e) {
     const StageValue *s = &e->stage[0];
+    const Stage      *stage = &e->n->stage[0];
+    if (stage->nlane && in_list(stage->red, stage->nred, stage->lane[0])) {
+        leave_numbers(e, s);
+        return;
+    }
     for (int r = 0; r < s->layout.rows; r++)
         for (int q = 0; q < s->layout.nvec; q++) {
             Point p = layout_point(e, &s->layout, r, q);
@@ -468,7 +517,7 @@ static void start(Emit *e, Work *w, int stage) {
         if (w->index) w->index[i] = l_const_splat(l_i32(cg, 0), w->width);
         if (w->seen) w->seen[i] = l_const_splat(l_i1(cg, false), w->width);
     }
-    if (e->n->cut) take_up(e, w);
+    if (e->n->cut && !w->across) take_up(e, w);
     find_dead(e, w);
 }
 

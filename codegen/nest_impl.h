@@ -132,6 +132,8 @@ bool   guards_fail(const Emit *e, int n, const Guard *g, const Point *p);
  * that fails there alone? */
 bool   peel_first(const Emit *e, int n, const Guard *g, int v);
 bool   peel_last(const Emit *e, int n, const Guard *g, int v);
+/* Are loads and stores of some of a vector's lanes one instruction? */
+bool   has_masks(const Emit *e, DType d);
 /* From here on memory is loaded again, by LLVM too, rather than kept in registers. */
 void   forget_loads(Emit *e);
 /* Moves all running pointers by the counter i of a loop over v. */

@@ -260,10 +260,15 @@ static int bench_kernels(Arena *a, const Request *r, Bench *b, Kernel **kernel, 
 
 /* ---- what a kernel is, in words ---------------------------------------------------------------------- */
 
-/* Is n the new value, or a gradient that it is made of in another nest? */
+static bool is_map(const Node *n) { return n->op == OP_COMP && n->u.comp.kind == KIND_MAP; }
+
+/* Is n the new value, or a gradient that it is made of in another nest, perhaps in another order of axes? */
 static bool serves(const Node *n, const Node *value) {
     bool is = value == n;
-    for (int i = 0; i < value->narg && value->op == OP_COMP; i++) is |= value->arg[i] == n && n->op == OP_COMP;
+    for (int i = 0; i < value->narg && value->op == OP_COMP && n->op == OP_COMP; i++) {
+        const Node *arg = value->arg[i];
+        is |= arg == n || (is_map(arg) && arg->narg == 1 && arg->u.comp.expr->op == SC_READ && arg->arg[0] == n);
+    }
     return is;
 }
 

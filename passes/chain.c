@@ -8,9 +8,11 @@
  * What a nest computes and in which order it adds is the same with and without a chain. */
 #include <string.h>
 
-#include "passes/kernels_impl.h"
+#include "passes/schedule_impl.h"
 
 enum { LEAST_TURNS = 8 };       /* of a chain at full size: shares for the threads */
+/* Of the cycles that a chain computes: what it must save. Where arithmetic rules, shares of single nests keep threads busier. */
+static const double WORTH = 0.05;
 
 typedef struct {
     const Fuse *f;
@@ -77,20 +79,27 @@ static bool grow(Growing *g, Nest *n) {
     return true;
 }
 
-/* Bytes that are passed on within the chain. */
-static int64_t passed_on(const Growing *g) {
-    int64_t bytes = 0;
+/* Cycles to write and read what is passed on within the chain, if it did not stay in the caches of a core. */
+static double saved(const Growing *g) {
+    double cycles = 0;
     for (int i = g->first; i < g->first + g->count; i++)
         for (int a = 0; a < g->k->nest[i]->naccess; a++) {
             const Node *node = g->k->nest[i]->access[a].node;
-            if (node && is_written(g, node)) bytes += type_count(&node->type) * dtype_size(node->type.dtype);
+            double      bytes = node ? (double)(type_count(&node->type) * dtype_size(node->type.dtype)) : 0;
+            if (bytes > g->f->t->l2 && is_written(g, node)) cycles += 2 * far_cycles(bytes);
         }
-    return bytes;
+    return cycles;
+}
+
+static double computed(const Growing *g) {
+    double cycles = 0;
+    for (int i = g->first; i < g->first + g->count; i++) cycles += g->k->nest[i]->cycles;
+    return cycles;
 }
 
 static void close_chain(Growing *g) {
     Kernels *k = g->k;
-    if (g->count > 1 && passed_on(g) > g->f->t->l2) {
+    if (g->count > 1 && saved(g) > WORTH * computed(g)) {
         Chain *c = &k->chain[k->nchain++];
         *c = (Chain){.first = g->first, .count = g->count, .rows = g->rows};
         c->per = arena_copy(g->f->a, g->per, sizeof *g->per * (size_t)g->count);

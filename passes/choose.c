@@ -5,12 +5,25 @@
 
 #include "passes/schedule_impl.h"
 
-enum { SECOND = 7 };    /* SECOND: steps tried for a second row variable */
+/* Of the cycles before: what unrolling must leave at most if the last pass is code of its own, which is compiled and
+ * fetched as well. */
+static const double WORTH_A_REST = 0.95;
+enum { SECOND = 7, MAX_TRIED = 96 };    /* SECOND: steps tried for a second row variable */
+
+/* Lanes that were tried, with what else try_chain is given. */
+typedef struct {
+    int     width, nlane, lane[MAX_LANE_VARS], turning;
+    bool    across;
+} Tried;
 
 typedef struct {
     Task         *w;
     const Choice *given;        /* steps of outs that must be kept, or NULL */
+    double        limit;        /* choices that cost more are of no use; 0: none */
     int           nrow, row[MAX_VARS];    /* variables that may be rows of a tile */
+    int           turning;      /* a reduction of which several values are turned, -1: none */
+    int           ntried;
+    Tried         tried[MAX_TRIED];
     Choice        best;
 } Search;
 
@@ -21,11 +34,12 @@ enum { NSTEPS = sizeof STEPS / sizeof *STEPS };
 static bool consider(Search *s, const Choice *c) {
     double cost = choice_cost(s->w, c);
     if (cost < 0) return false;
+    if (s->limit > 0 && cost >= s->limit) return true;
     if (s->best.cost >= 0 && cost >= s->best.cost) return true;
     Choice full = *c;
     full.cost = cost;
     full.cut = 0;
-    if (s->w->count) traffic_cost(s->w->t, s->w->n, &full, cost);
+    if (s->w->count) traffic_cost(s->w, &full, cost);
     if (s->best.cost < 0 || full.cost < s->best.cost) s->best = full;
     return true;
 }
@@ -136,6 +150,19 @@ static void try_last_lane(Search *s, Choice c, int64_t inner) {
     }
 }
 
+/* Several accesses may begin with the same variables. */
+static bool was_tried(Search *s, const Choice *c) {
+    Tried now = {.width = c->width, .nlane = c->nlane, .turning = s->turning, .across = c->across};
+    for (int i = 0; i < MAX_LANE_VARS; i++) now.lane[i] = i < c->nlane ? c->lane[i] : -1;
+    for (int i = 0; i < s->ntried; i++) {
+        const Tried *t = &s->tried[i];
+        bool same = t->width == now.width && t->nlane == now.nlane && t->turning == now.turning && t->across == now.across;
+        if (same && !memcmp(t->lane, now.lane, sizeof now.lane)) return true;
+    }
+    if (s->ntried < MAX_TRIED) s->tried[s->ntried++] = now;
+    return false;
+}
+
 /* Every beginning of the chain as lanes; all but the last variable whole. */
 static void try_chain(Search *s, Choice c, int len, const int *chain) {
     const Nest *n = s->w->n;
@@ -146,7 +173,7 @@ static void try_chain(Search *s, Choice c, int len, const int *chain) {
         c.nlane = k;
         c.lane[k - 1] = v;
         find_rows(s, &c);
-        try_last_lane(s, c, inner);
+        if (!was_tried(s, &c)) try_last_lane(s, c, inner);
         if (n->var[v].bound) break;
         c.step[v] = n->var[v].size;
         if (s->given && !c.across) c.step[v] = s->given->step[v];
@@ -186,7 +213,9 @@ static void try_form(Search *s, const Lin *a, int width) {
         int r = stage->red[i];
         if (!may_turn(w, chain[0], r)) continue;
         c.step[r] = TURN;
+        s->turning = r;
         try_chain(s, c, len, chain);
+        s->turning = -1;
         c.step[r] = 1;
     }
     if (!can_go_across(w)) return;
@@ -221,20 +250,25 @@ static void try_unrolling(Search *s) {
             consider(s, &c);
             for (c.chains = 2; !base.across && c.chains <= u; c.chains *= 2) consider(s, &c);
         }
+        if (var->size % s->best.step[v] && s->best.cost > WORTH_A_REST * base.cost) s->best = base;
         if (s->best.step[v] != var->size) return;
     }
 }
 
-Choice choose(Task *w, const Choice *given) {
-    Search s = {.w = w, .given = given};
+Choice choose_below(Task *w, const Choice *given, double limit) {
+    enum { UNROLLED = 5 };      /* unrolling may save a part of it */
+    Search s = {.w = w, .given = given, .turning = -1, .limit = limit + limit / UNROLLED};
     s.best.cost = -1;
     find_rows(&s, &(Choice){0});
     s.best = scalar_choice(&s, 1);
     s.best.cost = choice_cost(w, &s.best);
     for (int width = w->t->width; width >= 4 && width >= w->t->width / 2; width /= 2) {
+        if (width < w->t->width && s.best.cost <= w->points * w->ops / width / w->t->fma_ports) break;
         for (int i = 0; i < w->nread; i++) try_form(&s, &w->n->access[w->read[i]].off, width);
         for (int i = 0; i < w->n->nstore; i++) try_form(&s, &w->n->store[i].off, width);
     }
     if (w->count) try_unrolling(&s);
     return s.best;
 }
+
+Choice choose(Task *w, const Choice *given) { return choose_below(w, given, 0); }

@@ -7,6 +7,7 @@
 #include "passes/schedule_impl.h"
 
 enum { MAX_BODY = 128, MIN_BODY = 4, MIN_PASSES = 64 };    /* vectors of points in one pass; passes */
+enum { MEAN = 8 };                      /* vectors of a tile whose loads are looked at */
 static const double INDEX = 6;          /* operations to find an indirect offset */
 static const double RANDOM = 80;        /* operations for a vector of random numbers; a quarter in blocks */
 static const double REST = 1.08;        /* a smaller last tile is code of its own */
@@ -100,6 +101,46 @@ int64_t var_stride(const Nest *n, int v) {
     return most;
 }
 
+/* ---- what an access depends on --------------------------------------------------------------------------- */
+
+typedef struct {
+    const Nest *n;
+    int         v;
+    bool        found;
+} Depends;
+
+static void look_at_index(const Expr *e, void *cx) {
+    Depends *d = cx;
+    if (e->op == SC_IDX) d->found |= affine_coef(&e->aff, d->v) != 0;
+    if (e->op != SC_READ) return;
+    const Access *a = &d->n->access[e->operand];
+    d->found |= a->off.k[d->v] != 0;
+    for (int i = 0; i < a->nind; i++) expr_walk(a->ind[i].expr, look_at_index, d);
+}
+
+/* Does an indirect part of the access's offset move with v? */
+static bool index_moves(const Nest *n, const Access *a, int v) {
+    Depends d = {n, v, false};
+    for (int i = 0; i < a->nind; i++) expr_walk(a->ind[i].expr, look_at_index, &d);
+    return d.found;
+}
+
+/* Variables of the outs, the window and the reductions that move each read. */
+static void find_moves(Task *w) {
+    const Nest  *n = w->n;
+    const Stage *s = w->count ? &n->stage[w->first] : NULL;
+    bool         of[MAX_VARS] = {false};
+    for (int v = 0; v < n->nout; v++) of[v] = true;
+    for (int i = 0; s && i < s->nwin; i++) of[s->win[i]] = w->window[s->win[i]] = true;
+    for (int i = 0; s && i < s->nred; i++) of[s->red[i]] = true;
+    for (int i = 0; i < w->nread; i++) {
+        const Access *a = &n->access[w->read[i]];
+        for (int v = 0; v < n->nvar; v++)
+            if (of[v] && n->var[v].size > 1 && (a->off.k[v] || (a->nind && index_moves(n, a, v))))
+                w->move[i][w->nmove[i]++] = v;
+    }
+}
+
 /* ---- a task -------------------------------------------------------------------------------------------- */
 
 /* Vector instructions of a scalar operation. */
@@ -160,38 +201,23 @@ Task task_of(const Target *t, const Nest *n, int first, int count) {
     for (int i = 0; i < n->nstore; i++)
         if (!count) expr_walk(n->store[i].expr, count_expr, &c);
     if (!count) w.ops = c.ops;
+    find_moves(&w);
     return w;
-}
-
-/* ---- what an access depends on --------------------------------------------------------------------------- */
-
-typedef struct {
-    const Nest *n;
-    int         v;
-    bool        found;
-} Depends;
-
-static void look_at_index(const Expr *e, void *cx) {
-    Depends *d = cx;
-    if (e->op == SC_IDX) d->found |= affine_coef(&e->aff, d->v) != 0;
-    if (e->op != SC_READ) return;
-    const Access *a = &d->n->access[e->operand];
-    d->found |= a->off.k[d->v] != 0;
-    for (int i = 0; i < a->nind; i++) expr_walk(a->ind[i].expr, look_at_index, d);
-}
-
-/* Does an indirect part of the access's offset move with v? */
-static bool index_moves(const Nest *n, const Access *a, int v) {
-    Depends d = {n, v, false};
-    for (int i = 0; i < a->nind; i++) expr_walk(a->ind[i].expr, look_at_index, &d);
-    return d.found;
 }
 
 /* ---- lanes --------------------------------------------------------------------------------------------- */
 
-static void lane_offsets(const Choice *c, const Lin *a, int n, int64_t *off) {
+static int64_t lanes_of(const Choice *c) {
+    int64_t lanes = 1;
+    for (int i = 0; i < c->nlane; i++) lanes *= c->step[c->lane[i]];
+    return lanes;
+}
+
+/* Of lanes first .. first + n - 1; those that are not there repeat the last one. */
+static void lane_offsets(const Choice *c, const Lin *a, int64_t first, int n, int64_t *off) {
+    int64_t last = lanes_of(c) - 1;
     for (int i = 0; i < n; i++) {
-        int64_t at = i;
+        int64_t at = first + i < last ? first + i : last;
         off[i] = 0;
         for (int k = 0; k < c->nlane; k++) {
             off[i] += a->k[c->lane[k]] * (at % c->step[c->lane[k]]);
@@ -209,6 +235,9 @@ static bool in_lanes(const Choice *c, int v) {
 /* A load of n floats at any address: the longer, the more often it lies in two lines of the cache. */
 static double load_weight(int n) { return 1 + 0.75 * n / 16; }
 
+/* Shuffles to put numbers of two registers together in any order. */
+static double join_weight(const Target *t) { return t->registers > 16 ? 1 : 3; }
+
 /* TURN values of a variable that walks along memory, in lanes far apart: loads from each lane's place, turned. */
 static bool is_turned(const Choice *c, const Nest *n, const Access *a) {
     for (int v = 0; v < n->nvar; v++)
@@ -221,12 +250,13 @@ static Pattern turned_pattern(int width) {
     return (Pattern){2.0 * width / TURN * load_weight(TURN), 2.0 * width / TURN + 2, false, true};
 }
 
-/* Of the first vector of a tile. */
-static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
-    int64_t off[MAX_LANES], low = 0, high = 0;
+/* Of the vector whose first lane is `first`. */
+static Pattern vector_pattern(const Target *t, const Choice *c, const Lin *a, int64_t first, int n) {
+    int64_t off[MAX_LANES], low, high;
     int     runs = 1;
     bool    same = true;
-    lane_offsets(c, a, n, off);
+    lane_offsets(c, a, first, n, off);
+    low = high = off[0];
     for (int i = 1; i < n; i++) {
         runs += off[i] != off[i - 1] + 1;
         same &= off[i] == off[0];
@@ -237,11 +267,29 @@ static Pattern pattern_of(const Choice *c, const Lin *a, int n) {
     if (same) return (Pattern){1, 0, true, false};
     if (runs == 1) return (Pattern){load_weight(n), 0, false, false};
     bool halves = (runs == 2 || runs == 4) && n % runs == 0 && off[n / runs] != off[n / runs - 1] + 1;
-    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(halves ? n / runs : n), runs - 1, false, false};
+    if (runs <= 4 && runs <= pieces && halves) return (Pattern){runs * load_weight(n / runs), runs - 1, false, false};
+    if (runs <= 4 && runs <= pieces) return (Pattern){runs * load_weight(n), (runs - 1) * join_weight(t), false, false};
     if (pieces <= 4) return (Pattern){load_weight(n) * (double)pieces, (double)pieces, false, false};
     bool even = true;
     for (int i = 1; i < n; i++) even &= off[i] == off[0] + i * (off[1] - off[0]);
     return (Pattern){n, n, false, even && n % TURN == 0};
+}
+
+/* The mean of a tile's vectors: where a row ends within one it is put together. */
+static Pattern pattern_of(const Target *t, const Choice *c, const Lin *a, int n) {
+    int64_t lanes = lanes_of(c), vecs = (lanes + n - 1) / n;
+    if (vecs > MEAN) vecs = MEAN;
+    Pattern p = vector_pattern(t, c, a, 0, n);
+    if (c->nlane < 2 || p.uniform) return p;
+    for (int64_t i = 1; i < vecs; i++) {
+        Pattern next = vector_pattern(t, c, a, i * n, n);
+        p.loads += next.loads;
+        p.shuffles += next.shuffles;
+        p.strided &= next.strided;
+    }
+    p.loads /= (double)vecs;
+    p.shuffles /= (double)vecs;
+    return p;
 }
 
 /* Of a vector of results, whose runs are stored one by one. A remainder in the tile that lies between the lanes fills
@@ -252,24 +300,14 @@ static Pattern store_pattern(const Nest *n, const Choice *c, const Lin *a, int w
     for (int v = 0; v < n->nout && c->nlane; v++)
         if (n->var[v].apart && c->step[v] > 1 && a->k[v] && a->k[v] < a->k[c->lane[0]])
             return (Pattern){load_weight(width), 2, false, false};
-    lane_offsets(c, a, width, off);
+    lane_offsets(c, a, 0, width, off);
     for (int i = 1; i < width; i++) runs += off[i] != off[i - 1] + 1;
     return (Pattern){runs * load_weight(width / runs), runs > 1 ? runs : 0, width == 1, false};
 }
 
 /* ---- cycles -------------------------------------------------------------------------------------------- */
 
-static int64_t lanes_of(const Choice *c) {
-    int64_t lanes = 1;
-    for (int i = 0; i < c->nlane; i++) lanes *= c->step[c->lane[i]];
-    return lanes;
-}
-
-bool task_window(const Task *w, int v) {
-    for (int i = 0; w->count && i < w->n->stage[w->first].nwin; i++)
-        if (w->n->stage[w->first].win[i] == v) return true;
-    return false;
-}
+bool task_window(const Task *w, int v) { return w->window[v]; }
 
 bool task_reduction(const Task *w, int v) {
     for (int i = 0; w->count && i < w->n->stage[w->first].nred; i++)
@@ -292,6 +330,7 @@ typedef struct {
     double  vecs;               /* vectors along the lanes */
     double  rows, unrolled, live;         /* live: share of the points that count */
     double  acc;                /* accumulators */
+    bool    lane[MAX_VARS];
 } Shape;
 
 /* Are all remainders in the tile? */
@@ -307,30 +346,31 @@ static Shape shape_of(const Task *w, const Choice *c) {
     int64_t     lanes = lanes_of(c);
     while (s.width < c->width && s.width < lanes) s.width *= 2;
     s.vecs = (double)((lanes + s.width - 1) / s.width);
+    for (int i = 0; i < c->nlane; i++) s.lane[c->lane[i]] = true;
     for (int v = 0; v < n->nout; v++)
-        if (!in_lanes(c, v)) s.rows *= (double)c->step[v];
+        if (!s.lane[v]) s.rows *= (double)c->step[v];
     for (int i = 0; w->count && i < n->stage[w->first].nwin; i++)
-        if (!in_lanes(c, n->stage[w->first].win[i])) s.rows *= (double)n->var[n->stage[w->first].win[i]].size;
+        if (!s.lane[n->stage[w->first].win[i]]) s.rows *= (double)n->var[n->stage[w->first].win[i]].size;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++)
-        if (!in_lanes(c, n->stage[w->first].red[i])) s.unrolled *= (double)c->step[n->stage[w->first].red[i]];
+        if (!s.lane[n->stage[w->first].red[i]]) s.unrolled *= (double)c->step[n->stage[w->first].red[i]];
     s.acc = s.rows * (c->across ? 1 : s.vecs) * c->chains * (w->count ? w->count : 1);
     s.live = w->live;
     if (s.live < 1 && whole_remainders(n, c)) s.acc *= stage_live(n, &n->stage[w->first], true);
     return s;
 }
 
-/* Distinct vectors (or numbers) of an access in a pass; *indices: of its indirect offset. */
-static double distinct(const Task *w, const Choice *c, const Access *a, const Shape *s, bool uniform, double *indices) {
-    const Nest *n = w->n;
-    double      d = uniform ? 1 : s->vecs;
+/* Distinct vectors (or numbers) of read i in a pass; *indices: of its indirect offset. */
+static double distinct(const Task *w, const Choice *c, int i, const Shape *s, bool uniform, double *indices) {
+    const Nest   *n = w->n;
+    const Access *a = &n->access[w->read[i]];
+    double        d = uniform ? 1 : s->vecs;
     *indices = a->nind ? 1 : 0;
-    for (int v = 0; v < n->nvar; v++) {
-        bool   window = task_window(w, v);
-        double count = window ? (double)n->var[v].size : (double)c->step[v];
-        if (count < 2 || in_lanes(c, v) || (v >= n->nout && !window && !task_reduction(w, v))) continue;
-        bool moves = a->nind && index_moves(n, a, v);
-        if (moves) *indices *= count;
-        if (moves || a->off.k[v]) d *= count;
+    for (int k = 0; k < w->nmove[i]; k++) {
+        int    v = w->move[i][k];
+        double count = w->window[v] ? (double)n->var[v].size : (double)c->step[v];
+        if (count < 2 || s->lane[v]) continue;
+        d *= count;
+        if (a->nind && index_moves(n, a, v)) *indices *= count;
     }
     return d;
 }
@@ -347,7 +387,7 @@ static void look_at_lanes(Task *w, const Choice *c, int width) {
     w->lanes.width = width;
     for (int i = 0; i < w->nread; i++) {
         const Access *a = &w->n->access[w->read[i]];
-        w->pattern[i] = pattern_of(c, &a->off, width);
+        w->pattern[i] = pattern_of(w->t, c, &a->off, width);
         for (int k = 0; k < c->nlane && a->nind; k++)
             if (index_moves(w->n, a, c->lane[k])) w->pattern[i] = (Pattern){2 * width, width, false, false};
     }
@@ -366,7 +406,7 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
     for (int i = 0; i < w->nread; i++) {
         const Access *a = &w->n->access[w->read[i]];
         Pattern       p = w->pattern[i];
-        double        indices, d = distinct(w, c, a, s, p.uniform, &indices);
+        double        indices, d = distinct(w, c, i, s, p.uniform, &indices);
         if (a->node->op == OP_RNG) {
             bool blocks = c->nlane && a->off.k[c->lane[0]] == 1 && c->step[c->lane[0]] % (4 * s->width) == 0;
             work += d * (blocks ? RANDOM / 4 : RANDOM);
@@ -390,6 +430,16 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
     return slowest(cycles, updates * w->t->latency) + IN_THE_WAY * (loads / w->t->loads + shuffles) + 1.5;
 }
 
+/* Of a vector of results. */
+static double store_cycles(const Pattern *p) { return p->uniform ? 1 : 1.25 * p->loads + 0.25 * p->shuffles; }
+
+double turn_cycles(const Task *w, const Choice *c) {
+    static const double ACROSS = 8;     /* lanes summed up, a number loaded and stored */
+    double outs = 1;
+    for (int v = 0; v < w->n->nout; v++) outs *= (double)w->n->var[v].size;
+    return c->across ? outs * ACROSS : outs / c->width * (2 * store_cycles(&w->store[0]) + 1);
+}
+
 /* Cycles at the end of a tile: accumulators into results, results into memory. */
 static double tile_cycles(const Task *w, const Choice *c, const Shape *s) {
     double cycles = 8;
@@ -398,7 +448,7 @@ static double tile_cycles(const Task *w, const Choice *c, const Shape *s) {
     for (int i = 0; i < w->n->nstore; i++) {
         Pattern p = w->store[i];
         double  vectors = c->across ? s->rows / 4 + 1 : s->rows * s->vecs;
-        cycles += vectors * (p.uniform ? 1 : 2 * (p.loads + p.shuffles));
+        cycles += vectors * store_cycles(&p);
     }
     return cycles;
 }
@@ -417,7 +467,8 @@ double choice_cost(Task *w, const Choice *c) {
     look_at_lanes(w, c, s.width);
     double pass = pass_cycles(w, c, &s, &live);
     double spare = w->t->has_fma ? 1 : 2;               /* the other operand, and a product on its way to its sum */
-    if (s.acc > 1 && s.acc + live + spare > w->t->registers) return -1;
+    bool   tail = c->across && lanes_of(c) % s.width && w->t->registers <= 16;         /* a mask of its lanes */
+    if (s.acc > 1 && s.acc + live + spare + tail > w->t->registers) return -1;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
         int v = n->stage[w->first].red[i];
         total *= passes(n, v, c->step[v]);

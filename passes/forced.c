@@ -228,7 +228,8 @@ bool forced_check(Forced *x, Task *w) {
         if (n->var[v].apart && x->c.step[v] > 1 && x->c.step[v] < n->var[v].size)
             return forced_fail(x, "%s is a remainder: one value or all %lld", nest_var_name(x->a, n, v),
                                (long long)n->var[v].size);
-    if (x->c.cut && x->c.across) return forced_fail(x, "a cut reduction needs its lanes along outs");
+    for (int i = 0; x->c.cut && i < x->c.nlane; i++)
+        if (x->c.lane[i] == n->cut_var) return forced_fail(x, "a reduction in the lanes cannot be cut");
     double cost = choice_cost(w, &x->c);
     if (cost < 0)
         return forced_fail(x,
@@ -236,7 +237,7 @@ bool forced_check(Forced *x, Task *w) {
                            w->t->registers);
     x->c.cost = cost;
     int64_t cut = x->c.cut;
-    if (w->count) traffic_cost(w->t, n, &x->c, cost);
+    if (w->count) traffic_cost(w, &x->c, cost);
     x->c.cut = cut;
     return true;
 }

@@ -194,6 +194,7 @@ Kernels *kernels_build(Arena *a, Graph *g, const Target *t, const KernelOptions 
     Fuse       f = {.a = a, .g = g, .t = t, .o = o, .k = k, .buffers = &buffers, .searches = searches_new(a)};
     *k = (Kernels){.name = g->name, .graph = g, .target = *t, .level = o->level};
     lower_all(g, t, o, 0);
+    if (o->level >= 2 && fusion_on(o, "order")) order_operands(g, t);
     build_level(&f);
     if (o->level >= 2 && fusion_on(o, "chain")) chain_nests(&f);
     if (o->level >= 2 && fusion_on(o, "threads")) share_nests(&f);

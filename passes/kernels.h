@@ -9,6 +9,7 @@
  *   unpool.c       gradients through max-pooling become lookups
  *   winograd.c     convolutions with fewer multiplications
  *   reuse.c        sums read maps that are stored anyway
+ *   order.c        operands of contractions with the axis last that fills the lanes
  *   fuse.c         which nodes are computed together; group.c: their dependence and order
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards

@@ -75,6 +75,8 @@ void  turn_weights(Graph *g, const Target *t);
 void  reuse_maps(Graph *g);
 /* pack.c */
 void  pack_contractions(Graph *g);
+/* order.c */
+void order_operands(Graph *g, const Target *t);
 /* unpool.c */
 void  unpool_graph(Graph *g);
 /* winograd.c: convolutions with fewer multiplications. all: also those that are estimated to take longer */

@@ -290,11 +290,54 @@ static Node *pack_operands(Graph *g, Node *n, NodeList *packs) {
     return make_comp(&p, product, narg, args, settled);
 }
 
+/* ---- which of two to sum over ---------------------------------------------------------------------------- */
+
+/* The reduction r of a derived variable i = (p - r + c) / d that may change places with it, if i has fewer values than r has
+ * taps for a p; -1: none. */
+static int longer_reduction(const Comp *c, int derived) {
+    const Var *i = &c->var[derived];
+    int        red = -1;
+    for (int k = 0; k < i->num.n; k++) {
+        int v = i->num.term[k].var;
+        if (v >= c->nout + c->nred) return -1;
+        if (v < c->nout) continue;
+        if (red >= 0 || i->num.term[k].coef != -1) return -1;
+        red = v;
+    }
+    if (red < 0 || i->ext.bound || c->var[red].ext.bound) return -1;
+    for (int v = c->nout + c->nred; v < c->nout + c->nred + c->nder; v++)
+        if (v != derived && (affine_coef(&c->var[v].num, red) || affine_coef(&c->var[v].num, derived))) return -1;
+    return i->ext.size * i->div < c->var[red].ext.size ? red : -1;
+}
+
+/* Few results, many taps: the gradient of the image, summed over the taps, meets the border of its frame nearly always. It is
+ * the sum over the results instead, with r = p - d i + c, and the weights in a frame. In place. */
+static void sum_over_fewer(Graph *g, Node *n) {
+    Comp *c = &n->u.comp;
+    for (int v = c->nout + c->nred; v < c->nout + c->nred + c->nder; v++) {
+        int    red = longer_reduction(c, v), nvar = c->nout + c->nred + c->nder;
+        Affine by[MAX_VARS];
+        if (red < 0) continue;
+        for (int u = 0; u < nvar; u++) by[u] = affine_var(u == v ? red : u == red ? v : u);
+        Var    *var = arena_copy(g->arena, c->var, sizeof *c->var * (size_t)nvar);
+        Affine  tap = affine_add(c->var[v].num, affine_var(red), 1);
+        var[red].name = c->var[v].name;
+        var[red].ext = c->var[v].ext;
+        var[v].name = c->var[red].name;
+        var[v].ext = c->var[red].ext;
+        var[v].num = affine_add(tap, affine_var(red), -c->var[v].div);
+        var[v].div = 1;
+        c->var = var;
+        c->expr = expr_subst(g->arena, c->expr, by, nvar, NULL);
+    }
+}
+
 void pack_contractions(Graph *g) {
     NodeList packs = {0};
     for (int i = 0, count = g->nodes.n; i < count; i++) {
         Node *n = g->nodes.at[i];
         if (n->op != OP_COMP || n->u.comp.kind != KIND_SUM || !n->u.comp.nred || n->u.comp.expr->op != SC_MUL) continue;
+        sum_over_fewer(g, n);
         Node *packed = pack_operands(g, n, &packs);
         if (packed) graph_replace(g, n, packed);
     }

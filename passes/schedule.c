@@ -245,7 +245,8 @@ static double stores_weight(const Nest *n) {
 static void widen_stores(Nest *n) {
     int64_t lanes = 1;
     for (int i = 0; i < n->nlane; i++) lanes *= n->step[n->lane[i]];
-    if (stores_weight(n) >= DEEP && lanes % (2 * n->width) == 0 && 2 * n->width <= MAX_STORE_WIDTH) n->width *= 2;
+    n->paired = stores_weight(n) >= DEEP && lanes % (2 * n->width) == 0 && 2 * n->width <= MAX_STORE_WIDTH;
+    if (n->paired) n->width *= 2;
 }
 
 /* The code for all points of a tile should not leave the first cache of instructions: the out that makes the rows, if they
@@ -298,19 +299,24 @@ void nest_share(Nest *n) {
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
-/* The reduction that may be cut, or -1: of a nest that is one sum, whose first store is a place of its own (in the body
- * of a scan it may be that of a value of another step). */
-static int cut_variable(const Fuse *f, const Nest *n) {
+int cut_variable(const Nest *n) {
+    enum { SEVERAL = 4 };
     const Stage *s = &n->stage[0];
-    const Node  *to = n->store[0].node;
     int          best = -1;
-    if (f->scan || n->nstage != 1 || n->kind != NEST_LOOPS || s->kind != KIND_SUM || s->expr->dtype != DT_F32 || s->nwin) return -1;
-    if (f->k->place[to->id].space != SPACE_ARENA || to->type.dtype != DT_F32) return -1;
+    if (n->nstage != 1 || n->kind != NEST_LOOPS || s->kind != KIND_SUM || s->expr->dtype != DT_F32 || s->nwin) return -1;
+    if (n->store[0].node->type.dtype != DT_F32) return -1;
     for (int i = 0; i < s->nred; i++) {
-        const NestVar *v = &n->var[s->red[i]];
-        if (!v->bound && !v->div && (best < 0 || v->size > n->var[best].size)) best = s->red[i];
+        int  v = s->red[i];
+        bool several = n->var[v].size >= SEVERAL;
+        if (n->var[v].div || n->var[v].size < 2) continue;
+        if (best < 0 || (several && (n->var[best].size < SEVERAL || var_stride(n, v) > var_stride(n, best)))) best = v;
     }
     return best;
+}
+
+/* Is the first store a place of its own? In the body of a scan it may be that of a value of another step. */
+static bool may_hold_sums(const Fuse *f, const Nest *n) {
+    return !f->scan && f->k->place[n->store[0].node->id].space == SPACE_ARENA;
 }
 
 int nest_main_stage(const Nest *n) {
@@ -373,7 +379,7 @@ static bool force(const Fuse *f, Nest *n, int main, Task *w, Forced *x, const Ch
 
 static void tile_nest(const Fuse *f, Nest *n, Forced *x) {
     merge_vars(n);
-    int    cut = cut_variable(f, n), main = nest_main_stage(n);
+    int    cut = may_hold_sums(f, n) ? cut_variable(n) : -1, main = nest_main_stage(n);
     Choice c = {.width = 1, .chains = 1};
     Task   w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
     n->cut_var = n->adds ? -1 : cut;

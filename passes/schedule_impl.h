@@ -30,6 +30,8 @@ typedef struct {
     const Nest   *n;
     int           first, count; /* stages; count 0: the stores */
     int           nread, read[MAX_READS];       /* memory accesses of their expressions */
+    int           nmove[MAX_READS], move[MAX_READS][MAX_VARS];    /* per read: variables that it moves with */
+    bool          window[MAX_VARS];
     double        ops;          /* vector operations per point */
     double        points;       /* of outs, window and reductions that count */
     double        live;         /* share of all points that count, as far as remainders decide it */
@@ -37,6 +39,10 @@ typedef struct {
     Choice        lanes;
     Pattern       pattern[MAX_READS], store[MAX_STORES];
 } Task;
+
+/* schedule.c: the reduction that may be cut, or -1: of a nest that is one sum, the outermost in memory, so that the operands
+ * pass by in one go. */
+int    cut_variable(const Nest *n);
 
 /* merge.c */
 void   merge_vars(Nest *n);
@@ -57,6 +63,9 @@ bool   task_reduction(const Task *w, int v);
 /* Cycles; -1 if the choice needs more registers than there are, or too much code. */
 double choice_cost(Task *w, const Choice *c);
 
+/* To load and store the sums of all outs once more, after choice_cost. */
+double turn_cycles(const Task *w, const Choice *c);
+
 /* The share of points at which the guards hold whose variables are remainders and reductions. `any`: share of the
  * remainders at which they hold for some value of the reductions. */
 double stage_live(const Nest *n, const Stage *s, bool any);
@@ -72,13 +81,17 @@ const char *nest_var_name(Arena *a, const Nest *n, int v);
 
 /* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches, and
  * c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
-void   traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles);
+void   traffic_cost(const Task *w, Choice *c, double cycles);
+/* To bring a tensor of so many bytes, more than a core's own caches hold, from where it is. */
+double far_cycles(double bytes);
 void   traffic_order(const Target *t, const Nest *n, const int64_t *step, int *order);
 
 /* choose.c: may lanes run along the reductions? */
 bool   can_go_across(const Task *w);
 /* The cheapest choice found; `given`: NULL, or steps of the outs that are settled already. */
 Choice choose(Task *w, const Choice *given);
+/* The same; what costs more than `limit` (0: none) is looked at in less detail. */
+Choice choose_below(Task *w, const Choice *given, double limit);
 /* repeat.c: choose(w, NULL), searched for once for equal nests. */
 Choice choose_once(const Fuse *f, Task *w);
 

@@ -45,7 +45,6 @@ static bool in_list(const int *list, int n, int v) {
     return false;
 }
 
-/* A map's width goes without saying: schedule.c may put two vectors side by side. */
 static void put_lanes(Buf *b, const Nest *n, const Stage *s) {
     int        nlane = s ? s->nlane : n->nlane;
     const int *lane = s ? s->lane : n->lane;
@@ -55,7 +54,8 @@ static void put_lanes(Buf *b, const Nest *n, const Stage *s) {
         if (!i) buf_puts(b, ":lanes=");
         put_var(b, n, v, step, !i);
     }
-    if (s && nlane && s->width > 1) buf_printf(b, ":width=%d", s->width);
+    int width = s ? s->width : n->paired ? n->width / 2 : n->width;
+    if (nlane && width > 1) buf_printf(b, ":width=%d", width);
     bool first = true;
     for (int v = 0; v < n->nout; v++) {
         if (n->step[v] < 2 || in_list(lane, nlane, v)) continue;

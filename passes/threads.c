@@ -1,9 +1,9 @@
 /* Which nests the threads share, along which loop, and which thread 0 runs alone.
  *
  * A nest that is shared out costs a start together with the others, and what one thread wrote and another reads has to
- * move from cache to cache, line by line: a small nest on two threads is slower than on one, and so is a small step whose
- * weights are cut along rows when they are read and along columns when they are written. The model goes through the
- * nests in the order of execution for two threads (more of them gain more) and notes which part of every tensor lies
+ * move from cache to cache, line by line: a small nest on two threads is slower than on one, and so is a small step
+ * whose weights are cut along rows when they are read and along columns when they are written. The model goes through
+ * the nests in the order of execution for two threads (more of them gain more) and notes which part of every tensor lies
  * in whose cache. From all shared and from none shared, one nest after the other takes the way that makes the step
  * shortest: alone, shared as it was scheduled, or, if what it touches stays in a cache, with another loop outermost, so
  * that a thread writes the rows that it reads.
@@ -73,8 +73,8 @@ static int memory_of(Model *m, const Place *p, int64_t bytes) {
         const Memory *o = &m->memory.at[i];
         if (o->buffer == b && o->space == p->space && (b || o->offset == p->offset)) return i;
     }
-    Memory o = {.buffer = b, .space = p->space, .offset = b ? 0 : p->offset, .small = (b ? b->size
-                                                                                       : bytes) <= 2 * (int64_t)m->t->l2};
+    int64_t size = b ? b->size : bytes;
+    Memory  o = {.buffer = b, .space = p->space, .offset = b ? 0 : p->offset, .small = size <= 2 * (int64_t)m->t->l2};
     vec_push(m->a, &m->memory, o);
     return m->memory.n - 1;
 }
@@ -194,8 +194,8 @@ static double overlap(Part a, Part b) {
     return same_halves(a, b) ? 0 : 0.25;
 }
 
-/* Cycles for the thread that waits longest; what lies where afterwards. What no other has comes from where it would come
- * from anyway. */
+/* Cycles for the thread that waits longest; what lies where afterwards. What no other has comes from where it would
+ * come from anyway. */
 static double touch_cycles(Model *m, const Touch *t, bool shared) {
     Memory *o = &m->memory.at[t->memory];
     Part    need[2] = {shared ? t->part : (Part){ALL, 0}, shared ? t->part : (Part){NOTHING, 0}};
@@ -243,8 +243,10 @@ static double call_cycles(Model *m) {
     m->together = false;
     double cycles = 0;
     for (int call = 0; call < 2; call++) {
-        for (int i = 0; i < m->memory.n; i++)
-            if (m->memory.at[i].space == SPACE_IN) m->memory.at[i].has[0].part = ALL, m->memory.at[i].has[1].part = NOTHING;
+        for (int i = 0; i < m->memory.n; i++) {
+            Memory *o = &m->memory.at[i];
+            if (o->space == SPACE_IN) o->has[0].part = ALL, o->has[1].part = NOTHING;
+        }
         cycles = run_cycles(m, 0, m->steps.n);
     }
     return cycles;

@@ -5,10 +5,11 @@
  * The same estimate orders the loops over outs: innermost the variable whose next value touches least that is new. */
 #include "passes/schedule_impl.h"
 
-/* Bytes: a line; a cycle from beyond L2; the distance at which lines compete for one set of L1, and of L2. */
-enum { LINE = 64, L3_CYCLE = 12, L1_WAY = 4096, L2_WAY = 65536, LEVELS = MAX_VARS + 1 };
+/* Bytes: a line; a cycle from beyond L2, from memory; the distance at which lines compete for one set of L1, and of L2; what a
+ * core may count on of the cache that all cores share. */
+enum { LINE = 64, L3_CYCLE = 12, MEMORY_CYCLE = 4, L1_WAY = 4096, L2_WAY = 65536, SHARED = 8 << 20, LEVELS = MAX_VARS + 1 };
 enum { FAR = 1024, STREAMS = 8 };       /* bytes between runs of memory; such runs that a processor reads ahead */
-static const double APART = 3;          /* what more of them take than their bytes */
+static const double APART = 3;          /* what reading more of them takes than their bytes */
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
 static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */
 static const double HIDDEN = 0.75;      /* of traffic that arithmetic takes longer than */
@@ -18,6 +19,8 @@ typedef struct {
     const Lin *off;
     int        size;            /* bytes of an element */
     double     weight, most;    /* lines written come and go; bytes of the whole tensor */
+    int        n, var[MAX_VARS];          /* variables that it moves with, smallest stride first */
+    int64_t    stride[MAX_VARS];
 } Stream;
 
 typedef struct {
@@ -47,29 +50,17 @@ static double room_for(double bytes, double run, int64_t stride, int64_t way) {
 /* A stream at the walk's extents. Variables with small strides make runs, the others repeat them; a run begins and
  * ends within a line. */
 static Foot footprint(const Walk *w, const Stream *s) {
-    int64_t stride[MAX_VARS], extent[MAX_VARS], run = 1;
-    int     n = 0;
-    for (int v = 0; v < w->n->nvar; v++) {
-        int64_t k = s->off->k[v] < 0 ? -s->off->k[v] : s->off->k[v];
-        int     at = n;
-        if (!k || w->extent[v] < 2) continue;
-        for (; at > 0 && stride[at - 1] > k; at--) {
-            stride[at] = stride[at - 1];
-            extent[at] = extent[at - 1];
-        }
-        stride[at] = k;
-        extent[at] = w->extent[v];
-        n++;
-    }
     double  runs = 1;
-    int64_t apart = 0;
-    for (int i = 0; i < n; i++) {
-        if (stride[i] <= run || stride[i] * s->size < LINE) {
-            run += stride[i] * (extent[i] - 1);
+    int64_t apart = 0, run = 1;
+    for (int i = 0; i < s->n; i++) {
+        int64_t extent = w->extent[s->var[i]];
+        if (extent < 2) continue;
+        if (s->stride[i] <= run || s->stride[i] * s->size < LINE) {
+            run += s->stride[i] * (extent - 1);
             continue;
         }
-        runs *= (double)extent[i];
-        if (!apart || extent[i] > 8) apart = stride[i] * s->size;
+        runs *= (double)extent;
+        if (!apart || extent > 8) apart = s->stride[i] * s->size;
     }
     double length = (double)(run * s->size + LINE - s->size), bytes = runs * length;
     if (bytes > s->most) bytes = s->most;
@@ -80,19 +71,36 @@ static Foot footprint(const Walk *w, const Stream *s) {
 
 static void add_stream(Walk *w, const Node *node, const Lin *off, double weight) {
     if (w->count == MAX_READS + MAX_STORES) return;
-    int size = dtype_size(node->type.dtype);
-    w->stream[w->count++] = (Stream){off, size, weight, (double)(type_count(&node->type) * size)};
+    int     size = dtype_size(node->type.dtype);
+    Stream *s = &w->stream[w->count++];
+    *s = (Stream){.off = off, .size = size, .weight = weight, .most = (double)(type_count(&node->type) * size)};
+    for (int v = 0; v < w->n->nvar; v++) {
+        int64_t k = off->k[v] < 0 ? -off->k[v] : off->k[v];
+        int     at = s->n;
+        if (!k || w->n->var[v].size < 2) continue;
+        for (; at > 0 && s->stride[at - 1] > k; at--) {
+            s->stride[at] = s->stride[at - 1];
+            s->var[at] = s->var[at - 1];
+        }
+        s->stride[at] = k;
+        s->var[at] = v;
+        s->n++;
+    }
 }
 
-static Walk walk_of(const Nest *n, const int64_t *step) {
-    Walk w = {.n = n};
+static void find_streams(Walk *w, const Nest *n) {
+    w->n = n;
+    w->count = 0;
     for (int i = 0; i < n->naccess && i < MAX_READS; i++) {
         const Access *a = &n->access[i];
-        if (a->node && a->node->op != OP_RNG && !a->nind) add_stream(&w, a->node, &a->off, 1);
+        if (a->node && a->node->op != OP_RNG && !a->nind) add_stream(w, a->node, &a->off, 1);
     }
-    for (int i = 0; i < n->nstore; i++) add_stream(&w, n->store[i].node, &n->store[i].off, 2);
-    for (int v = 0; v < n->nvar; v++) w.extent[v] = v < n->nout && step[v] < n->var[v].size ? step[v] : n->var[v].size;
-    return w;
+    for (int i = 0; i < n->nstore; i++) add_stream(w, n->store[i].node, &n->store[i].off, 2);
+}
+
+static void start_walk(Walk *w, const int64_t *step) {
+    const Nest *n = w->n;
+    for (int v = 0; v < n->nvar; v++) w->extent[v] = v < n->nout && step[v] < n->var[v].size ? step[v] : n->var[v].size;
 }
 
 /* What is touched at the walk's extents; each[]: by stream. */
@@ -107,12 +115,6 @@ static Foot touched(const Walk *w, Foot *each) {
     return sum;
 }
 
-static double weighted(const Walk *w, const Foot *each) {
-    double sum = 0;
-    for (int i = 0; i < w->count; i++) sum += w->stream[i].weight * each[i].bytes;
-    return sum;
-}
-
 /* Remainders stand inside of all other loops. */
 static bool remainder_left(const Walk *w) {
     for (int v = 0; v < w->n->nout; v++)
@@ -124,14 +126,15 @@ static bool remainder_left(const Walk *w) {
 static int next_loop(Walk *w, const int64_t *step, const Foot *each) {
     bool   apart = remainder_left(w);
     int    best = -1;
-    double least = 0, before = weighted(w, each);
-    Foot   now[MAX_READS + MAX_STORES];
+    double least = 0;
     for (int v = w->n->nout - 1; v >= 0; v--) {
         int64_t size = w->n->var[v].size, small = w->extent[v];
         if (small == size || (apart && !w->n->var[v].apart)) continue;
+        double more = 0;
         w->extent[v] = size;
-        touched(w, now);
-        double more = (weighted(w, now) - before) * (double)step[v] / (double)(size - step[v] ? size - step[v] : 1);
+        for (int i = 0; i < w->count; i++)
+            if (w->stream[i].off->k[v]) more += w->stream[i].weight * (footprint(w, &w->stream[i]).bytes - each[i].bytes);
+        more *= (double)step[v] / (double)(size - step[v] ? size - step[v] : 1);
         w->extent[v] = small;
         if (best < 0 || more < least) best = v, least = more;
     }
@@ -156,9 +159,11 @@ static void batch_first(const Target *t, Walk *w, const int64_t *step, int *orde
 }
 
 void traffic_order(const Target *t, const Nest *n, const int64_t *step, int *order) {
-    Walk w = walk_of(n, step);
+    Walk w;
     Foot each[MAX_READS + MAX_STORES];
     int  at = n->nout, v, inner[MAX_VARS], count = 0;
+    find_streams(&w, n);
+    start_walk(&w, step);
     touched(&w, each);
     while ((v = next_loop(&w, step, each)) >= 0) {
         inner[count++] = v;
@@ -200,7 +205,8 @@ static void find_levels(Walk *w, const int64_t *step, int64_t cut, Levels *l) {
     }
 }
 
-/* Bytes that come into a cache that the levels below `fit` fit in; from beyond L2 they come run by run of the tile. */
+/* Bytes that come into a cache that the levels below `fit` fit in; from beyond L2 they come run by run of the tile. Nothing waits
+ * for what is written. */
 static double bytes_into(const Walk *w, const Levels *l, int fit, int64_t l2) {
     double sum = 0, turns = 1;
     int    k = fit ? fit - 1 : 0;
@@ -208,40 +214,44 @@ static double bytes_into(const Walk *w, const Levels *l, int fit, int64_t l2) {
     for (int i = 0; i < w->count; i++) {
         const Stream *s = &w->stream[i];
         bool          stays = fit && k + 1 < l->count && !s->off->k[l->loop[k]];
-        double        slow = l2 && s->most > (double)l2 && l->each[0][i].apart ? APART : 1;
-        sum += slow * s->weight * l->each[k][i].bytes * turns / (stays ? l->trips[k] : 1);
+        bool          waits = l2 && s->weight < 2 && s->most > (double)l2 && l->each[0][i].apart;
+        sum += (waits ? APART : 1) * s->weight * l->each[k][i].bytes * turns / (stays ? l->trips[k] : 1);
     }
     return sum;
 }
 
-static double cycles_of(const Target *t, const Nest *n, const int64_t *step, int64_t cut, double cycles) {
-    Walk   w = walk_of(n, step);
+static double cycles_of(const Target *t, Walk *w, const int64_t *step, int64_t cut, double cycles) {
     Levels l;
-    int    in_l1 = 0, in_l2 = 0;
-    find_levels(&w, step, cut, &l);
+    int    in_l1 = 0, in_l2 = 0, in_l3 = 0;
+    start_walk(w, step);
+    find_levels(w, step, cut, &l);
     while (in_l1 < l.count && l.all[in_l1].l1 <= USABLE * t->l1) in_l1++;
     while (in_l2 < l.count && l.all[in_l2].l2 <= USABLE * t->l2) in_l2++;
+    while (in_l3 < l.count && l.all[in_l3].bytes <= SHARED) in_l3++;
     if (in_l1 == l.count) return cycles;
-    double l2 = bytes_into(&w, &l, in_l1, 0) / (3 * t->width), l3 = bytes_into(&w, &l, in_l2, t->l2) / L3_CYCLE;
+    double l2 = bytes_into(w, &l, in_l1, 0) / (3 * t->width), l3 = bytes_into(w, &l, in_l2, t->l2) / L3_CYCLE;
+    double memory = in_l3 == l.count ? 0 : bytes_into(w, &l, in_l3, t->l2) / MEMORY_CYCLE;
     double most = cycles > l2 ? cycles : l2;
     if (l3 > most) most = l3;
-    return most + (1 - HIDDEN) * (cycles + l2 + l3 - most);
+    if (memory > most) most = memory;
+    return most + (1 - HIDDEN) * (cycles + l2 + l3 + memory - most);
 }
 
-/* Cycles to load and store the sums once more. */
-static double turn_cycles(const Nest *n, const Choice *c) {
-    double cycles = 4;
-    for (int v = 0; v < n->nout; v++) cycles *= (double)n->var[v].size;
-    return cycles / c->width;
-}
+double far_cycles(double bytes) { return bytes / (bytes > SHARED ? MEMORY_CYCLE : L3_CYCLE); }
 
-void traffic_cost(const Target *t, const Nest *n, Choice *c, double cycles) {
-    static const int64_t CUTS[] = {2, 4, 8, 16, 32, 64, 128, 256};
-    c->cost = cycles_of(t, n, c->step, 0, cycles);
-    if (n->cut_var < 0 || c->across || c->cost < WORTH_CUT * cycles) return;
+void traffic_cost(const Task *w, Choice *c, double cycles) {
+    const Target *t = w->t;
+    const Nest   *n = w->n;
+    static const int64_t CUTS[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
+    Walk walk;
+    find_streams(&walk, n);
+    c->cost = cycles_of(t, &walk, c->step, 0, cycles);
+    if (n->cut_var < 0 || c->cost < WORTH_CUT * cycles) return;
+    for (int i = 0; i < c->nlane; i++)
+        if (c->lane[i] == n->cut_var) return;
     for (size_t i = 0; i < sizeof CUTS / sizeof *CUTS && 2 * CUTS[i] <= n->var[n->cut_var].size; i++) {
         double turns = (double)(n->var[n->cut_var].size / CUTS[i]);
-        double cost = cycles_of(t, n, c->step, CUTS[i], cycles + turns * turn_cycles(n, c));
+        double cost = cycles_of(t, &walk, c->step, CUTS[i], cycles + turns * turn_cycles(w, c));
         if (cost >= c->cost) continue;
         c->cost = cost;
         c->cut = CUTS[i];

@@ -204,29 +204,63 @@ int netc_feed_new(netc_feed *f, const netc_split *s, netc_call *call) {
         }
         f->field[i] = k;
     }
-    return s->function ? start_expand(f, e) : NETC_EXIT_OK;
+    int code = netc_call_new(&f->other, e, fn->name);
+    return code || !s->function ? code : start_expand(f, e);
 }
 
 void netc_feed_free(netc_feed *f) {
+    if (f->call) netc_pool_finish(f->call->engine->pool);
+    netc_call_free(&f->other);
     netc_call_free(&f->expand);
     free(f->field);
     free(f->position);
     *f = (netc_feed){0};
 }
 
-static void expand_field(netc_feed *f, netc_blocks *b, int64_t n, void *dst) {
-    netc_call *x = &f->expand;
-    netc_batch_gather(f->split, f->position, n, f->split->field, x->in[0]);
-    for (int k = 0; k < f->split->nargs; k++) netc_batch_variant(f->split, f->position, n, k, x->in[1 + k]);
-    x->out[0] = dst;
-    netc_call_run(x, b, &(netc_time){.batches = 1, .epochs = 1}, 0, n);
+static bool is_expanded(const netc_feed *f, int i) { return f->split->function && f->field[i] == f->split->field; }
+
+static char *row_at(const netc_port *p, void *block, int64_t row) {
+    return (char *)block + (p->rows ? (size_t)row * (size_t)p->row_bytes : 0);
 }
 
-void netc_feed_fill(netc_feed *f, netc_blocks *b, int64_t n) {
-    for (int i = 0; i < f->call->func->nin; i++) {
-        void *dst = f->call->in[i];
-        if (f->field[i] < 0) netc_batch_lengths(f->split, f->position, n, f->call->func->in[i].name, dst);
-        else if (f->split->function && f->field[i] == f->split->field) expand_field(f, b, n, dst);
-        else netc_batch_gather(f->split, f->position, n, f->field[i], dst);
+/* Row `row` of the batch, while a later one is on its way from memory. What is expanded is gathered for the function
+ * that does it. */
+static void gather_row(void *cx, uint32_t row) {
+    enum { AHEAD = 3 };
+    netc_feed       *f = cx;
+    const netc_func *fn = f->call->func;
+    const int64_t   *at = f->position + row;
+    for (int i = 0; i < fn->nin; i++) {
+        if (f->field[i] < 0) {
+            netc_batch_lengths(f->split, at, 1, fn->in[i].name, (int32_t *)f->other.in[i] + row);
+            continue;
+        }
+        const netc_call *x = is_expanded(f, i) ? &f->expand : NULL;
+        for (int64_t k = row ? AHEAD : 0; k <= AHEAD && row + k < f->rows; k++)
+            netc_batch_prefetch(f->split, at[k], f->field[i]);
+        netc_batch_gather(f->split, at, 1, f->field[i],
+                          x ? row_at(&x->func->in[0], x->in[0], row) : row_at(&fn->in[i], f->other.in[i], row));
+        for (int k = 0; x && k < f->split->nargs; k++)
+            netc_batch_variant(f->split, at, 1, k, (int32_t *)x->in[1 + k] + row);
     }
+}
+
+void netc_feed_start(netc_feed *f, const int64_t *position, int64_t n) {
+    netc_pool_finish(f->call->engine->pool);
+    memmove(f->position, position, (size_t)n * sizeof *position);
+    f->rows = n;
+    netc_pool_meanwhile(f->call->engine->pool, gather_row, f, (uint32_t)n);
+}
+
+void netc_feed_take(netc_feed *f, netc_blocks *b) {
+    netc_pool_finish(f->call->engine->pool);
+    for (int i = 0; i < f->call->func->nin; i++) {
+        void *filled = f->other.in[i];
+        f->other.in[i] = f->call->in[i];
+        f->call->in[i] = filled;
+        if (!is_expanded(f, i)) continue;
+        f->expand.out[0] = filled;
+        netc_call_run(&f->expand, b, &(netc_time){.batches = 1, .epochs = 1}, 0, f->rows);
+    }
+    f->rows = 0;
 }

@@ -51,12 +51,16 @@ typedef struct {
     int              *field;    /* field of the data block, per port; -1: lengths */
     netc_call         expand;   /* {0}: the split is not expanded */
     int64_t          *position; /* of one batch */
+    netc_call         other;    /* the buffers that are filled; netc_feed_take gives them to `call` for its own */
+    int64_t           rows;     /* that netc_feed_start was given; 0: none wait to be taken */
 } netc_feed;
 
 /* Every argument of the call must be a field of the data. Exit code after a message. */
 int  netc_feed_new(netc_feed *f, const netc_split *s, netc_call *call);
 void netc_feed_free(netc_feed *f);                      /* {0} is allowed */
-/* Makes the batch of f->position[0..n). `b`: the blocks that an expand function is called with. */
-void netc_feed_fill(netc_feed *f, netc_blocks *b, int64_t n);
+/* Begins to gather the batch of position[0..n) (n > 0): threads that wait do it, beside the calls that follow. */
+void netc_feed_start(netc_feed *f, const int64_t *position, int64_t n);
+/* Does the rest: call->in are the rows of the batch then. `b`: the blocks that an expand function is called with. */
+void netc_feed_take(netc_feed *f, netc_blocks *b);
 
 #endif

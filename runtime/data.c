@@ -77,6 +77,16 @@ void netc_batch_gather(const netc_split *s, const int64_t *position, int64_t n, 
     }
 }
 
+/* A row of a column without lengths, but for what is longer than a few dozens of lines: that comes in order anyway. */
+void netc_batch_prefetch(const netc_split *s, int64_t position, int field) {
+    enum { LINE = 64, MOST = 2048 };
+    const netc_column *c = &s->source->column[field];
+    if (s->lanes || c->start) return;
+    int64_t     bytes = c->port->count * netc_dtype_size(c->dtype);
+    const char *row = (const char *)c->data + dataset_index(s, position) / s->variants * bytes;
+    for (int64_t k = 0; k < bytes && k < MOST; k += LINE) __builtin_prefetch(row + k);
+}
+
 bool netc_batch_lengths(const netc_split *s, const int64_t *position, int64_t n, const char *dim, int32_t *dst) {
     const netc_source *source = s->source;
     const int32_t *length = s->lanes ? NULL : netc_lengths_of(source->lengths, source->nlengths, dim);

@@ -75,6 +75,8 @@ uint64_t netc_data_fingerprint(const netc_data *d);
  * The untransformed field, if the split is expanded. */
 void netc_batch_gather(const netc_split *s, const int64_t *position, int64_t n, int field, void *dst);
 /* Argument `arg` of the expand function for those examples. */
+/* Asks the memory for the row. */
+void netc_batch_prefetch(const netc_split *s, int64_t position, int field);
 void netc_batch_variant(const netc_split *s, const int64_t *position, int64_t n, int arg, int32_t *dst);
 
 /* The lengths of ragged dim `dim` of those examples. False: no field has it. */

@@ -114,6 +114,16 @@ static int no_symbol(const netc_port *p, const char *where, const char *bad, siz
                       p->dim);
 }
 
+/* Several symbols together are not one that is unknown. */
+static bool is_one_symbol(const netc_vocab *v, const char *text) {
+    const char *p = text, *end = text + strlen(text), *symbol;
+    size_t      size;
+    int         n = 0, more = 1;
+    if (!strcmp(text, v->symbol[v->unk])) return true;
+    while (n < 2 && (more = netc_next_symbol(v->by, &p, end, &symbol, &size)) > 0) n++;
+    return n == 1 && more >= 0;
+}
+
 /* The symbols of a text for port i: one, or a row of them. */
 static int encode(const netc_inputs *in, int i, const char *text, const char *where, netc_symbols *s) {
     const netc_port  *p = port_of(in, i);
@@ -123,6 +133,8 @@ static int encode(const netc_inputs *in, int i, const char *text, const char *wh
     if (!p->rank) {
         int64_t symbol = netc_vocab_find(v, text, strlen(text));
         if (symbol < 0) return no_symbol(p, where, text, strlen(text) + !*text);
+        if (symbol == v->unk && !is_one_symbol(v, text))
+            return netc_error(NETC_EXIT_DATA, "%s: %s takes one symbol of dim %s", where, p->name, p->dim);
         netc_symbols_add(s, symbol);
         return NETC_EXIT_OK;
     }

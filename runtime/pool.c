@@ -30,7 +30,11 @@ struct netc_pool {
     _Alignas(64) atomic_uint arrived;       /* at the barrier */
     _Alignas(64) atomic_uint phase;         /* counts barriers passed */
     _Alignas(64) atomic_uint sleeping;
-    atomic_int      spins;                  /* how long waits spin at present */
+    _Alignas(64) atomic_ullong begun;       /* work for threads that wait, see BEGUN_* */
+    atomic_uint     done;                   /* pieces of it */
+    netc_pool_work *work;
+    void           *work_cx;
+    _Alignas(64) atomic_int spins;          /* how long waits spin at present */
     netc_pool_task *task;
     void           *cx;
     uint32_t        nthreads;
@@ -79,10 +83,30 @@ static bool changed(atomic_uint *word, unsigned old) {
     return atomic_load_explicit(word, memory_order_acquire) != old;
 }
 
+/* One word says which work it is, of how many pieces, and how many were begun: who takes a piece knows that it belongs
+ * to the work whose `work` and `work_cx` stand there until it is done. */
+enum { BEGUN_BITS = 24 };
+static const uint64_t BEGUN_MASK = (UINT64_C(1) << BEGUN_BITS) - 1;
+
+static uint32_t pieces_of(uint64_t begun) { return (uint32_t)(begun >> BEGUN_BITS & BEGUN_MASK); }
+
+/* Does one piece of the work for threads that wait, if there is any. */
+static bool work_meanwhile(netc_pool *p) {
+    unsigned long long begun = atomic_load_explicit(&p->begun, memory_order_acquire);
+    do {
+        if ((begun & BEGUN_MASK) >= pieces_of(begun)) return false;
+    } while (!atomic_compare_exchange_weak_explicit(&p->begun, &begun, begun + 1, memory_order_acq_rel,
+                                                    memory_order_acquire));
+    p->work(p->work_cx, (uint32_t)(begun & BEGUN_MASK));
+    atomic_fetch_add_explicit(&p->done, 1, memory_order_release);
+    return true;
+}
+
 /* Waits until *word differs from `old`: spins, then yields. Gives up after `limit` seconds (0: never);
  * true if the word changed. */
 static bool wait_change(netc_pool *p, atomic_uint *word, unsigned old, double limit) {
     int spins = atomic_load_explicit(&p->spins, memory_order_relaxed);
+    while (!changed(word, old) && work_meanwhile(p)) {}
     for (int i = 0; i < spins; i++) {
         if (changed(word, old)) return true;
         cpu_relax();
@@ -157,6 +181,24 @@ void netc_pool_run(netc_pool *p, netc_pool_task *task, void *cx) {
     unsigned left;
     while ((left = atomic_load_explicit(&p->running, memory_order_acquire))) wait_change(p, &p->running, left, 0);
     restore_denormals(mode);
+}
+
+void netc_pool_finish(netc_pool *p) {
+    while (work_meanwhile(p)) {}
+    uint32_t count = pieces_of(atomic_load_explicit(&p->begun, memory_order_relaxed));
+    for (int i = 0; atomic_load_explicit(&p->done, memory_order_acquire) < count; i++) {
+        if (i < MOST_SPINS) cpu_relax();
+        else sched_yield();
+    }
+}
+
+void netc_pool_meanwhile(netc_pool *p, netc_pool_work *work, void *cx, uint32_t count) {
+    netc_pool_finish(p);
+    p->work = work;
+    p->work_cx = cx;
+    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
+    uint64_t number = (atomic_load_explicit(&p->begun, memory_order_relaxed) >> 2 * BEGUN_BITS) + 1;
+    atomic_store_explicit(&p->begun, number << 2 * BEGUN_BITS | (uint64_t)count << BEGUN_BITS, memory_order_release);
 }
 
 int netc_default_threads(void) {

@@ -23,6 +23,12 @@ int        netc_default_threads(void);
 
 /* Returns when the task has returned in every thread. Not re-entrant: one caller at a time. */
 void netc_pool_run(netc_pool *p, netc_pool_task *task, void *cx);
+/* Work for threads that wait: work(cx, i) for each i below `count` (less than 2^24), once, in any thread and order,
+ * beside the calls that follow; what was left of earlier such work is done first. It may use nothing of the pool. */
+typedef void netc_pool_work(void *cx, uint32_t i);
+void netc_pool_meanwhile(netc_pool *p, netc_pool_work *work, void *cx, uint32_t count);
+/* Does what is left and returns when all of it is done. Outside of tasks. */
+void netc_pool_finish(netc_pool *p);
 /* Inside a task: waits for all threads of the pool. The type is that of netc_args.barrier. */
 void netc_pool_barrier(void *pool);
 

@@ -217,6 +217,7 @@ int netc_evaluator_new(netc_evaluator *v, netc_engine *e, const netc_split *s) {
     int code = netc_call_new(&v->call, e, "eval");
     if (!code) code = netc_feed_new(&v->feed, s, &v->call);
     if (!code) code = netc_score_new(&v->score, &v->call);
+    v->position = netc_array((size_t)e->model->batch, sizeof *v->position);
     if (!code && e->model->state_size &&
         !(v->scratch.state = netc_block_new(e->model->state_size, "states of the evaluation")))
         code = NETC_EXIT_LIMIT;
@@ -227,8 +228,17 @@ int netc_evaluator_new(netc_evaluator *v, netc_engine *e, const netc_split *s) {
 void netc_evaluator_free(netc_evaluator *v) {
     netc_feed_free(&v->feed);
     netc_call_free(&v->call);
+    free(v->position);
     if (v->scratch.state) netc_block_free(v->scratch.state, v->engine->model->state_size);
     *v = (netc_evaluator){0};
+}
+
+/* The batch that begins at example `first`, if there is one. */
+static void start_rows(netc_evaluator *v, int64_t first) {
+    int64_t left = v->feed.split->count - first, batch = v->call.engine->model->batch, n = left < batch ? left : batch;
+    if (n < 1) return;
+    for (int64_t i = 0; i < n; i++) v->position[i] = first + i;
+    netc_feed_start(&v->feed, v->position, n);
 }
 
 bool netc_evaluate(netc_evaluator *v, const netc_blocks *b, const netc_time *t, uint64_t seed) {
@@ -240,11 +250,12 @@ bool netc_evaluate(netc_evaluator *v, const netc_blocks *b, const netc_time *t, 
         netc_states_copy_shared(m, use.state, b->state);
         netc_states_reset_lanes(m, use.state);
     }
+    start_rows(v, 0);
     for (int64_t first = 0; first < rows; first += m->batch) {
-        int64_t n = rows - first < m->batch ? rows - first : m->batch;
+        int64_t n = v->feed.rows;
         if (netc_signal_caught()) return false;
-        for (int64_t i = 0; i < n; i++) v->feed.position[i] = first + i;
-        netc_feed_fill(&v->feed, &use, n);
+        netc_feed_take(&v->feed, &use);
+        start_rows(v, first + m->batch);
         netc_call_run(&v->call, &use, t, seed, n);
         netc_score_add(&v->score, &v->call, n);
     }

@@ -47,6 +47,7 @@ typedef struct {
     netc_engine *engine;
     netc_call    call;
     netc_feed    feed;
+    int64_t     *position;      /* of one batch */
     netc_blocks  scratch;       /* only its states are used */
     netc_score   score;         /* of the last pass */
 } netc_evaluator;

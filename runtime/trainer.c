@@ -347,12 +347,23 @@ static void show_step(trainer *t, int64_t rows, double epoch_started) {
     netc_progress_step(&t->progress, &t->at.sums, &at, now);
 }
 
-/* The step at.batch of this epoch; returns the number of its rows, 0 if the loss is not finite. */
+/* Rows of a batch of this epoch; not above 0: there is no such batch. */
+static int64_t batch_rows(const trainer *t, int64_t batch) {
+    int64_t left = t->train->count - batch * t->model->batch;
+    return left < t->model->batch ? left : t->model->batch;
+}
+
+static void start_batch(trainer *t, int64_t batch) {
+    netc_feed_start(&t->feed, t->order + batch * t->model->batch, batch_rows(t, batch));
+}
+
+/* The step at.batch of this epoch, while threads that wait gather the next batch; returns the number of its rows, 0 if
+ * the loss is not finite. */
 static int64_t train_step(trainer *t, double *loss) {
-    int64_t first = t->at.batch * t->model->batch, n = t->train->count - first;
-    if (n > t->model->batch) n = t->model->batch;
-    memcpy(t->feed.position, t->order + first, (size_t)n * sizeof *t->order);
-    netc_feed_fill(&t->feed, &t->blocks, n);
+    int64_t n = batch_rows(t, t->at.batch), next = batch_rows(t, t->at.batch + 1);
+    if (!t->feed.rows) start_batch(t, t->at.batch);
+    netc_feed_take(&t->feed, &t->blocks);
+    if (next > 0) start_batch(t, t->at.batch + 1);
     netc_time now = time_now(t);
     netc_call_run(&t->call, &t->blocks, &now, (uint64_t)t->model->train.seed, n);
     *loss = netc_score_add(&t->at.sums, &t->call, n);

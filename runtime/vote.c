@@ -145,7 +145,8 @@ static const int32_t *clean_row(ballot *b, int64_t r, const int32_t *answer) {
 static int64_t count_right(ballot *b, int64_t n) {
     const netc_port *port = &b->call.func->out[0];
     int64_t          per_row = port->count, count = n * per_row, right = 0;
-    netc_feed_fill(&b->feed, &b->members->member[0], n);
+    netc_feed_start(&b->feed, b->feed.position, n);
+    netc_feed_take(&b->feed, &b->members->member[0]);
     for (int i = 0; i < b->members->n; i++) {
         netc_call_run(&b->call, &b->members->member[i], &(netc_time){.batches = 1, .epochs = 1}, 0, n);
         memcpy(b->answer + i * count, b->call.out[0], (size_t)count * sizeof *b->answer);

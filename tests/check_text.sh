@@ -73,6 +73,11 @@ head -120 text.txt >words.txt
 expect 0 'valid loss' "$netc" train wordlm.net --out by-word train.epochs=1
 expect 0 '' "$netc" run wordlm.net sample -w by-word/weights.safetensors first=the N=4 --seed 3
 holds "words were drawn" grep -qE '^((the|sat|on|cat|dog|mat\.|hat\.)( |$))*$' out.txt
+sed 's/eos=true/eos=true, min=2/' wordlm.net >rare.net
+expect 0 '' "$netc" init rare.net -o rare.w
+for one in the never '<unk>'; do expect 0 '' "$netc" run rare.net sample -w rare.w first="$one" N=2; done
+expect 4 'first takes one symbol of dim Char' "$netc" run rare.net sample -w rare.w first='the cat' N=2
+expect 4 'first takes one symbol of dim Char' "$netc" run rare.net sample -w rare.w first= N=2
 sed 's/^dim Char.*/dim Char = 256/; s/text.txt/words.txt/; s/every = .*//' lm.net >bytelm.net
 expect 0 'valid loss' "$netc" train bytelm.net --out by-byte train.epochs=1
 expect 0 '^[0-9 ]*$' "$netc" run bytelm.net sample -w by-byte/weights.safetensors first=116 N=4 --seed 3

@@ -150,6 +150,24 @@ static void layers_of_a_large_batch_are_a_chain(void **state) {
     arena_free(a);
 }
 
+/* Where a guard fails the first number of a tensor may be read: such a tensor does not move with the turns. */
+static void what_guards_read_stays_in_place(void **state) {
+    (void)state;
+    Arena      *a = arena_new();
+    const char *text = "graph g(n<=64) { %x = input data \"x\" : f32[n,16,32,32]\n %w = param \"w\" : f32[16,16,3,3]\n"
+                       "%1 = comp [b,o,i,j | c<16,r<3,s<3] sum mul(%w[o,c,r,s], %x?[b,c,i+r-1,j+s-1]) : f32[n,16,32,32]\n"
+                       "%2 = comp [b,o,i,j | c<16,r<3,s<3] sum mul(%w[o,c,r,s], %1?[b,c,i+r-1,j+s-1]) : f32[n,16,32,32]\n"
+                       "%3 = comp [b | o<16,i<32,j<32] sum %2[b,o,i,j] : f32[n]\n out s = %3\n}";
+    Kernels *k = kernels_of(a, text, 2, "pack");
+    assert_int_equal(k->nchain, 1);
+    for (int i = 0; i < k->nnest; i++)
+        for (int r = 0; r < k->nest[i]->naccess; r++) {
+            const Access *read = &k->nest[i]->access[r];
+            if (read->node && read->nguard) assert_null(k->local[read->node->id]);
+        }
+    arena_free(a);
+}
+
 static void overlaps_are_found(void **state) {
     (void)state;
     Arena      *a = arena_new();
@@ -178,7 +196,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolution_with_pooling_is_one_nest), cmocka_unit_test(training_step),
         cmocka_unit_test(updates_that_must_wait), cmocka_unit_test(a_softmax_row_is_one_nest),
-        cmocka_unit_test(layers_of_a_large_batch_are_a_chain), cmocka_unit_test(overlaps_are_found),
+        cmocka_unit_test(layers_of_a_large_batch_are_a_chain), cmocka_unit_test(what_guards_read_stays_in_place), cmocka_unit_test(overlaps_are_found),
         cmocka_unit_test(sums_of_a_stored_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,7 +142,8 @@ static void strided_backwards(void **state) {
     static const struct {
         int side, k, stride, pad;
     } SHAPES[] = {{16, 3, 2, 1}, {17, 3, 2, 1}, {33, 1, 2, 0}, {16, 1, 2, 0}, {15, 1, 2, 1}, {19, 7, 2, 3}, {35, 3, 2, 1}, {9, 2, 2, 0},
-                  {20, 3, 3, 1}, {22, 5, 3, 2}, {31, 7, 4, 3}, {13, 1, 3, 1}, {11, 4, 3, 0}, {5, 5, 4, 2}, {3, 3, 2, 0}};
+                  {20, 3, 3, 1}, {22, 5, 3, 2}, {31, 7, 4, 3}, {13, 1, 3, 1}, {11, 4, 3, 0}, {5, 5, 4, 2}, {3, 3, 2, 0},
+                  {8, 7, 1, 0}, {8, 5, 2, 0}, {6, 5, 1, 0}, {7, 7, 1, 1}, {9, 9, 2, 2}};
     for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
         int    n = SHAPES[i].side, k = SHAPES[i].k, s = SHAPES[i].stride, p = SHAPES[i].pad, m = (n + 2 * p - k) / s + 1;
         Arena *a = arena_new();
@@ -182,6 +183,7 @@ static void chains(void **state) {
     static const int64_t ROWS[] = {41, 1, 24};
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) kt_check_as(text, 2, i % 2 ? "haswell" : NULL, ROWS[i], NULL);
     kt_check_as(text, 2, "x86-64", 11, NULL);
+    kt_check_as(text, 2, NULL, 41, "pack");             /* reads under guards: the first number stands in for those that are not there */
 }
 
 /* conv, bias, max-pool with argmax, relu, and everything backwards. */

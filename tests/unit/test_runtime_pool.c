@@ -83,11 +83,42 @@ static void sleepers_wake(void **state) {
     free(w);
 }
 
+enum { PIECES = 300 };
+
+typedef struct {
+    work       w;
+    atomic_int done[PIECES];
+} idle;
+
+static void count_piece(void *cx, uint32_t i) { atomic_fetch_add(&((idle *)cx)->done[i], 1); }
+
+/* Work for waiting threads: every piece once, with and without calls beside it, and the next one follows at once. */
+static void pieces_are_done_meanwhile(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= MOST; threads++) {
+        idle *t = calloc(1, sizeof *t);
+        t->w.pool = netc_pool_new(threads);
+        netc_pool_finish(t->w.pool);                            /* nothing yet */
+        for (int round = 0; round < 60; round++) {
+            uint32_t count = (uint32_t)(round * 7 % PIECES);
+            memset(t->done, 0, sizeof t->done);
+            netc_pool_meanwhile(t->w.pool, count_piece, t, count);
+            if (round % 3) netc_pool_run(t->w.pool, round % 3 == 1 ? add_call : count_up, &t->w);
+            if (round % 2) netc_pool_finish(t->w.pool);
+            else netc_pool_meanwhile(t->w.pool, count_piece, t, 0);
+            for (uint32_t i = 0; i < PIECES; i++) assert_int_equal(t->done[i], i < count);
+        }
+        netc_pool_free(t->w.pool);
+        free(t);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_thread_and_barrier),
         cmocka_unit_test(denormals_are_flushed),
         cmocka_unit_test(sleepers_wake),
+        cmocka_unit_test(pieces_are_done_meanwhile),
     };
     return cmocka_run_group_tests_name("runtime/pool", tests, NULL, NULL);
 }

@@ -1,0 +1,108 @@
+/* Operands in another order of axes (passes/order.c), and sums with lanes along reductions that are no multiple of a vector,
+ * against the interpreter. */
+#include "tests/unit/kernel_util.h"
+
+typedef struct {
+    int rows, c, o, side, k, stride, pad;
+} Conv;
+
+/* A convolution and its weight gradient, from a framed image; the gradient has a reader in another order. */
+static const char *conv_text(Arena *a, Conv s) {
+    int f = s.side + 2 * s.pad, m = (f - s.k) / s.stride + 1;
+    return arena_printf(a,
+        "graph g(n<=%d) { %%x = input data \"x\" : f32[n,%d,%d,%d]\n %%y = input data \"y\" : f32[n,%d,%d,%d]\n"
+        "%%w = param \"w\" : f32[%d,%d,%d,%d]\n %%b = param \"b\" : f32[%d]\n"
+        "%%f = comp [b,o,i,j | c<%d,r<%d,s<%d] sum mul(%%w[o,c,r,s], %%x?[b,c,%d*i+r-%d,%d*j+s-%d]) : f32[n,%d,%d,%d]\n"
+        "%%z = comp [b,o,i,j] map max(add(%%f[b,o,i,j], %%b[o]), 0) : f32[n,%d,%d,%d]\n"
+        "%%d = comp [o,c,r,s | b<n,i<%d,j<%d] sum mul(%%y[b,o,i,j], %%x?[b,c,%d*i+r-%d,%d*j+s-%d]) : f32[%d,%d,%d,%d]\n"
+        "%%w1 = comp [o,c,r,s] map sub(%%w[o,c,r,s], mul(0.1, %%d[o,c,r,s])) : f32[%d,%d,%d,%d]\n"
+        "out z = %%z\n set %%w = %%w1\n}",
+        s.rows, s.c, s.side, s.side, s.o, m, m, s.o, s.c, s.k, s.k, s.o, s.c, s.k, s.k, s.stride, s.pad, s.stride, s.pad, s.o, m, m,
+        s.o, m, m, m, m, s.stride, s.pad, s.stride, s.pad, s.o, s.c, s.k, s.k, s.o, s.c, s.k, s.k);
+}
+
+/* Maps that only move axes of what they read. */
+static int turned_copies(const Kernels *k) {
+    int n = 0;
+    for (int i = 0; i < k->graph->nodes.n; i++) {
+        const Node *m = k->graph->nodes.at[i];
+        const Expr *e = m->op == OP_COMP && m->u.comp.kind == KIND_MAP ? m->u.comp.expr : NULL;
+        int         v;
+        if (!e || e->op != SC_READ || e->guarded || e->nsub < 2) continue;
+        bool moved = false, plain = true;
+        for (int d = 0; d < e->nsub; d++) {
+            plain &= affine_is_var(&e->sub[d].aff, &v);
+            moved |= plain && v != d;
+        }
+        n += plain && moved;
+    }
+    return n;
+}
+
+static int copies_of(Arena *a, Conv s, TargetId id, const char *off) {
+    KtLayout     *l = ARENA_NEW(a, KtLayout);
+    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
+    Target        t;
+    l->a = a;
+    target_row(&t, id);
+    return turned_copies(kernels_build(a, ir_good(a, conv_text(a, s)), &t, &o));
+}
+
+/* Out channels around the vectors; images, strides and pads that fill none; rows beyond the bound. */
+static const Conv CONVS[] = {
+    {3, 31, 16, 13, 3, 2, 1}, {3, 17, 15, 14, 3, 2, 0}, {5, 13, 17, 11, 3, 1, 1}, {2, 40, 8, 15, 5, 2, 2}, {9, 29, 7, 10, 3, 1, 0},
+    {9, 67, 33, 9, 1, 2, 0},  {4, 8, 37, 13, 3, 1, 1},  {7, 7, 31, 12, 3, 3, 1},
+};
+
+static void check_conv(Conv s, const char *cpu, int64_t now, const char *off) {
+    KernelRun r = {.a = arena_new(), .level = 2, .cpu = cpu, .rows = now, .tolerance = 1e-5, .off = off};
+    Graph    *g = ir_good(r.a, conv_text(r.a, s)), *same = ir_good(r.a, conv_text(r.a, s));
+    Target    t = kt_target(&r);
+    if (target_here(&t))
+        kt_check_graph(&r, g, same, arena_printf(r.a, "%d->%d %d on %d stride %d pad %d", s.c, s.o, s.k, s.side, s.stride, s.pad));
+    arena_free(r.a);
+}
+
+static void turned_operands(void **state) {
+    static const char *const CPUS[] = {NULL, "haswell", "x86-64"};
+    (void)state;
+    for (size_t i = 0; i < sizeof CONVS / sizeof *CONVS; i++)
+        check_conv(CONVS[i], CPUS[i % 3], i % 2 ? CONVS[i].rows - 1 : 0, NULL);
+}
+
+/* Strides and few pixels want other orders, large images with stride 1 do not; and they can be switched off. */
+static void orders_are_chosen(void **state) {
+    (void)state;
+    static const Conv LARGE[] = {{39, 39, 211, 16, 5, 2, 2}, {39, 443, 51, 16, 5, 2, 0}};
+    Arena *a = arena_new();
+    int    some = 0;
+    for (size_t i = 0; i < sizeof LARGE / sizeof *LARGE; i++) {
+        assert_true(copies_of(a, LARGE[i], TARGET_AVX2, NULL) > 0);
+        assert_int_equal(copies_of(a, LARGE[i], TARGET_AVX2, "order"), 0);
+    }
+    for (size_t i = 0; i < sizeof CONVS / sizeof *CONVS; i++) some += copies_of(a, CONVS[i], TARGET_AVX2, NULL) > 0;
+    assert_true(some > 0);                              /* so turned_operands sees them as well */
+    assert_int_equal(copies_of(a, (Conv){1, 6, 6, 64, 3, 1, 1}, TARGET_AVX2, NULL), 0);
+    arena_free(a);
+}
+
+/* Weight gradients of few channels: lanes along the pixels, whose rows end within a vector. */
+static void lanes_along_short_rows(void **state) {
+    static const int SIDES[] = {1, 5, 7, 8, 9, 13, 15, 17, 31, 33};
+    (void)state;
+    for (size_t i = 0; i < sizeof SIDES / sizeof *SIDES; i++) {
+        Conv s = {.rows = 5, .c = 2, .o = 3, .side = SIDES[i] + 2, .k = 3, .stride = 1, .pad = 0};
+        check_conv(s, NULL, 4, NULL);
+        check_conv(s, "haswell", 0, "order");
+        check_conv(s, "x86-64", 5, "order");
+        s.k = 1, s.side = SIDES[i];
+        check_conv(s, NULL, 0, "order");
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(turned_operands), cmocka_unit_test(orders_are_chosen), cmocka_unit_test(lanes_along_short_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
