@@ -1,6 +1,6 @@
 /* Matrix operands of contractions in panels.
  *
- * The tiles of a product, sum over k of U[i,k] h[b,k], take `panel_values` neighbouring i and all k, again and again for
+ * The tiles of a product, sum over k of U[i,k] h[b,k], take 16 (say) neighbouring i and all k, again and again for
  * other b. Where i is far apart in U they are loaded number by number; where it is not, each k lies in another row,
  * and the rows of a long sum do not stay in the first cache. So U is copied once, in panels [i/16][k][i%16]: a tile
  * reads one run of memory from its first number to its last. The copy is a node whose place has panels (ir/nest.h); a nest

@@ -131,9 +131,42 @@ static void maps_sink(void **state) {
     arena_free(a);
 }
 
+/* Two gates of a cell read the step before, and the second nest reads what the first has stored at its own points: threads
+ * meet once a step. */
+static void one_barrier_a_step(void **state) {
+    (void)state;
+    Arena        *a = arena_new();
+    KtLayout     *l = ARENA_NEW(a, KtLayout);
+    KernelOptions o = {.level = 2, .place = kt_place, .cx = l};
+    Target        t;
+    int           barriers = 0, shared = 0;
+    const char   *text =
+        "graph g(n<=32) { %x = input data \"x\" : f32[n,256]\n %U = param \"U\" : f32[256,256]\n %V = param \"V\" : f32[256,256]\n"
+        "%s = scan t<4 carry(%x) use(%U, %V) {\n %h = arg 0 : f32[n,256]\n %U = arg 1 : f32[256,256]\n %V = arg 2 : f32[256,256]\n"
+        "%p = comp [b,i | k<256] sum mul(%U[i,k], %h[b,k]) : f32[n,256]\n"
+        "%q = comp [b,i | k<256] sum mul(%V[i,k], %h[b,k]) : f32[n,256]\n"
+        "%y = comp [b,i] map mul(tanh(mul(0.05, %p[b,i])), tanh(mul(0.05, %q[b,i]))) : f32[n,256]\n carry %y\n stack %y\n stack %p\n }\n"
+        "%hs = result %s, 1 : f32[4,n,256]\n %ps = result %s, 2 : f32[4,n,256]\n out h = %hs\n out p = %ps\n}";
+    l->a = a;
+    target_row(&t, TARGET_AVX2);
+    Kernels *k = kernels_build(a, ir_good(a, text), &t, &o);
+    for (int i = 0; i < k->nnest; i++) {
+        const ScanLoop *loop = k->nest[i]->scan;
+        for (int j = loop ? loop->nfirst : 0; loop && j < loop->body->nnest - loop->nlast; j++) {
+            barriers += loop->body->nest[j]->barrier;
+            shared += loop->body->nest[j]->npar > 0;
+        }
+    }
+    assert_int_equal(shared, 2);
+    assert_int_equal(barriers, 1);
+    kt_check_as(text, 2, NULL, 0, NULL);
+    arena_free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dense_layers), cmocka_unit_test(loops), cmocka_unit_test(panels_are_chosen), cmocka_unit_test(maps_sink),
+        cmocka_unit_test(one_barrier_a_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
