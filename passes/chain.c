@@ -151,6 +151,49 @@ void chain_locals(Kernels *k, Arena *a) {
     }
 }
 
+/* Memory for the rows of a chain. */
+typedef struct {
+    Buffer *buffer;
+    int64_t pitch;              /* bytes from row to row */
+    int     last;               /* the nest that reads it last */
+} Rows;
+
+/* Moves what p places to rows that are free again; its own become rows for others. */
+static void share_rows(Place *p, int64_t pitch, Rows *rows, int *n) {
+    Buffer *own = p->buffer;
+    int     i = 0;
+    while (i < *n && (rows[i].last >= own->first || rows[i].pitch != pitch)) i++;
+    if (i == *n) {
+        rows[(*n)++] = (Rows){own, pitch, own->last};
+        return;
+    }
+    rows[i].last = own->last;
+    p->buffer = rows[i].buffer;
+    if (own->size > p->buffer->size) p->buffer->size = own->size;
+    own->size = 0;
+}
+
+/* Tensors that live in turn, with rows equally far apart, lie in one memory: a thread's rows of the one are its rows of the
+ * other. So what a deep chain passes on stays in the cache. */
+void chain_share(Kernels *k, Arena *a) {
+    int left = 0;
+    for (int c = 0; c < k->nchain; c++) {
+        const Chain *chain = &k->chain[c];
+        Rows        *rows = ARENA_ARRAY(a, Rows, k->nbuffer);
+        int          n = 0;
+        for (int i = chain->first; i < chain->first + chain->count; i++)
+            for (int s = 0; s < k->nest[i]->nstore; s++) {
+                const Node *node = k->nest[i]->store[s].node;
+                Place      *p = &k->place[node->id];
+                if (k->local[node->id] != chain || p->buffer->node != node || p->offset) continue;
+                share_rows(p, p->stride[0] * dtype_size(node->type.dtype), rows, &n);
+            }
+    }
+    for (int i = 0; i < k->nbuffer; i++)
+        if (k->buffer[i]->size) k->buffer[left++] = k->buffer[i];
+    k->nbuffer = left;
+}
+
 /* The first nest runs again after the last has run: what lives in a part of a chain lives in all of it. */
 void chain_lives(const Kernels *k) {
     for (int c = 0; c < k->nchain; c++) {

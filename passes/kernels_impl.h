@@ -119,10 +119,11 @@ void  nest_schedule(const Fuse *f, Nest *n);
 void  nest_share(Nest *n);
 /* cost.c: flops and bytes of n at full size. */
 void  nest_count(Nest *n);
-/* chain.c: fills k->chain; then, when the lives of buffers are known, k->local, and lets buffers live as long as their
- * chains. */
+/* chain.c: fills k->chain; then, when the lives of buffers are known, k->local, lets local tensors share memory, and lets
+ * buffers live as long as their chains. */
 void  chain_nests(Fuse *f);
 void  chain_locals(Kernels *k, Arena *a);
+void  chain_share(Kernels *k, Arena *a);
 void  chain_lives(const Kernels *k);
 /* threads.c: leaves nests to one thread where sharing them out would cost more than it saves. */
 void  share_nests(const Fuse *f);

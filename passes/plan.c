@@ -334,6 +334,8 @@ void plan_memory(Fuse *f) {
     k->buffer = f->buffers->at;
     find_lives(k);
     chain_locals(k, f->a);
+    chain_share(k, f->a);
+    find_lives(k);
     chain_lives(k);
     place_buffers(k, f->a);
     settle_places(k);

@@ -144,7 +144,13 @@ static void layers_of_a_large_batch_are_a_chain(void **state) {
     assert_true(k->nnest > 4);
     int local = 0;
     for (int i = 0; i < k->graph->nodes.n; i++) local += k->local[i] != NULL;
-    assert_int_equal(local, 2);                         /* the frames */
+    assert_int_equal(local, 2);                         /* the frames, one after the other in one memory */
+    int64_t at = -1;
+    for (int i = 0; i < k->graph->nodes.n; i++) {
+        if (!k->local[i]) continue;
+        assert_true(at < 0 || k->place[i].offset == at);
+        at = k->place[i].offset;
+    }
     for (int i = 1; i < 4; i++) assert_false(k->nest[i]->barrier);
     assert_int_equal(kernels_of(a, text, 2, "chain")->nchain, 0);
     arena_free(a);
