@@ -20,7 +20,8 @@ typedef struct {
     bool        rows;               /* one row per example; false: one value per call */
     int64_t     range;              /* i32 inputs: the numbers must lie in 0 .. range-1; 0: any */
     const char *axis[MAX_RANK];     /* the ragged dim of an axis, which has room for the longest length; NULL: none */
-    int64_t     longest;            /* the lengths of the ragged dim of this name, 1 .. longest; 0: something else */
+    int64_t     longest;            /* input: the lengths of the ragged dim of this name, 1 .. longest; 0: something else */
+    bool        found;              /* result: the lengths of the ragged dim of this name */
 } CPort;
 
 typedef enum {
@@ -57,6 +58,13 @@ typedef struct {
     double      value;
 } CHyper;
 
+/* The symbols of a vocab dim, by number. */
+typedef struct {
+    const char        *dim;
+    int64_t            n;
+    const char *const *symbol;
+} CVocab;
+
 typedef struct CModel {
     const char *name;               /* prefix of functions and, in upper case, of macros: [a-z][a-z0-9_]{0,47} */
     const char *source;             /* base name of the .net file, for the header's first line */
@@ -70,6 +78,8 @@ typedef struct CModel {
     int64_t     weights_size, state_size, opt_size;      /* bytes, without the 64 that can be read past the end */
     int         nfunction;
     CFunction  *function;
+    int         nvocab;
+    CVocab     *vocab;
 } CModel;
 
 /* Are the names such that the header is C? False and a message (in a) if not. */

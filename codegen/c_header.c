@@ -128,10 +128,10 @@ static char *upper(Arena *a, const char *s) {
     return t;
 }
 
-/* The user's name as a field: other characters become underscores, a name that begins with a digit (a result's
- * number) gets "out" before it, a word that is taken an underscore behind it. */
+/* The user's name as a field: other characters become underscores, a name that begins with none of C's letters (a
+ * result's number, a formula) gets "out" before it, a word that is taken an underscore behind it. */
 static char *field_name(Arena *a, const char *name) {
-    char *s = arena_printf(a, "%s%s", isdigit((unsigned char)*name) ? "out" : "", name);
+    char *s = arena_printf(a, "%s%s", isalpha((unsigned char)*name) || *name == '_' ? "" : "out", name);
     for (char *p = s; *p; p++)
         if (!isalnum((unsigned char)*p)) *p = '_';
     return is_word(s, KEYWORDS) || is_word(s, FIELDS) ? arena_printf(a, "%s_", s) : s;
@@ -195,7 +195,8 @@ static void head(Header *h) {
                 " * call nothing: all memory is the caller's. Blocks (weights, opt, state, arena) are aligned to\n"
                 " * 64 bytes and as large as the sizes below. Threads may call at the same time with the same\n"
                 " * weights if opt, state and arena are not shared. Arrays are dense, in C order, the row (example)\n"
-                " * first; they must not overlap each other or a block. docs/c-api.md of netc says more.\n");
+                " * first; they must not overlap a block or each other, but a result may lie in the place of an input of its\n"
+                " * shape. docs/c-api.md of netc says more.\n");
     buf_printf(b, " */\n#ifndef NETC_%s_H\n#define NETC_%s_H\n", h->up, h->up);
     buf_puts(b, "#include <stddef.h>\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
 }
@@ -230,6 +231,7 @@ static void port_line(Header *h, const CPort *p, const char *name, bool in) {
     buf_printf(&h->b, "    %s%s *%s; /* %s: %s", in ? "const " : "", C_TYPE[p->dtype], name, in ? "in" : "out",
                shape_text(h->a, p));
     if (p->longest) buf_printf(&h->b, ", lengths, each 1 .. %lld", (long long)p->longest);
+    if (p->found) buf_printf(&h->b, ", the length %s of each row", p->name);
     for (int i = 0; i < p->rank; i++)
         if (p->axis[i]) buf_printf(&h->b, ", axis %d up to the length %s of the row", i + 1, p->axis[i]);
     if (in && p->range && p->dtype == DT_I32) buf_printf(&h->b, ", each 0 .. %lld", (long long)p->range - 1);
@@ -284,6 +286,31 @@ static void function(Header *h, const CFunction *f) {
                what, name, what, train ? "void *weights, void *opt, void" : "const void *weights, void");
 }
 
+/* As a C literal. Other bytes than printable ASCII in octal, which no digit behind can lengthen; no trigraphs. */
+static void literal(Buf *b, const char *s) {
+    buf_putc(b, '"');
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c < 0x20 || c > 0x7e) buf_printf(b, "\\%03o", c);
+        else if (strchr("\"\\?", c)) buf_printf(b, "\\%c", c);
+        else buf_putc(b, (char)c);
+    }
+    buf_putc(b, '"');
+}
+
+static void symbols(Header *h, const CVocab *v) {
+    enum { WIDTH = 110 };
+    buf_printf(&h->b, "/* The symbols of %s, 0 .. %lld: const char *const symbol[] = %s_SYMBOLS_%s; */\n", v->dim,
+               (long long)v->n - 1, h->up, v->dim);
+    buf_printf(&h->b, "#define %s_SYMBOLS_%s { \\\n    ", h->up, v->dim);
+    for (int64_t i = 0, line = h->b.n; i < v->n; i++) {
+        literal(&h->b, v->symbol[i]);
+        bool full = h->b.n - line > WIDTH;
+        buf_puts(&h->b, i + 1 == v->n ? "}\n\n" : full ? ", \\\n    " : ", ");
+        if (full) line = h->b.n;
+    }
+}
+
 static void tensors(Header *h) {
     const char *name = h->m->name;
     int         n;
@@ -310,6 +337,7 @@ char *c_header(Arena *a, const CModel *m) {
     sizes(&h);
     codes(&h);
     for (int i = 0; i < m->nfunction; i++) function(&h, &m->function[i]);
+    for (int i = 0; i < m->nvocab; i++) symbols(&h, &m->vocab[i]);
     tensors(&h);
     buf_puts(&h.b, "#ifdef __cplusplus\n}\n#endif\n#endif\n");
     return h.b.s;

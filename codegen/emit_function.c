@@ -148,10 +148,18 @@ static void run_until(Caller *c, const ScanLoop *l, Val trip, int from, int to) 
     set_step(c, l, l->reverse ? l_sub(cg, end, last) : last);
 }
 
+/* How many steps are made. */
+static Val steps_made(Caller *c, const ScanLoop *l) {
+    Codegen *cg = c->cg;
+    if (!l->part.bound) return l->trip.bound ? abi_bound(cg, l->trip.bound) : l_i64(cg, l->trip.size);
+    Val up = l_add(cg, abi_bound(cg, l->part.bound), l_i64(cg, l->part.size - 1));
+    return LLVMBuildUDiv(cg->b, up, l_i64(cg, l->part.size), "");
+}
+
 static void run_loop(Caller *c, const ScanLoop *l) {
     Codegen *cg = c->cg;
     int      last = l->body->nnest - l->nlast;
-    Val      trip = l->trip.bound ? abi_bound(cg, l->trip.bound) : l_i64(cg, l->trip.size), none = l_i64(cg, -1);
+    Val      trip = steps_made(c, l), none = l_i64(cg, -1);
     Val      end = l_sub(cg, trip, l_i64(cg, 1));
     set_step(c, l, l->reverse ? trip : none);
     run_nests(c, l->body, 0, l->nfirst);

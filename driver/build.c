@@ -197,7 +197,9 @@ const char *build_function_name(const Build *b, const char *name) {
 static bool search_beams(Build *b, int entry, Graph *g) {
     bool        none;
     const char *why;
-    if (b->beams < 1 || beam_search(g, b->beams, &none, &why) || (none && b->options->command != CMD_run)) return true;
+    if (b->beams < 1) return true;
+    if (beam_search(g, b->beams, &none, &why)) return b->searched++, true;
+    if (none && b->options->command != CMD_run) return true;
     return diag_error(b->diag, b->model->entry[entry].sequence, E_BEAM, "no beam search in the entry %s: %s",
                       b->model->entry[entry].name, why);
 }

@@ -57,6 +57,7 @@ typedef struct {
     uint64_t       hash;           /* of the training graph, before passes; 0 until it is built */
     int            level;          /* -O */
     int            beams;          /* --beam; 0: not given */
+    int            searched;       /* entries that it has changed */
     Target         target;
     Block          weights, state, opt;
     VEC(Function)  functions;
@@ -96,6 +97,10 @@ const netc_vocab *build_symbols(const Build *b, const char *dim);    /* NULL: no
 uint64_t build_hash(const Graph *g);
 /* The ragged dim of a bound: a dim called n has the bound n_, since the rows are called n. */
 const char *build_bound_dim(const Graph *g, int bound);
+/* The ragged dim of axis i of an argument or result whose axes begin at `skip`; NULL: none. */
+const char *build_ragged_axis(const Function *f, const Type *t, const PortInfo *info, int i, int skip);
+/* Is it a ragged dim whose lengths are results? */
+bool build_finds(const FuncInfo *f, const char *dim);
 /* The description of everything built so far. */
 char *build_describe(Build *b, size_t *size);
 /* Machine code in memory; NULL after a message. */

@@ -39,16 +39,28 @@ static CPort port(const Function *f, const char *name, const Type *t, const Port
                .range = info && info->dim ? info->dim_size : 0};
     for (int k = 0; k < p.rank; k++) {
         p.dim[k] = t->dim[k + rows].size;
-        p.axis[k] = t->dim[k + rows].bound > 1 ? build_bound_dim(f->kernels->graph, t->dim[k + rows].bound) : NULL;
+        p.axis[k] = build_ragged_axis(f, t, info, k + rows, rows);
     }
     if (rows && !p.rank && t->dtype == DT_I32) p.longest = longest(f, name);
     return p;
 }
 
-static const PortInfo *find_port(const FuncInfo *f, const char *name) {
-    for (int i = 0; f && i < f->nin; i++)
-        if (!strcmp(f->in[i].name, name)) return &f->in[i];
+static const PortInfo *find_port(const PortInfo *p, int n, const char *name) {
+    for (int i = 0; i < n; i++)
+        if (!strcmp(p[i].name, name)) return &p[i];
     return NULL;
+}
+
+static CPort argument(const Function *f, const Node *leaf) {
+    const char *name = leaf->u.input.key;
+    return port(f, name, &leaf->type, f->info ? find_port(f->info->in, f->info->nin, name) : NULL);
+}
+
+static CPort result(const Function *f, const char *name, const Type *t) {
+    CPort p = port(f, name, t, f->info ? find_port(f->info->out, f->info->nout, name) : NULL);
+    p.range = p.longest = 0;
+    p.found = build_finds(f->info, name);
+    return p;
 }
 
 static bool draws(const Graph *g) {
@@ -64,9 +76,8 @@ static CFunction function(Arena *a, const Function *f) {
                    .name = entry ? f->name + 6 : f->name, .function = f->name, .nin = k->nin, .nout = k->nout,
                    .in = ARENA_ARRAY(a, CPort, k->nin + 1), .out = ARENA_ARRAY(a, CPort, k->nout + 1),
                    .arena = k->arena_size, .random = entry && draws(f->graph)};
-    for (int i = 0; i < k->nin; i++)
-        c.in[i] = port(f, k->in[i]->u.input.key, &k->in[i]->type, find_port(f->info, k->in[i]->u.input.key));
-    for (int i = 0; i < k->nout; i++) c.out[i] = port(f, k->out[i].name, &k->out[i].value->type, NULL);
+    for (int i = 0; i < k->nin; i++) c.in[i] = argument(f, k->in[i]);
+    for (int i = 0; i < k->nout; i++) c.out[i] = result(f, k->out[i].name, &k->out[i].value->type);
     find_bounds(f, &c);
     return c;
 }
@@ -76,6 +87,17 @@ static bool has_orthogonal(const Block *weights) {
     for (int i = 0; i < weights->slots.n; i++)
         if (!strcmp(weights->slots.at[i].param->init.name, "orthogonal")) return true;
     return false;
+}
+
+/* Of the vocab dims whose symbols are known. */
+static void vocabularies(const Build *b, CModel *m) {
+    int            n;
+    const DimInfo *d = program_dims(b->program, &n);
+    m->vocab = ARENA_ARRAY(b->arena, CVocab, n + 1);
+    for (int i = 0; i < n; i++) {
+        const netc_vocab *v = build_symbols(b, d[i].name);
+        if (v) m->vocab[m->nvocab++] = (CVocab){d[i].name, v->count, (const char *const *)v->symbol};
+    }
 }
 
 void c_model_of(const Build *b, const char *name, CModel *m) {
@@ -98,6 +120,7 @@ void c_model_of(const Build *b, const char *name, CModel *m) {
     m->weights_size = b->weights.size;
     m->state_size = b->state.size;
     m->opt_size = b->opt.size;
+    vocabularies(b, m);
     m->function = ARENA_ARRAY(a, CFunction, b->functions.n + 1);
     for (int i = 0; i < b->functions.n; i++) {
         CFunction f = function(a, &b->functions.at[i]);

@@ -1,8 +1,9 @@
 /* netc bench: how fast a model trains and answers on this machine, as a share of what the machine can do.
  *
  * Compiles the training step (without a train block: sgd(0.01)) and the objective without training, gives them
- * random inputs of the declared types, and times calls as the trainer makes them. --kernels: the step again, nest by
- * nest, each a function of its own, so that every nest finds the memory and caches as in a real step. */
+ * random inputs of the declared types, sequences as long as they may be, and times calls as the trainer makes them.
+ * --kernels: the step again, nest by nest, each a function of its own, so that every nest finds the memory and caches
+ * as in a real step. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,12 +100,17 @@ static int compile(Bench *b, const char *const *names) {
     return code;
 }
 
-/* Normal numbers, and elements of each dim. */
+/* Normal numbers, elements of each dim, and the largest length of each ragged dim. */
 static void fill_inputs(const netc_call *c, int64_t batch) {
+    const netc_model *m = c->engine->model;
     for (int i = 0; i < c->func->nin; i++) {
         const netc_port *p = &c->func->in[i];
         uint32_t         site = SITE_INPUT + (uint32_t)i;
         for (int64_t k = 0, n = p->count * batch; k < n; k++) {
+            if (p->lengths) {
+                ((int32_t *)c->in[i])[k] = (int32_t)netc_model_dim(m, p->name)->size;
+                continue;
+            }
             double u = rng_uniform(SEED, site, 0, 2 * k), v = rng_uniform(SEED, site, 0, 2 * k + 1);
             if (p->dtype == NETC_F32) ((float *)c->in[i])[k] = (float)(sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v));
             else if (p->dtype == NETC_I32) ((int32_t *)c->in[i])[k] = (int32_t)(u * (double)(p->size ? p->size : 1));
@@ -323,11 +329,26 @@ static void print_line(const char *what, Timing t, double flops, const Peak *p) 
            100 * rate / p->registers, 100 * rate / p->fed);
 }
 
-static void print_figures(const Bench *b, const Figures *f) {
+/* The lengths that the step was given, one for each ragged dim: "T 25, S 20", or as JSON. */
+static void put_lengths(Buf *t, const Bench *b, bool json) {
+    const netc_func *f = b->train.func;
+    bool             first = true;
+    for (int i = 0; i < f->nin; i++) {
+        if (!f->in[i].lengths) continue;
+        int length = *(const int32_t *)b->train.in[i];
+        buf_printf(t, json ? "%s\"%s\":%d" : "%s%s %d", first ? "" : json ? "," : ", ", f->in[i].name, length);
+        first = false;
+    }
+}
+
+static void print_figures(Arena *a, const Bench *b, const Figures *f) {
     const Build *d = &b->build;
     int          threads = netc_pool_threads(b->engine.pool);
     printf("%s: batch %lld, %d thread%s, %s\n", d->path, (long long)d->batch, threads, threads > 1 ? "s" : "",
            d->target.name);
+    Buf lengths = buf_new(a);
+    put_lengths(&lengths, b, false);
+    if (lengths.n) printf("lengths of sequences: %s\n", lengths.s);
     printf("peak %.1f Gflop/s in registers, %.1f fed from L1\n\n", f->peak.registers, f->peak.fed);
     printf("%-10s %13s %13s %9s %10s %10s\n", "", "median", "minimum", "Gflop/s", "of peak", "of L1-fed");
     print_line("step", f->step, 6 * (double)f->macs, &f->peak);
@@ -370,6 +391,9 @@ static void put_figures(Buf *j, const Bench *b, const Figures *f) {
     put_count(j, "batch", b->build.batch);
     put_count(j, "threads", netc_pool_threads(b->engine.pool));
     put_text(j, "target", b->build.target.name);
+    buf_puts(j, ",\"lengths\":{");
+    put_lengths(j, b, true);
+    buf_puts(j, "}");
     put(j, "step_ms", 1e3 * f->step.median);
     put(j, "step_ms_min", 1e3 * f->step.min);
     put(j, "infer_ms", 1e3 * f->infer.median);
@@ -406,7 +430,7 @@ static void put_kernels(Buf *j, Arena *a, const Bench *b, const Kernel *k, int n
 
 static void print_all(Arena *a, bool json, const Bench *step, const Figures *f, const Bench *nests, const Kernel *k, int n) {
     if (!json) {
-        print_figures(step, f);
+        print_figures(a, step, f);
         if (n) print_kernels(a, nests, k, n, &f->peak);
         return;
     }

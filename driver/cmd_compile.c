@@ -52,6 +52,10 @@ static int build_all(Build *b, bool trainer) {
     if (!code) code = build_function(b, "init");
     for (int i = 0; i < b->model->nentry && !code; i++)
         code = build_function(b, arena_printf(b->arena, "entry.%s", b->model->entry[i].name));
+    if (!code && b->beams && !b->searched) {
+        fprintf(stderr, "netc: --beam %d: no entry of %s feeds an argmax back in a scan with 'until'\n", b->beams, b->path);
+        return NETC_EXIT_MODEL;
+    }
     if (!code && trainer) code = build_expands(b);
     return code ? code : build_schedules(b);
 }

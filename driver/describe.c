@@ -98,20 +98,22 @@ const char *build_bound_dim(const Graph *g, int bound) {
     return strcmp(name, "n_") ? name : "n";
 }
 
-/* The ragged dim of axis i: the one whose bound it has, or one whose lengths the function finds; or NULL. */
-static const char *ragged_axis(const Function *f, const Type *t, const PortInfo *info, int i, int skip) {
+/* The one whose bound it has, or one whose lengths the function finds. */
+const char *build_ragged_axis(const Function *f, const Type *t, const PortInfo *info, int i, int skip) {
     if (t->dim[i].bound > 1) return build_bound_dim(f->kernels->graph, t->dim[i].bound);
     const char *name = info ? info->axis[i - skip] : NULL;
-    return f->info && listed(name, f->info->found, f->info->nfound) ? name : NULL;
+    return build_finds(f->info, name) ? name : NULL;
 }
+
+bool build_finds(const FuncInfo *f, const char *dim) { return f && listed(dim, f->found, f->nfound); }
 
 /* The ragged dim of each axis from `skip` on, if one has any. */
 static void axes(Buf *j, const Function *f, const Type *t, const PortInfo *info, int skip) {
     bool ragged = false;
-    for (int i = skip; i < t->rank; i++) ragged |= ragged_axis(f, t, info, i, skip) != NULL;
+    for (int i = skip; i < t->rank; i++) ragged |= build_ragged_axis(f, t, info, i, skip) != NULL;
     if (!ragged) return;
     for (int i = skip; i < t->rank; i++) {
-        const char *name = ragged_axis(f, t, info, i, skip);
+        const char *name = build_ragged_axis(f, t, info, i, skip);
         buf_puts(j, i > skip ? "," : ",\"axes\":[");
         if (name) buf_json(j, name);
         else buf_puts(j, "null");
@@ -123,7 +125,9 @@ static void axes(Buf *j, const Function *f, const Type *t, const PortInfo *info,
 static void port(Buf *j, const Function *f, const char *name, const Type *t, const PortInfo *info, bool lengths) {
     static const char *const TEXT[] = {"f32", "i32", "u8", "pred"};
     bool rows = t->rank && t->dim[0].bound == 1;
-    buf_printf(j, "{\"name\":\"%s\",\"dtype\":\"%s\",\"shape\":", name, TEXT[t->dtype]);
+    buf_puts(j, "{\"name\":");
+    buf_json(j, name);
+    buf_printf(j, ",\"dtype\":\"%s\",\"shape\":", TEXT[t->dtype]);
     shape(j, t, rows);
     if (!rows) buf_puts(j, ",\"rows\":false");
     axes(j, f, t, info, rows);
@@ -165,7 +169,7 @@ static void function(Buf *j, const Function *f) {
         const char *name = k->out[i].name;
         buf_puts(j, i ? "," : "");
         port(j, f, name, &k->out[i].value->type, info ? find_port(info->out, info->nout, name) : NULL,
-             info && listed(name, info->found, info->nfound));
+             build_finds(info, name));
     }
     buf_puts(j, "]}");
 }
@@ -244,7 +248,7 @@ char *build_describe(Build *b, size_t *size) {
     buf_printf(&j, "{\"netc\":\"%s\",\"name\":\"%s\",\"model\":\"%s\",\"hash\":\"%016llx\",\"target\":\"%s\",\n", NETC_VERSION,
                b->stem, b->model->name, (unsigned long long)b->hash, b->target.name);
     cpu(&j, b->target.needs);
-    buf_printf(&j, "\"batch\":%lld,\n", (long long)b->batch);
+    buf_printf(&j, "\"batch\":%lld,\"beam\":%d,\n", (long long)b->batch, b->searched ? b->beams : 0);
     buf_puts(&j, body.s);
     buf_printf(&j, "\"weights_size\":%lld,\"state_size\":%lld,\"opt_size\":%lld,\n\"functions\":[\n",
                (long long)b->weights.size, (long long)b->state.size, (long long)b->opt.size);

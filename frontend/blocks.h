@@ -51,7 +51,7 @@ typedef struct {
     int                ndim;
     const FuncInfo    *entry;      /* of the model */
     int                nentry;
-    const PortInfo    *field;      /* of the data */
+    const PortInfo    *field;      /* of the data; NULL: there is a mistake in the data, which was reported */
     int                nfield;
     const BlockHost   *host;
 } TrainNames;

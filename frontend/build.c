@@ -100,10 +100,13 @@ static void result_outputs(Program *p, const Ast *item, Value *r) {
         if (v->ty.base == B_BOOL) v = as_number(cx, v, item->loc, true);
         output(cx, OUT_VALUE, result_name(p, item, i, n), v, true, NULL);
     }
-    for (int i = 0; i < cx->until.n; i++) {          /* lengths that the function itself has found */
+    DimList own = {0};                               /* the lengths of dims that are not the caller's */
+    for (int i = 0; i < cx->until.n; i++) vec_push(cx->arena, &own, cx->until.at[i]);
+    derived_dims(cx, r, &own);
+    for (int i = 0; i < own.n; i++) {
         Value *v = value_tensor(cx, ty_scalar(B_I32));
-        v->expr = length_expr(cx, cx->until.at[i]);
-        output(cx, OUT_VALUE, cx->until.at[i]->name, v, true, NULL);
+        v->expr = length_expr(cx, own.at[i]);
+        output(cx, OUT_VALUE, dim_text(cx->graph->arena, own.at[i]), v, true, NULL);
     }
 }
 

@@ -54,6 +54,7 @@ static void note_function(Program *p, Function *f, const Ast *item, const Walk *
     f->info.recurrent = p->cx.sequence.src != NULL;
     f->info.sequence = p->cx.sequence;
     note_lengths(p, &f->info);
+    f->info.wrong = !w->ok;
     if (w->ok) walk_ports(p, item, w, &f->info);
     else written_metrics(p, item, &f->info);
 }
@@ -189,6 +190,18 @@ static BlockHost *block_host(Program *p) {
     return h;
 }
 
+/* Rows say how long they are, so a field is over dims that have lengths of their own. */
+static bool field_type(Program *p, const Ast *q, Frame *f, Ty *ty) {
+    if (!q->type) return report(&p->cx, q->loc, E_TYPE, "the type of '%s' is missing", q->name);
+    if (!type_read(&p->cx, q->type, f, ty)) return false;
+    for (int i = 0; i < ty->rank; i++)
+        if (ty->dim[i]->derived || ty->dim[i]->floored)
+            return report(&p->cx, q->type->loc, E_TYPE, "a field of data has declared dims, and %s is made of others: "
+                          "declare a dim for it (dim U <= %lld)", dim_text(p->arena, ty->dim[i]),
+                          (long long)ty->dim[i]->size);
+    return true;
+}
+
 static void check_data(Program *p, Data *d) {
     int n = d->item->params.n;
     Frame *f = frame_new(&p->cx, p->file, F_OTHER, NULL, d->item);
@@ -198,8 +211,7 @@ static void check_data(Program *p, Data *d) {
     for (int i = 0; i < n; i++) {
         const Ast *q = d->item->params.at[i];
         d->ty[i] = ty_scalar(B_UNKNOWN);
-        if (!q->type) ok = report(&p->cx, q->loc, E_TYPE, "the type of '%s' is missing", q->name);
-        else if (!type_read(&p->cx, q->type, f, &d->ty[i])) ok = false;
+        ok &= field_type(p, q, f, &d->ty[i]);
         d->field[i] = port_info(p, q->name, &d->ty[i]);
     }
     if (ok) d->block = data_block_check(p->arena, p->diag, d->item, d->field, n, block_host(p));
@@ -273,7 +285,8 @@ static void check_train(Program *p, const Ast *t) {
     *names = (TrainNames){.metric = model->info.objective.metric, .nmetric = model->info.objective.nmetric,
                           .hyper = p->hypers.at, .nhyper = p->hypers.n, .dim = p->dims.at, .ndim = p->dims.n,
                           .entry = model->info.entry, .nentry = model->info.nentry,
-                          .field = p->datas.at[d].field, .nfield = p->datas.at[d].item->params.n,
+                          .field = p->datas.at[d].block ? p->datas.at[d].field : NULL,
+                          .nfield = p->datas.at[d].item->params.n,
                           .host = block_host(p)};
     p->train = train_block_check(p->arena, p->diag, t, names, p->option.override, p->option.noverride);
     if (p->train) check_optimizer(p);

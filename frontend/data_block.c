@@ -160,8 +160,21 @@ static const PortInfo *ragged_field(const DataBlock *b) {
     return NULL;
 }
 
+/* How a text is cut into symbols is asked of the source by many: it stands with the dim of the symbols. */
+static bool check_symbols(Reader *r, const char *kind, const AstList *args) {
+    static const char *const OF_VOCAB[] = {"by", "col", "min", "eos"};
+    for (int i = 0; i < args->n; i++)
+        for (size_t k = 0; args->at[i]->name && k < sizeof OF_VOCAB / sizeof *OF_VOCAB; k++)
+            if (!strcmp(args->at[i]->name, OF_VOCAB[k]))
+                return WRONG(args->at[i]->loc, "%s has no option '%s': the dim of the fields says what a symbol is, "
+                             "dim Word = vocab(\"FILE\", by=\"word\"), or dim Byte = 256 for the bytes of a text", kind,
+                             OF_VOCAB[k]);
+    return true;
+}
+
 static DataNode *read_source(Reader *r, const char *kind, const Ast *call) {
     const DataBlock *b = r->block;
+    if (!check_symbols(r, kind, &call->args)) return NULL;
     bool by_field = !strcmp(kind, "idx") || !strcmp(kind, "npy");
     if (!check_args(r, &call->args, 0, 1, by_field ? 1 << 20 : 1, call->loc, kind)) return NULL;
     for (int i = 0; i < call->args.n; i++) {

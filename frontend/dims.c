@@ -126,7 +126,8 @@ const char *form_text(Arena *a, Form f) {
 
 const char *dim_text(Arena *a, const Dim *d) {
     if (d->name) return d->name;
-    if (d->floored) return arena_printf(a, "(%s)/%lld", form_text(a, d->over), (long long)d->div);
+    bool one = d->over.n == 1 && d->over.c == 0 && d->over.atom[0].k == 1;
+    if (d->floored) return arena_printf(a, one ? "%s/%lld" : "(%s)/%lld", form_text(a, d->over), (long long)d->div);
     if (d->derived) return form_text(a, d->form);
     return arena_printf(a, "%lld", (long long)d->size);
 }

@@ -59,6 +59,9 @@ Walk walk_function(Program *p, const Ast *model, const Ast *item, bool training)
 /* The ports of a function, after a walk over it. */
 void walk_ports(Program *p, const Ast *item, const Walk *w, FuncInfo *info);
 PortInfo port_info(Program *p, const char *name, const Ty *ty);
+/* The derived ragged dims (T-1) of what a function returns, each once: their lengths are results of their name. */
+typedef VEC(const Dim *) DimList;
+void derived_dims(Cx *cx, const Value *result, DimList *list);
 const char *result_name(Program *p, const Ast *item, int k, int n);
 
 /* build.c */

@@ -231,7 +231,7 @@ static bool read_every(Reader *r, const Ast *e) {
     if (!read_whole(r, e->args.at[0], "every", 1, 1000000000, &steps)) return false;
     const Ast      *call = e->args.at[1];
     const FuncInfo *f = find_entry(r, call);
-    if (!f) return false;
+    if (!f || f->wrong) return false;
     t->sample_arg = ARENA_ARRAY(r->arena, const char *, call->args.n);
     for (int i = 0; i < call->args.n; i++)
         if (!read_argument(r, f, &call->args, i, &t->sample_arg[t->nsample_arg++])) return false;
@@ -255,7 +255,7 @@ static bool read_bucket(Reader *r, const Ast *e) {
         known[i] = names->dim[i].name;
         if (strcmp(e->name, names->dim[i].name)) continue;
         if (!names->dim[i].ragged) return WRONG(e->loc, "'%s' is not ragged: all examples have its size", e->name);
-        if (!has_axis(names->field, names->nfield, e->name))
+        if (names->field && !has_axis(names->field, names->nfield, e->name))
             return WRONG(e->loc, "no field of the data is a sequence over '%s'", e->name);
         r->block->info.bucket = e->name;
         return true;

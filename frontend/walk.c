@@ -104,10 +104,34 @@ PortInfo port_info(Program *p, const char *name, const Ty *ty) {
     }
     for (int i = 0; i < ty->rank; i++) {
         q.type.dim[i] = (Extent){ty->dim[i]->size, 0};
-        q.axis[i] = ty->dim[i]->name;
+        q.axis[i] = ty->dim[i]->ragged ? dim_text(p->arena, ty->dim[i]) : ty->dim[i]->name;
         q.ragged[i] = ty->dim[i]->ragged;
     }
     return q;
+}
+
+static void add_derived(Cx *cx, const Ty *ty, DimList *list) {
+    for (int i = 0; i < ty->rank; i++) {
+        const Dim *d = ty->dim[i];
+        bool       listed = !d->derived && !d->floored;
+        for (int k = 0; k < list->n; k++) listed |= dim_same(list->at[k], d);
+        if (!listed) vec_push(cx->arena, list, d);
+    }
+}
+
+void derived_dims(Cx *cx, const Value *result, DimList *list) {
+    if (result->kind == V_TENSOR) add_derived(cx, &result->ty, list);
+    for (int i = 0; result->kind == V_TUPLE && i < result->u.tuple.n; i++) derived_dims(cx, result->u.tuple.at[i], list);
+}
+
+/* Their names, behind those of the dims that the function ends itself. */
+static void note_derived(Program *p, const Value *result, FuncInfo *info) {
+    DimList list = {0};
+    derived_dims(&p->cx, result, &list);
+    const char **found = ARENA_ARRAY(p->arena, const char *, info->nfound + list.n);
+    for (int i = 0; i < info->nfound; i++) found[i] = info->found[i];
+    for (int i = 0; i < list.n; i++) found[info->nfound++] = dim_text(p->arena, list.at[i]);
+    info->found = found;
 }
 
 const char *result_name(Program *p, const Ast *item, int k, int n) {
@@ -137,6 +161,7 @@ void walk_ports(Program *p, const Ast *item, const Walk *w, FuncInfo *info) {
         info->metric[info->nmetric++] = r->metrics.at[i].name;
     }
     if (!w->result) return;
+    note_derived(p, w->result, info);
     bool many = w->result->kind == V_TUPLE;
     info->nout = many ? w->result->u.tuple.n : 1;
     info->out = ARENA_ARRAY(p->arena, PortInfo, info->nout);

@@ -358,16 +358,28 @@ static void run_step(Run *r, const Node *n, double **result, int64_t t) {
     arena_free(b.arena);
 }
 
+static int64_t steps_of(const Run *r, const Scan *s) {
+    if (!s->part.bound) return limit_of(r, s->trip);
+    return (r->bound[s->part.bound] + s->part.size - 1) / s->part.size;
+}
+
+/* What steps that are not made would stack: numbers that show if somebody reads them. */
+static void poison(const Scan *s, double *stack, const Type *t, int64_t steps) {
+    int64_t count = type_count(t), slice = count / s->trip.size;
+    for (int64_t i = steps * slice; t->dtype == DT_F32 && i < count; i++) stack[i] = NAN;
+}
+
 static void interp_SCAN(Run *r, const Node *n, double *y) {
     const Scan    *s = &n->u.scan;
     const double **outside = r->args, **args = ARENA_ARRAY(r->arena, const double *, n->narg);
     double       **result = ARENA_ARRAY(r->arena, double *, scan_results(n));
-    int64_t        steps = limit_of(r, s->trip);
+    int64_t        steps = steps_of(r, s);
     (void)y;
     for (int i = 0; i < scan_results(n); i++) {
         Type t = scan_result_type(n, i);
         result[i] = ARENA_ARRAY(r->arena, double, type_count(&t));
         if (i < s->ncarry) memcpy(result[i], r->value[n->arg[i]->id], sizeof(double) * (size_t)type_count(&t));
+        else if (s->part.bound) poison(s, result[i], &t, steps);
     }
     r->args = args;
     for (int64_t k = 0; k < steps; k++) {

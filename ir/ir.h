@@ -194,6 +194,8 @@ typedef struct {
     Graph      *body;           /* over the same bounds; its leaves are arguments and constants */
     int         ncarry, nover, nuse;
     Extent      trip;           /* number of steps; a bound cuts it */
+    Extent      part;           /* with a bound T: each step stands for `size` of T, and those past the last of them are not
+                                   made; the body would hold the carries there, and nothing reads what it would stack */
     bool        reverse;
     int         checkpoint;     /* when differentiated: keep the carries of every so many steps; 0: all */
     const char *var;            /* the step's name, for printing */
@@ -308,7 +310,7 @@ typedef struct {
 } Bind;
 
 typedef struct {
-    Extent      trip;
+    Extent      trip, part;
     bool        reverse;
     int         checkpoint;
     const char *var;
@@ -329,8 +331,11 @@ typedef struct {
 } Lifted;
 
 /* Node n of a body as a node of g, from what its operands are outside (known[id]); false if it cannot be. The new
- * axis is the step, unless the number of the step is itself known outside. */
+ * axis is the step, unless the number of the step is itself known outside. A scan in the body becomes one whose carries,
+ * stacks and lifted sequences have the new axis (known of the scan itself: the new one, to be read by results alone). */
 bool  lift_node(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known, Lifted *out);
+/* n, the same along a new first axis. */
+Node *lift_repeat(Graph *g, Extent ext, const char *var, Node *n);
 /* The sum over all steps of comp n (a map or a sum), without an array of its values; NULL if it cannot be. */
 Node *lift_sum(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known);
 /* Fission: what does not depend on the carries is computed before the scan, what they do not need after it.

@@ -1,4 +1,5 @@
-/* Nodes of a body as nodes around the scan: for all steps at once, with the step as the first axis. */
+/* Nodes of a body as nodes around the scan: for all steps at once, with the step as the first axis. Fission moves comps and
+ * the like; beam search, whose new axis is the beams, lifts scans as well. */
 #include <string.h>
 
 #include "ir/ir_impl.h"
@@ -106,6 +107,97 @@ static Node *lift_reshape(Graph *g, Extent trip, const Node *n, Node *from) {
     return graph_reshape(g, from, n->type.rank + 1, dim);
 }
 
+/* ---- scans --------------------------------------------------------------------------------------------- */
+
+Node *lift_repeat(Graph *g, Extent ext, const char *name, Node *n) {
+    Var var[MAX_RANK + 1] = {{.name = name, .ext = ext}};
+    Sub sub[MAX_RANK] = {0};
+    for (int i = 0; i < n->type.rank; i++) {
+        var[i + 1] = (Var){.name = "i", .ext = n->type.dim[i]};
+        sub[i].aff = affine_var(i + 1);
+    }
+    const Expr *e = expr_read(g->arena, n->type.dtype, 0, n->type.rank, sub, false);
+    return graph_comp(g, KIND_MAP, n->type.rank + 1, 0, 0, var, e, 1, &n);
+}
+
+/* The new axis stands before the time of a sequence, a loop wants it behind; and back. */
+static Node *swap_first(Graph *g, Node *n) {
+    Var var[MAX_RANK] = {0};
+    Sub sub[MAX_RANK] = {0};
+    for (int i = 0; i < n->type.rank; i++) {
+        int from = i < 2 ? 1 - i : i;
+        var[i] = (Var){.name = "i", .ext = n->type.dim[from]};
+        sub[from].aff = affine_var(i);
+    }
+    const Expr *e = expr_read(g->arena, n->type.dtype, 0, n->type.rank, sub, false);
+    return graph_comp(g, KIND_MAP, n->type.rank, 0, 0, var, e, 1, &n);
+}
+
+/* One scan whose steps know the new axis. All carries and stacks have it, whether they differ along it or not. */
+typedef struct {
+    Graph       *g;
+    Extent       ext;
+    const char  *name;
+    const Node  *n;
+    const Lifted *known;        /* the operands */
+    Lifted      *in;            /* by id: the nodes of the body */
+    ScanMake     l;
+} LiftScan;
+
+static Node *with_axis(const LiftScan *x, const Lifted *v) {
+    return v->steps ? v->node : lift_repeat(x->g, x->ext, x->name, v->node);
+}
+
+static void lift_argument(LiftScan *x, int i) {
+    Arena       *a = x->g->arena;
+    const Node  *arg = x->n->u.scan.body->nodes.at[i];
+    int          k = arg->u.arg.index, over = x->n->u.scan.ncarry;
+    const Lifted *operand = k == ARG_STEP ? NULL : &x->known[x->n->arg[k]->id];
+    if (k == ARG_STEP) {
+        x->in[i].node = x->l.step = loop_arg(x->g, arg->type);
+    } else if (k < over) {
+        x->in[i] = (Lifted){x->l.carry.at[k].inner, true};
+    } else if (k < over + x->n->u.scan.nover) {
+        Node *sequence = operand->steps ? swap_first(x->g, operand->node) : operand->node;
+        x->in[i] = (Lifted){loop_arg(x->g, loop_slice(&sequence->type)), operand->steps};
+        vec_push(a, &x->l.over, ((Bind){x->in[i].node, sequence}));
+    } else {
+        x->in[i] = *operand;
+    }
+}
+
+static Node *lift_scan(Graph *g, Extent ext, const char *name, const Node *n, const Lifted *known) {
+    const Scan *s = &n->u.scan;
+    LiftScan    x = {.g = g, .ext = ext, .name = name, .n = n, .known = known,
+                     .in = ARENA_ARRAY(g->arena, Lifted, s->body->nodes.n),
+                     .l = {.trip = s->trip, .part = s->part, .reverse = s->reverse, .var = s->var}};
+    graph_at(g, n->name, n->loc);
+    for (int k = 0; k < s->ncarry; k++) {
+        Node *first = with_axis(&x, &known[n->arg[k]->id]);
+        vec_push(g->arena, &x.l.carry, ((Bind){loop_arg(g, first->type), first}));
+    }
+    for (int i = 0; i < s->body->nodes.n; i++) {
+        const Node *m = s->body->nodes.at[i];
+        if (m->op == OP_ARG) lift_argument(&x, i);
+        else if (!lift_node(g, ext, name, m, x.in, &x.in[i])) return NULL;
+    }
+    for (int i = 0; i < s->body->outs.n; i++) {
+        Node *out = with_axis(&x, &x.in[s->body->outs.at[i].value->id]);
+        if (i < s->ncarry) vec_push(g->arena, &x.l.next, out);
+        else vec_push(g->arena, &x.l.stack, out);
+    }
+    graph_at(g, n->name, n->loc);
+    return loop_close(g, g, &x.l);
+}
+
+static Node *lift_result(Graph *g, const Node *n, Node *scan) {
+    graph_at(g, n->name, n->loc);
+    Node *r = graph_result(g, scan, n->u.result.index);
+    return n->u.result.index < scan->u.scan.ncarry ? r : swap_first(g, r);
+}
+
+/* ---- any node ------------------------------------------------------------------------------------------ */
+
 bool lift_node(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known, Lifted *out) {
     bool steps = reads_step(n, known);
     for (int k = 0; k < n->narg; k++) steps |= known[n->arg[k]->id].steps;
@@ -118,6 +210,10 @@ bool lift_node(Graph *g, Extent trip, const char *var, const Node *n, const Lift
         out->node = lift_reshape(g, trip, n, known[n->arg[0]->id].node);
     } else if (n->op == OP_STOP) {
         out->node = graph_stop(g, known[n->arg[0]->id].node);
+    } else if (n->op == OP_SCAN) {
+        out->node = lift_scan(g, trip, var, n, known);
+    } else if (n->op == OP_RESULT) {
+        out->node = lift_result(g, n, known[n->arg[0]->id].node);
     } else if (n->op == OP_GATHER && !known[n->arg[0]->id].steps && n->type.rank < MAX_RANK) {
         graph_at(g, n->name, n->loc);
         out->node = graph_gather(g, known[n->arg[0]->id].node, known[n->arg[1]->id].node);
@@ -254,7 +350,7 @@ static bool read_after(const Fission *f, const Node *n) {
 
 static Node *smaller_scan(Fission *f) {
     Arena *a = f->g->arena;
-    ScanMake   l = {.trip = f->s.trip, .reverse = f->s.reverse, .checkpoint = f->s.checkpoint, .var = f->s.var};
+    ScanMake   l = {.trip = f->s.trip, .part = f->s.part, .reverse = f->s.reverse, .checkpoint = f->s.checkpoint, .var = f->s.var};
     VEC(const Node *) stacked = {0};
     for (int i = 0; i < f->n; i++) {
         Node *n = f->body->nodes.at[i];
@@ -285,18 +381,6 @@ static Node *smaller_scan(Fission *f) {
     return scan;
 }
 
-/* A stack of what is the same in every step. */
-static Node *repeat(Fission *f, Node *n) {
-    Var         var[MAX_RANK] = {{.name = f->s.var, .ext = f->s.trip}};
-    Sub         sub[MAX_RANK] = {0};
-    for (int i = 0; i < n->type.rank; i++) {
-        var[i + 1] = (Var){.name = "i", .ext = n->type.dim[i]};
-        sub[i].aff = affine_var(i + 1);
-    }
-    const Expr *e = expr_read(f->g->arena, n->type.dtype, 0, n->type.rank, sub, false);
-    return graph_comp(f->g, KIND_MAP, n->type.rank + 1, 0, 0, var, e, 1, &n);
-}
-
 bool scan_fission(Graph *g, Node *scan, Node **result) {
     Arena  *a = arena_new();
     Graph  *body = scan->u.scan.body;
@@ -316,7 +400,7 @@ bool scan_fission(Graph *g, Node *scan, Node **result) {
             if (f.after[i]) lift_to(&f, body->nodes.at[i]);
         for (int i = 0; i < body->outs.n; i++) {
             const Lifted *l = &f.known[body->outs.at[i].value->id];
-            result[i] = i < f.s.ncarry ? graph_result(g, smaller, i) : l->steps ? l->node : repeat(&f, l->node);
+            result[i] = i < f.s.ncarry ? graph_result(g, smaller, i) : l->steps ? l->node : lift_repeat(f.g, f.s.trip, f.s.var, l->node);
         }
     }
     graph_at(g, name, loc);

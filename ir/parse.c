@@ -589,6 +589,16 @@ static bool body(Parse *p, Scan *s) {
     return ok;
 }
 
+/* a<4 by 16 of T: each step is 16 of the bound T */
+static bool part(Parse *p, Scan *s) {
+    Extent of;
+    if (!keyword(p, "by")) return true;
+    if (!whole(p, NUMBER, &s->part.size)) return false;
+    if (!keyword(p, "of") || !extent(p, &of) || !of.bound) return fail(p, "expected 'of' and a bound");
+    s->part.bound = of.bound;
+    return true;
+}
+
 /* t<25 reverse carry(..) over(..) use(..) checkpoint 5 { .. } */
 static bool scan(Parse *p, Node *n) {
     Scan   *s = &n->u.scan;
@@ -597,7 +607,7 @@ static bool scan(Parse *p, Node *n) {
     const char *w = (skip(p), word(p, false));
     if (!w || isdigit((unsigned char)w[0])) return fail(p, "expected the name of the step");
     s->var = w;
-    if (!expect(p, "<") || !extent(p, &s->trip)) return false;
+    if (!expect(p, "<") || !extent(p, &s->trip) || !part(p, s)) return false;
     s->reverse = keyword(p, "reverse");
     p->args.at = NULL;
     p->args.n = p->args.cap = 0;

@@ -244,6 +244,7 @@ static void put_scan(Print *p, const Node *n) {
     const char *margin = arena_printf(p->arena, "%*s", p->margin + 2, "");
     buf_printf(&p->out, "scan %s<", s->var && text_is_name(s->var) && !isdigit((unsigned char)s->var[0]) ? s->var : "t");
     put_extent(&p->out, p->g, s->trip);
+    if (s->part.bound) buf_printf(&p->out, " by %lld of %s", (long long)s->part.size, p->g->bounds.at[s->part.bound].name);
     if (s->reverse) buf_puts(&p->out, " reverse");
     put_operands(p, n, "carry", 0, s->ncarry);
     put_operands(p, n, "over", s->ncarry, s->nover);

@@ -296,11 +296,22 @@ static const char *check_results(Graph *g, const Node *n) {
     return NULL;
 }
 
+/* All parts are steps, and none is cut by a bound. */
+static const char *check_part(Graph *g, const Scan *s) {
+    if (s->part.bound < 0 || s->part.bound >= g->bounds.n) return say(g, "steps are parts of a bound that is not there");
+    if (s->part.size < 1 || s->trip.bound || s->trip.size > INT64_MAX / s->part.size ||
+        s->trip.size * s->part.size < g->bounds.at[s->part.bound].size)
+        return say(g, "%lld steps of %lld do not make up the bound %s", (long long)s->trip.size, (long long)s->part.size,
+                   g->bounds.at[s->part.bound].name);
+    return NULL;
+}
+
 static const char *shape_SCAN(Graph *g, const Node *n, Type *t) {
     const Scan *s = &n->u.scan;
     const char *why;
     if (!s->body) return say(g, "a scan without a body");
     if (s->checkpoint < 0) return say(g, "a checkpoint every %d steps", s->checkpoint);
+    if (s->part.bound && (why = check_part(g, s))) return why;
     if ((why = check_extent(g, s->trip)) || (why = check_operands(g, n))) return why;
     if (s->body->bounds.n > g->bounds.n) return say(g, "the body has a bound of its own");
     for (int i = 1; i < s->body->bounds.n; i++)

@@ -47,19 +47,25 @@ static int type_vars(const Type *t, Var *var) {
     return t->rank;
 }
 
-/* The same value for every beam. */
-static Node *spread(Beam *x, Node *n) {
-    Var var[MAX_RANK + 1] = {{.name = "m", .ext = beam_axis(x)}};
-    int rank = type_vars(&n->type, var + 1);
-    return graph_comp(x->g, KIND_MAP, rank + 1, 0, 0, var, read_at(x, 0, n, NULL, 0, 1), 1, &n);
+/* Which axis is the rows. */
+static int rows_axis(const Type *t) {
+    int k = 0;
+    while (k < t->rank && t->dim[k].bound != 1) k++;
+    return k < t->rank ? k : -1;
 }
 
-/* Of beam j what its parent has: value[parent[j,b], b, ...]. */
+/* n[first, row]: a table of the rows, by two variables. */
+static const Expr *at_row(Beam *x, int operand, const Node *n, int first, int row) {
+    Sub sub[2] = {{.aff = affine_var(first)}, {.aff = affine_var(row)}};
+    return expr_read(x->g->arena, n->type.dtype, operand, 2, sub, false);
+}
+
+/* Of beam j what its parent has: value[parent[j,b], ..., b, ...]. */
 static Node *at_parent(Beam *x, Node *n, Node *parent) {
     Var   var[MAX_RANK];
     int   rank = type_vars(&n->type, var);
     Node *args[2] = {n, parent};
-    Sub   head = {.ind = read_at(x, 1, parent, NULL, 0, 0)};
+    Sub   head = {.ind = at_row(x, 1, parent, 0, rows_axis(&n->type))};
     return graph_comp(x->g, KIND_MAP, rank, 0, 0, var, read_at(x, 0, n, &head, 1, 1), 2, args);
 }
 
@@ -123,10 +129,22 @@ static bool is_drawn(const Beam *x) {
     return inside[x->best->id];
 }
 
-/* Draws and scans inside a step stay with one sequence. */
+/* Is there room for the new axis in all that is computed, scans inside included? */
+static bool has_room(const Graph *body) {
+    for (int i = 0; i < body->nodes.n; i++) {
+        const Node *n = body->nodes.at[i];
+        const Comp *c = &n->u.comp;
+        if (n->type.rank >= MAX_RANK || (n->op == OP_COMP && c->nout + c->nred + c->nder >= MAX_VARS)) return false;
+        if (n->op == OP_SCAN && !has_room(n->u.scan.body)) return false;
+    }
+    return true;
+}
+
+/* Draws stay with one sequence. */
 static bool can_search(Beam *x, const char **why) {
     bool *many = ARENA_ARRAY(x->scratch, bool, x->count);
     if (is_drawn(x)) return *why = "a step draws random numbers", false;
+    if (!has_room(x->body)) return *why = "a step computes something with too many axes", false;
     for (int i = 0; i < x->count; i++) {
         const Node *n = x->body->nodes.at[i];
         many[i] = is_carry(&x->s, n);
@@ -134,9 +152,8 @@ static bool can_search(Beam *x, const char **why) {
             many[i] |= many[n->arg[k]->id];
             x->later[i] |= x->later[n->arg[k]->id] || n->arg[k] == x->best;
         }
-        bool axes = n->type.rank < MAX_RANK && (!many[i] || (n->type.rank && n->type.dim[0].bound == 1) || n->op == OP_SCAN);
-        if (many[i] && n->op == OP_SCAN) return *why = "a step runs another scan over what the sequence has been so far", false;
-        if (!axes) return *why = "a step computes something that is not for each row, or has too many axes", false;
+        if (many[i] && n->op != OP_SCAN && rows_axis(&n->type) < 0)
+            return *why = "a step computes something that is not for each row", false;
     }
     return true;
 }
@@ -164,7 +181,7 @@ static void open_loop(Beam *x) {
         }
     }
     for (int k = 0; k < over; k++) {
-        Node *arg = new_carry(x, spread(x, x->n->arg[k]));
+        Node *arg = new_carry(x, lift_repeat(x->g, beam_axis(x), "m", x->n->arg[k]));
         for (int i = 0; i < x->count; i++)
             if (x->body->nodes.at[i]->op == OP_ARG && x->body->nodes.at[i]->u.arg.index == k) x->known[i] = (Lifted){arg, true};
     }
@@ -243,7 +260,8 @@ static void choose(Beam *x, Node *sum) {
     x->score = side_by_side(x, score);
     for (int i = 0; i < x->count; i++) {
         x->chosen[i] = x->known[i];
-        if (x->known[i].steps && x->known[i].node) x->chosen[i].node = at_parent(x, x->known[i].node, x->parent);
+        bool value = x->known[i].steps && x->known[i].node && x->known[i].node->op != OP_SCAN;
+        if (value) x->chosen[i].node = at_parent(x, x->known[i].node, x->parent);
     }
     x->chosen[x->best->id] = (Lifted){side_by_side(x, symbol), true};
 }
@@ -264,7 +282,7 @@ static void make_step(Beam *x) {
     for (int i = 0; i < x->body->outs.n; i++) {
         Lifted *l = &x->chosen[x->body->outs.at[i].value->id];
         if (i >= x->s.ncarry) vec_push(x->scratch, &x->loop.stack, l->node);
-        else vec_push(x->scratch, &x->loop.next, l->steps ? l->node : spread(x, l->node));
+        else vec_push(x->scratch, &x->loop.next, l->steps ? l->node : lift_repeat(x->g, beam_axis(x), "m", l->node));
     }
     vec_push(x->scratch, &x->loop.next, x->score);
     vec_push(x->scratch, &x->loop.stack, x->parent);
@@ -288,11 +306,11 @@ static Node *trace(Beam *x, Node *parents) {
     return graph_result(x->g, loop_close(x->g, x->g, &l), 1);
 }
 
-/* stack[t, beam[t,b], b, ...] */
+/* stack[t, beam[t,b], ..., b, ...] */
 static Node *follow(Beam *x, Node *stack, Node *beam) {
     Var   var[MAX_RANK] = {{.name = x->s.var, .ext = stack->type.dim[0]}};
     Node *args[2] = {stack, beam};
-    Sub   head[2] = {{.aff = affine_var(0)}, {.ind = plain_read(x, 1, beam)}};
+    Sub   head[2] = {{.aff = affine_var(0)}, {.ind = at_row(x, 1, beam, 0, rows_axis(&stack->type) - 1)}};
     for (int i = 2; i < stack->type.rank; i++) var[i - 1] = (Var){.name = "i", .ext = stack->type.dim[i]};
     return graph_comp(x->g, KIND_MAP, stack->type.rank - 1, 0, 0, var, read_at(x, 0, stack, head, 2, 1), 2, args);
 }

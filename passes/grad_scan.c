@@ -226,9 +226,11 @@ static Node *values_before(ScanGrad *x, int j) {
         sub[i + 1].aff = first[i].aff = affine_var(i + 1);
     }
     const Expr *now = expr_idx(a, affine_var(0)), *start = expr_int(a, x->s.reverse ? trip.size - 1 : 0);
-    if (x->s.reverse && trip.bound) {
+    int bound = trip.bound ? trip.bound : x->s.part.bound;
+    if (x->s.reverse && bound) {
         now = expr_cast(a, DT_F32, now);
-        start = expr_op2(a, SC_SUB, expr_bound(a, trip.bound), expr_const(a, 1));
+        start = expr_op2(a, SC_SUB, expr_bound(a, bound), expr_const(a, 1));
+        if (!trip.bound) start = expr_op1(a, SC_FLOOR, expr_op2(a, SC_DIV, start, expr_const(a, (double)x->s.part.size)));
     }
     const Expr *before = expr_read(a, t->dtype, 1, t->rank + 1, sub, true);
     const Expr *e = expr_sel(a, expr_op2(a, SC_EQ, now, start), expr_read(a, t->dtype, 0, t->rank, first, false), before);
@@ -367,7 +369,7 @@ static void share_maps(ScanGrad *x, NodeList *parts) {
 static void plan_loop(ScanGrad *x) {
     ScanMake *l = &x->loop;
     int   over = x->s.ncarry, use = over + x->s.nover;
-    *l = (ScanMake){.trip = x->s.trip, .reverse = !x->s.reverse, .var = x->s.var, .step = x->step};
+    *l = (ScanMake){.trip = x->s.trip, .part = x->s.part, .reverse = !x->s.reverse, .var = x->s.var, .step = x->step};
     for (int j = 0; j < over; j++) {
         if (!x->dcarry[j]) continue;
         Node *last = x->seed[j] ? x->seed[j] : grad_zeros(x->g, &x->dcarry[j]->type);

@@ -1,8 +1,8 @@
 /* Checkpoints: a scan of T steps with `checkpoint k` becomes a scan over T/k segments (rounded up), of which
  * each is a scan of k steps. Differentiated, the outer one keeps only its carries and computes a segment
- * again when its turn comes: T/k + k stacked steps instead of T. Steps past the end hold the carries. What is
- * computed for all steps before the scan and read by it alone (fission put it there) goes back into the segments:
- * W*x[t] for k steps at a time. */
+ * again when its turn comes: T/k + k stacked steps instead of T. Steps past the longest length of the batch hold the
+ * carries, and segments past it are not run at all (Scan.part). What is computed for all steps before the scan and read by
+ * it alone (fission put it there) goes back into the segments: W*x[t] for k steps at a time. */
 #include "passes/algebra.h"
 #include "passes/grad_impl.h"
 
@@ -227,7 +227,7 @@ static void segment(Graph *g, Node *n) {
     x.segments = (Extent){.size = (total + k - 1) / k};
     x.ragged = x.s.trip.bound || total % k;
     x.inner = (ScanMake){.trip = x.steps, .reverse = x.s.reverse, .var = x.s.var};
-    x.outer = (ScanMake){.trip = x.segments, .reverse = x.s.reverse, .var = "a", .checkpoint = 1};
+    x.outer = (ScanMake){.trip = x.segments, .part = {k, x.s.trip.bound}, .reverse = x.s.reverse, .var = "a", .checkpoint = 1};
     graph_at(g, n->name, n->loc);
     Node *number = loop_arg(g, type_of(DT_I32, 0, NULL));
     for (int j = 0; j < x.s.ncarry; j++) {

@@ -176,7 +176,7 @@ Nest *scan_build(Fuse *f, Group *gr, int number) {
     n->name = arena_printf(f->a, "%d_scan", number);
     n->fused = "";
     n->scan = l;
-    *l = (ScanLoop){.trip = s->trip, .reverse = s->reverse, .depth = f->k->depth, .serial = true,
+    *l = (ScanLoop){.trip = s->trip, .part = s->part, .reverse = s->reverse, .depth = f->k->depth, .serial = true,
                     .runs = scan_runs(f->a, gr->space)};
     kernels_body(f, gr->space, l, number);
     for (int i = 0; i < l->body->nnest; i++) {

@@ -7,7 +7,7 @@
 
 /* Bytes: a line; a cycle from beyond L2; the distance at which lines compete for one set of L1, and of L2. */
 enum { LINE = 64, L3_CYCLE = 12, L1_WAY = 4096, L2_WAY = 65536, LEVELS = MAX_VARS + 1 };
-enum { PAGE = 4096, STREAMS = 8 };      /* runs of memory, pages apart, that a processor reads ahead */
+enum { FAR = 1024, STREAMS = 8 };       /* bytes between runs of memory; such runs that a processor reads ahead */
 static const double APART = 3;          /* what more of them take than their bytes */
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
 static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */
@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
     double bytes;               /* of all lines */
     double l1, l2;              /* the room they take in a cache: runs a multiple of a way apart share few sets */
-    bool   apart;               /* more runs, pages apart, than are read ahead */
+    bool   apart;               /* more runs, far apart, than are read ahead */
 } Foot;
 
 typedef struct {
@@ -75,7 +75,7 @@ static Foot footprint(const Walk *w, const Stream *s) {
     if (bytes > s->most) bytes = s->most;
     if (runs < 9) return (Foot){bytes, bytes, bytes, false};
     return (Foot){bytes, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY),
-                  runs > STREAMS && apart >= PAGE && length < PAGE / 4};
+                  runs > STREAMS && apart >= FAR && length < FAR};
 }
 
 static void add_stream(Walk *w, const Node *node, const Lin *off, double weight) {

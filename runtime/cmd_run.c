@@ -9,27 +9,31 @@
 
 /* ---- running ----------------------------------------------------------------------------------------- */
 
-/* The answers of all members to one batch, then their vote in the call's own buffers. */
+/* The answers of all members to one batch, then their vote in the call's own buffers. Lengths (formulas of those that
+ * are given, see check_votes) are the same for all. */
 static void vote_batch(netc_call *c, const netc_members *s, const netc_time *t, uint64_t seed, int64_t n,
                        int32_t **ballot) {
     const netc_func *f = c->func;
     for (int m = 0; m < s->n; m++) {
         netc_call_run(c, &s->member[m], t, seed, n);
         for (int i = 0; i < f->nout; i++) {
+            if (f->out[i].lengths) continue;
             int64_t count = f->out[i].count * (f->out[i].rows ? n : 1);
             memcpy(ballot[i] + m * count, c->out[i], (size_t)count * sizeof(int32_t));
         }
     }
     for (int i = 0; i < f->nout; i++)
-        netc_vote(ballot[i], s->n, f->out[i].count * (f->out[i].rows ? n : 1), f->out[i].size, c->out[i]);
+        if (!f->out[i].lengths)
+            netc_vote(ballot[i], s->n, f->out[i].count * (f->out[i].rows ? n : 1), f->out[i].size, c->out[i]);
 }
 
-static int check_votes(const netc_func *f) {
+static int check_votes(const netc_model *m, const netc_func *f) {
     for (int i = 0; i < f->nout; i++)
-        if (f->out[i].lengths)
+        if (f->out[i].lengths && netc_model_dim(m, f->out[i].name))
             return netc_error(NETC_EXIT_USAGE, "%s ends its sequences itself (until), several weights cannot vote on "
                               "that: give one", f->name);
-        else if (!f->out[i].dim || f->out[i].dtype != NETC_I32)
+    for (int i = 0; i < f->nout; i++)
+        if (!f->out[i].lengths && (!f->out[i].dim || f->out[i].dtype != NETC_I32))
             return netc_error(NETC_EXIT_USAGE, "the result '%s' of %s is a number, several weights cannot vote on it: "
                               "give one", f->out[i].name, f->name);
     return NETC_EXIT_OK;
@@ -41,7 +45,7 @@ static int run_batches(netc_call *c, const netc_members *s, const netc_inputs *i
     const netc_func *f = c->func;
     int64_t          batch = c->engine->model->batch;
     int32_t        **ballot = netc_array((size_t)f->nout + 1, sizeof *ballot);
-    int              code = s->n > 1 ? check_votes(f) : NETC_EXIT_OK;
+    int              code = s->n > 1 ? check_votes(c->engine->model, f) : NETC_EXIT_OK;
     for (int i = 0; i < f->nout && s->n > 1; i++)
         ballot[i] = netc_array((size_t)f->out[i].count * (size_t)batch * (size_t)s->n, sizeof **ballot);
     for (int64_t first = 0; first < in->rows && !code; first += batch) {

@@ -1,51 +1,12 @@
 /* A folder of pictures: every subfolder is a class, in the order of their names; pictures in the order
  * of theirs. A folder without subfolders serves data without a label.
  */
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "runtime/clip.h"
 #include "runtime/data_impl.h"
 #include "runtime/image.h"
-
-typedef struct {
-    char **name;
-    int    count;
-} names;
-
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void free_names(names *n) {
-    for (int i = 0; i < n->count; i++) free(n->name[i]);
-    free(n->name);
-    *n = (names){0};
-}
-
-static void add_name(names *n, const char *name) {
-    if (!(n->count & (n->count - 1))) {         /* a power of two: full */
-        n->name = netc_resize(n->name, (size_t)(n->count ? 2 * n->count : 1), sizeof *n->name);
-    }
-    n->name[n->count++] = netc_strdup(name);
-}
-
-/* The subfolders, or the pictures, of a folder, sorted; hidden ones are passed over. */
-static int list_folder(const char *path, bool folders, names *n) {
-    *n = (names){0};
-    DIR *d = opendir(path);
-    if (!d) return netc_error_errno(NETC_EXIT_IO, "%s: cannot be read as a folder", path);
-    for (struct dirent *e; (e = readdir(d));) {
-        struct stat st;
-        if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, 0)) continue;
-        if (folders ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode) && netc_image_named(e->d_name)) add_name(n, e->d_name);
-    }
-    closedir(d);
-    if (n->count) qsort(n->name, (size_t)n->count, sizeof *n->name, by_name);
-    return NETC_EXIT_OK;
-}
 
 typedef struct {
     data_load   *l;
@@ -95,20 +56,20 @@ static int add_image(image_load *w, const char *path, int64_t label) {
 }
 
 static int add_folder(image_load *w, const char *folder, int64_t label) {
-    names files;
-    int code = list_folder(folder, false, &files);
+    netc_names files;
+    int code = netc_folder_list(folder, false, &files);
     if (!code && !files.count) code = netc_error(NETC_EXIT_DATA, "%s: empty: no .png, .pgm or .ppm in it", folder);
     for (int i = 0; i < files.count && !code; i++) {
         char *path = netc_format("%s/%s", folder, files.name[i]);
         code = add_image(w, path, label);
         free(path);
     }
-    free_names(&files);
+    netc_names_free(&files);
     return code;
 }
 
 /* The number of class i: its place in the order, or its symbol in a vocabulary. */
-static int class_number(const image_load *w, const netc_vocab *v, const names *classes, int i, int64_t *label) {
+static int class_number(const image_load *w, const netc_vocab *v, const netc_names *classes, int i, int64_t *label) {
     const netc_port *p = w->label->port;
     const char *name = classes->name[i];
     *label = v ? netc_vocab_find(v, name, strlen(name)) : i;
@@ -116,7 +77,7 @@ static int class_number(const image_load *w, const netc_vocab *v, const names *c
     return netc_error(NETC_EXIT_DATA, "%s/%s: the folder's name is no symbol of dim %s", w->l->file[0], name, p->dim);
 }
 
-static int add_classes(image_load *w, const names *classes) {
+static int add_classes(image_load *w, const netc_names *classes) {
     const netc_port *p = w->label->port;
     const char *root = w->l->file[0];
     netc_vocab own;
@@ -139,12 +100,12 @@ static int add_classes(image_load *w, const names *classes) {
 
 int data_load_images(data_load *l) {
     image_load w = {.l = l};
-    names classes = {0};
+    netc_names classes = {0};
     if (l->nfile != 1) return netc_error(NETC_EXIT_DATA, "images: one folder is needed, not %d", l->nfile);
     int code = data_no_ragged(l);
     if (!code) code = assign_fields(&w);
-    if (!code && w.label) code = list_folder(l->file[0], true, &classes);
+    if (!code && w.label) code = netc_folder_list(l->file[0], true, &classes);
     if (!code) code = w.label ? add_classes(&w, &classes) : add_folder(&w, l->file[0], 0);
-    free_names(&classes);
+    netc_names_free(&classes);
     return code ? code : data_set_rows(l, w.rows, l->file[0]);
 }

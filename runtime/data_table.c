@@ -1,12 +1,14 @@
 /* csv and tsv: fields take columns from left to right. A field of numbers [n] takes n columns; one of
  * symbols is matched as text; a picture [c, h, w] is the path of an image (relative to the table), or,
  * when the table has that many columns, its c * h * w numbers. A field [T] over a ragged dim is one column: the
- * symbols of its text (characters, words; <eos> is added if the vocab has it), or numbers with blanks between.
+ * symbols of its text (characters, words; <eos> is added if the vocab has it), or numbers with blanks between. A clip
+ * [T, c, h, w] is the path of a folder with a picture for each step.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/clip.h"
 #include "runtime/data_impl.h"
 #include "runtime/image.h"
 #include "runtime/table.h"
@@ -15,7 +17,7 @@ typedef struct {
     netc_column *c;
     netc_vocab   own;
     const netc_vocab *vocab;    /* NULL: numbers */
-    bool         image;
+    bool         image;         /* a path, of a picture or a clip */
     int          columns;
     /* a sequence */
     int32_t     *length;        /* of every row, those of its dim */
@@ -32,7 +34,14 @@ typedef struct {
     int64_t      rows, room;
 } table_load;
 
-static bool may_be_image(const netc_port *p) { return p->rank == 3 && p->dtype != NETC_I32; }
+/* [c, h, w] or frames of that, whose number may differ from row to row. */
+static bool may_be_image(const netc_port *p) {
+    bool frames = p->rank == 4;
+    if ((p->rank != 3 && !frames) || p->dtype == NETC_I32) return false;
+    for (int k = frames; k < p->rank; k++)
+        if (p->axis[k]) return false;
+    return true;
+}
 
 /* Columns that all fields need, pictures as paths or as numbers. */
 static int64_t count_columns(const table_load *t, bool paths) {
@@ -56,7 +65,7 @@ static int plan_columns(table_load *t, const netc_record *r) {
     for (int i = 0; i < t->l->s->ncolumn; i++) {
         table_field *f = &t->field[i];
         const netc_port *p = f->c->port;
-        f->image = paths && may_be_image(p) && !p->ragged;
+        f->image = paths && may_be_image(p);
         f->columns = f->image || p->ragged ? 1 : (int)p->count;
         f->c->dtype = f->image ? NETC_U8 : p->dtype;
         f->c->scale = f->image && p->dtype == NETC_F32;
@@ -210,14 +219,47 @@ static int read_sequence(table_load *t, table_field *f, const netc_cell *c) {
     return code;
 }
 
-static int read_image(const table_load *t, const table_field *f, const netc_cell *c) {
-    netc_tensor image;
+/* A picture, or the pictures of a folder. */
+static int read_pixels(const table_field *f, const char *path, netc_tensor *t) {
+    const netc_port *p = f->c->port;
+    if (p->rank == 3) return netc_image_read(path, p->shape, t);
+    int code = netc_clip_read(path, p->shape + 1, p->shape[0], t);
+    if (code || p->ragged || t->shape[0] == p->shape[0]) return code;
+    code = netc_error(NETC_EXIT_DATA, "%s: has %lld picture%s, %s takes %lld", path, (long long)t->shape[0],
+                      t->shape[0] == 1 ? "" : "s", p->name, (long long)p->shape[0]);
+    netc_tensor_free(t);
+    return code;
+}
+
+/* What is wrong with a picture is said with its name and where the table names it. */
+static int read_path(const table_load *t, const table_field *f, const netc_cell *c, netc_tensor *pixels) {
+    *pixels = (netc_tensor){0};
+    if (!c->size)
+        return bad_cell(t, c, "an empty cell, %s needs the path of a %s", f->c->port->name,
+                        f->c->port->rank == 3 ? "picture" : "folder of pictures");
+    FILE *out = netc_messages_to(NULL);
     char *path = netc_data_path(t->folder, c->text);
-    if (!path) return NETC_EXIT_IO;
-    int code = netc_image_read(path, f->c->port->shape, &image);
-    if (!code) memcpy((char *)f->c->data + (size_t)t->rows * image.bytes, image.data, image.bytes);
-    netc_tensor_free(&image);
+    int   code = path ? read_pixels(f, path, pixels) : NETC_EXIT_IO;
+    netc_messages_to(out);
+    if (code) code = netc_error(code, "%s:%d:%d: %s", t->path, c->line, c->column, netc_error_text());
     free(path);
+    return code;
+}
+
+static int read_image(table_load *t, table_field *f, const netc_cell *c) {
+    netc_column *to = f->c;
+    netc_tensor  pixels;
+    int          code = read_path(t, f, c, &pixels);
+    if (!code && to->port->ragged) {
+        int64_t end = f->numbers + (int64_t)pixels.bytes;
+        if (end > f->full) to->data = netc_resize(to->data, (size_t)(f->full = 2 * end), 1);
+        memcpy((char *)to->data + f->numbers, pixels.data, pixels.bytes);
+        to->start[t->rows + 1] = f->numbers = end;
+        code = set_length(t, f, c, pixels.shape[0]);
+    } else if (!code) {
+        memcpy((char *)to->data + (size_t)t->rows * pixels.bytes, pixels.data, pixels.bytes);
+    }
+    netc_tensor_free(&pixels);
     return code;
 }
 
@@ -232,11 +274,12 @@ static int read_row(table_load *t, const netc_record *r) {
     for (int i = 0; i < t->l->s->nlengths; i++) t->l->s->lengths[i].length[t->rows] = 0;
     for (int i = 0; i < t->l->s->ncolumn && !code; i++) {
         table_field *f = &t->field[i];
-        if (f->c->port->ragged) {
+        if (f->c->port->ragged)
             f->length = (int32_t *)(uintptr_t)netc_lengths_of(t->l->s->lengths, t->l->s->nlengths, f->c->port->axis[0]);
-            code = read_sequence(t, f, c);
-        } else if (f->image) {
+        if (f->image) {
             code = read_image(t, f, c);
+        } else if (f->c->port->ragged) {
+            code = read_sequence(t, f, c);
         } else {
             for (int k = 0; k < f->columns && !code; k++) code = read_cell(t, f, &c[k], t->rows * f->columns + k);
         }
@@ -268,9 +311,9 @@ int data_load_table(data_load *l) {
     for (int i = 0; i < l->s->ncolumn && !code; i++) {
         const netc_port *p = l->s->column[i].port;
         t.field[i].c = &l->s->column[i];
-        if (p->ragged && p->rank != 1)
-            code = netc_error(NETC_EXIT_DATA, "%s: %s has %d axes, a sequence in a table has one; use npz", t.path,
-                              p->name, p->rank);
+        if (p->ragged && p->rank != 1 && !may_be_image(p))
+            code = netc_error(NETC_EXIT_DATA, "%s: %s has %d axes, a sequence in a table has one, or is a folder of "
+                              "pictures [%s,c,h,w]; use npz", t.path, p->name, p->rank, p->axis[0] ? p->axis[0] : "T");
         if (!code) code = data_vocab(l, p, &t.field[i].own, &t.field[i].vocab);
     }
     if (!code) code = read_table(&t);

@@ -90,18 +90,18 @@ static int read_array(netc_inputs *in, int i, const char *file, const char **fir
         t.rank++;
     }
     int64_t rows = t.rank ? t.shape[0] : 0;
+    bool    pixels = netc_tensor_of_pixels(file);
     if (p->ragged) {
         code = set_rows(in, first, rows, file);
         if (!code) code = whole_rows(in, p, &t, file);
-        if (!code) code = netc_column_from_padded(c, in->lengths, in->nlengths, &t, file, false);
+        if (!code) code = netc_column_from_padded(c, in->lengths, in->nlengths, &t, file, pixels);
     } else {
         void *data = NULL;
-        bool  pixels = netc_tensor_of_pixels(file);
         code = netc_rows_from_tensor(p, &t, file, pixels, false, &c->dtype, &data);
         if (!code) c->data = data;
-        c->scale = pixels && c->dtype == NETC_U8 && p->dtype == NETC_F32;      /* as the data that were trained on */
         if (!code && p->rows) code = set_rows(in, first, rows, file);
     }
+    c->scale = pixels && c->dtype == NETC_U8 && p->dtype == NETC_F32;      /* as the data that were trained on */
     netc_tensor_free(&t);
     return code;
 }
@@ -114,6 +114,16 @@ static int no_symbol(const netc_port *p, const char *where, const char *bad, siz
                       p->dim);
 }
 
+/* Several symbols together are not one that is unknown. */
+static bool is_one_symbol(const netc_vocab *v, const char *text) {
+    const char *p = text, *end = text + strlen(text), *symbol;
+    size_t      size;
+    int         n = 0, more = 1;
+    if (!strcmp(text, v->symbol[v->unk])) return true;
+    while (n < 2 && (more = netc_next_symbol(v->by, &p, end, &symbol, &size)) > 0) n++;
+    return n == 1 && more >= 0;
+}
+
 /* The symbols of a text for port i: one, or a row of them. */
 static int encode(const netc_inputs *in, int i, const char *text, const char *where, netc_symbols *s) {
     const netc_port  *p = port_of(in, i);
@@ -123,6 +133,8 @@ static int encode(const netc_inputs *in, int i, const char *text, const char *wh
     if (!p->rank) {
         int64_t symbol = netc_vocab_find(v, text, strlen(text));
         if (symbol < 0) return no_symbol(p, where, text, strlen(text) + !*text);
+        if (symbol == v->unk && !is_one_symbol(v, text))
+            return netc_error(NETC_EXIT_DATA, "%s: %s takes one symbol of dim %s", where, p->name, p->dim);
         netc_symbols_add(s, symbol);
         return NETC_EXIT_OK;
     }

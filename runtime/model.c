@@ -62,7 +62,7 @@ static int64_t shape(parser *p, const netc_json *v, const char *name, int *rank,
     return (int64_t)count;
 }
 
-/* The ragged dims among the axes. */
+/* The ragged dims among the axes. One that is no dim of the model is a formula (T-1), whose lengths are a result. */
 static void parse_axes(parser *p, const netc_json *v, netc_port *port) {
     const netc_json *axes = netc_json_get(v, "axes");
     int k = 0;
@@ -71,11 +71,10 @@ static void parse_axes(parser *p, const netc_json *v, netc_port *port) {
         const netc_dim *d = NULL;
         port->axis[k] = netc_json_string(e, NULL);
         port->ragged |= port->axis[k] != NULL;
-        if (port->axis[k] && (!(d = netc_model_dim(p->m, port->axis[k])) || d->size != port->shape[k]))
+        if (port->axis[k] && (d = netc_model_dim(p->m, port->axis[k])) && d->size != port->shape[k])
             fail(p, port->name, "an axis is not of the dim that it names");
     }
     port->lengths = netc_json_bool(netc_json_get(v, "lengths"), false);
-    if (port->lengths && !netc_model_dim(p->m, port->name)) fail(p, port->name, "lengths of no dim");
     if (port->lengths && (port->dtype != NETC_I32 || port->rank)) fail(p, port->name, "lengths are one i32 per row");
 }
 
@@ -95,6 +94,20 @@ static void parse_port(parser *p, const netc_json *v, netc_port *port) {
     port->size = netc_json_int(netc_json_get(v, "size"), 0);
     if (port->dim && port->size < 1) fail(p, port->name, "the size of its dim is missing");
     parse_axes(p, v, port);
+}
+
+/* The lengths of every ragged dim that is none of the model's are among the results `out`. */
+static void check_axes(parser *p, const netc_port *port, int n, const netc_port *out, int nout) {
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < port[i].rank; k++) {
+            const char *dim = port[i].axis[k];
+            bool        known = !dim || netc_model_dim(p->m, dim);
+            for (int r = 0; r < nout && !known; r++) known = out[r].lengths && !strcmp(out[r].name, dim);
+            if (!known) fail(p, port[i].name, "an axis is not of the dim that it names");
+        }
+        if (port[i].lengths && port != out && !netc_model_dim(p->m, port[i].name))
+            fail(p, port[i].name, "lengths of no dim");
+    }
 }
 
 static netc_port *parse_ports(parser *p, const netc_json *v, int *n) {
@@ -155,6 +168,8 @@ static void parse_funcs(parser *p, const netc_json *v, const netc_function_entry
         f->arena = bytes(p, e, "arena");
         f->in = parse_ports(p, netc_json_get(e, "in"), &f->nin);
         f->out = parse_ports(p, netc_json_get(e, "out"), &f->nout);
+        check_axes(p, f->in, f->nin, NULL, 0);
+        check_axes(p, f->out, f->nout, f->out, f->nout);
         parse_bounds(p, netc_json_get(e, "bounds"), f);
         for (const netc_function_entry *t = table; t && t->name; t++) {
             if (!strcmp(t->name, f->name)) f->fn = t->fn;
@@ -173,6 +188,7 @@ static void parse_names(parser *p, const netc_json *root) {
     m->cpu = texts(netc_json_get(root, "cpu"), &m->ncpu);
     m->batch = netc_json_int(netc_json_get(root, "batch"), 0);
     if (m->batch < 1 || m->batch > INT32_MAX) fail(p, "batch", "is not possible");
+    m->beam = netc_json_int(netc_json_get(root, "beam"), 0);
     m->step_flops = netc_json_number(netc_json_get(root, "step_flops"), 0);
 }
 
@@ -244,6 +260,7 @@ static void parse_data(parser *p, const netc_json *v) {
     if (!netc_json_is(v, NETC_JSON_OBJECT)) return;
     m->data_name = text(p, v, "name");
     m->field = parse_ports(p, netc_json_get(v, "fields"), &m->nfield);
+    check_axes(p, m->field, m->nfield, NULL, 0);
     m->splits = netc_json_get(v, "splits");
 }
 

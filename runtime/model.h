@@ -90,6 +90,7 @@ struct netc_model {
     const char **cpu;
     int          ncpu;
     int64_t      batch;
+    int64_t      beam;                                  /* sequences that entries with `until` keep; 0: no beam search */
     double       step_flops;
     netc_dim    *dim;    int ndim;
     netc_hyper  *hyper;  int nhyper;

@@ -55,7 +55,7 @@ typedef struct {
  * JSON, made by driver/describe.c, exported by a trainer's object as netc_model_description:
  * { "netc": "0.1.0", "name": "mnist", "model": "Net", "hash": "16 hex digits", "target": "x86-64 avx512f,fma",
  *   "cpu": ["avx512f","fma"],                         features that the code needs (checked at start, exit 8)
- *   "batch": 10,
+ *   "batch": 10, "beam": 4,                           0 or left out: no beam search in the entries
  *   "dims":    [{"name":"Digit","size":10}, {"name":"T","size":25,"ragged":true},
  *               {"name":"Char","size":67,"vocab":{"file":"t.txt","by":"char","col":0,"min":1,"eos":false,
  *                "symbols":[plain ones, if they were known]}}],
@@ -74,7 +74,7 @@ typedef struct {
  *                 "out":[{"name":"loss","dtype":"f32","shape":[],"rows":false}, ...]}],
  *                 shapes are without the row axis; "rows":false = one value per call; "axes": the ragged dim of each
  *                 axis or null, left out if there is none; "lengths": the lengths of the dim of that name, one per
- *                 row: given (in) or found (out). bounds: what netc_args.bound holds, from [1] on; the first is the rows
+ *                 row: given (in) or found (out; of a formula of dims as well, "T-1"). bounds: what netc_args.bound holds, from [1] on; the first is the rows
  *                 "step_flops": N (forward multiply-adds x 2)
  *   "data":    {"name":"Mnist","fields":[{"name":"img","dtype":"f32","shape":[1,28,28]},
  *                                        {"name":"label","dtype":"i32","shape":[],"dim":"Digit","size":10}],

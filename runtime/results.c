@@ -38,9 +38,9 @@ static void list_results(netc_results *r) {
         }
 }
 
-/* Does text begin with an identifier or a number and '='? Then it names a result, not a file. */
+/* Does text begin with an identifier, a number or a formula like T-1, and '='? Then it names a result, not a file. */
 static bool names_result(const char *text) {
-    size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+    size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-*()");
     return n && text[n] == '=';
 }
 
@@ -56,6 +56,8 @@ static netc_result *find_result(const netc_results *r, const char *text, const c
     if (r->nmain == 1 && !names_result(text)) return &r->result[0];
     netc_buf b = {0};
     for (int i = 0; i < r->nmain; i++) netc_buf_printf(&b, "%s%s", i ? ", " : "", r->result[i].name);
+    for (int i = r->nmain; i < r->n && names_result(text); i++)
+        netc_buf_printf(&b, "%s%s", i > r->nmain ? ", " : "; lengths: ", r->result[i].name);
     if (names_result(text))
         netc_error(-1, "--out %s: %s has no result '%.*s'; it has: %s", text, r->call->func->name, (int)strcspn(text, "="),
                    text, b.data);
@@ -178,11 +180,12 @@ void netc_results_text(const netc_results *r, netc_buf *out) {
     bool texts = false;
     for (int i = 0; i < r->nmain; i++) texts |= result_vocab(r, r->result[i].port) != NULL;
     for (int64_t row = 0; row < r->rows; row++) {
-        size_t begun = out->size;
+        bool first = true;
         for (int i = 0; i < r->nmain; i++) {
             if (!r->result[i].port->rows && row) continue;
-            if (out->size > begun) netc_buf_text(out, texts ? "\t" : " ");
+            if (!first) netc_buf_text(out, texts ? "\t" : " ");
             put_row(r, out, &r->result[i], row);
+            first = false;
         }
         netc_buf_text(out, "\n");
     }

@@ -31,6 +31,7 @@ static void print_help(const netc_model *m, const char *program) {
         printf("\ntrain keys: train.seed=%lld train.epochs=%lld train.patience=%lld train.ensemble=%lld",
                (long long)t->seed, (long long)t->epochs, (long long)t->patience, (long long)t->ensemble);
     printf("\ncompiled in: batch=%lld", (long long)m->batch);
+    if (m->beam) printf(" beam=%lld", (long long)m->beam);
     for (int i = 0; i < m->ndim; i++) printf(" %s=%lld", m->dim[i].name, (long long)m->dim[i].size);
     printf("\n\nExit codes: 0 done, 2 usage, 3 file or I/O, 4 bad data or weights, 5 NaN or infinity, 6 could not\n"
            "save, 8 a limit or a CPU without what the code needs, 130/143 stopped by a signal after saving.\n");

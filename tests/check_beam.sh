@@ -29,4 +29,58 @@ holds "the search finds others" test "$(cmp -s plain.npy three.npy; echo $?)" = 
 expect 2 "from 1 to 32" say bad --beam 0
 expect 2 "from 1 to 32" say bad --beam 33
 expect 0 "" "$netc" compile "$net" -o say --beam 2
+
+# A step with a scan of its own: attention by maths and a reader that begins from the beam's state. A trainer with beams
+# trains the same weights, and its entry gives what `run --beam` gives.
+awk 'BEGIN { for (i = 0; i < 40; i++) { w = ""; for (k = 0; k <= i * 7 % 6; k++) w = w substr("abcd", 1 + (i + k * k) % 4, 1)
+             print w "\t" toupper(w) } }' > words.tsv
+cat > upper.net <<'NET'
+net 1
+dim Small = vocab("words.tsv", col=0)
+dim Large = vocab("words.tsv", col=1, eos=true)
+dim S <= 6
+dim L <= 7
+data Words(w: Small[S], u: Large[L]) { train = tsv("words.tsv") }
+model Upper {
+  letter = Embed(5);  said = Embed(5);  reader = Gru(5);  dec = Gru(5);  out = Dense(Large)
+  fn context(w: Small[S], g: [5]) -> [5] {
+    scan s in S { h[s] = reader(letter(w[s]), h[s-1]) from g }
+    z[s] = sum[i](h[s,i] * g[i])
+    a = softmax(z)
+    c[i] = sum[s](a[s] * h[s,i])
+    return c + last(h)
+  }
+  objective(w: Small[S], u: Large[L]) {
+    scan t in L { g[t] = dec(said(u[t-1] ?? Large.bos) + context(w, g[t-1]), g[t-1]) from zeros }
+    loss mean[t](xent(out(g[t]), u[t]))
+  }
+  entry upper(w: Small[S]) -> Large[L] {
+    scan t in L until y[t] == Large.eos {
+      g[t] = dec(said(y[t-1]) + context(w, g[t-1]), g[t-1]) from zeros
+      y[t] = argmax(out(g[t]))                              from Large.bos
+    }
+    return y
+  }
+}
+train Upper on Words { batch = 8;  epochs = 3;  optimizer = adam(0.02) }
+NET
+cut -f1 words.tsv > in.txt
+expect 0 "" "$netc" compile upper.net --emit=trainer -o plain
+expect 0 "" "$netc" compile upper.net --emit=trainer --beam 3 -o beamed
+expect 0 "train loss" ./plain --out plain.run
+expect 0 "train loss" ./beamed --out beamed.run
+holds "beams do not change training" cmp plain.run/weights.safetensors beamed.run/weights.safetensors
+w=plain.run/weights.safetensors
+expect 0 "" ./beamed upper -w $w --in w=in.txt
+cp out.txt beamed.txt
+expect 0 "" "$netc" run upper.net upper -w $w --in w=in.txt --beam 3
+holds "the trainer's answers are those of run" cmp out.txt beamed.txt
+expect 0 "" "$netc" run upper.net upper -w $w --in w=in.txt --beam 3 -O0
+holds "and those of plain loops" cmp out.txt beamed.txt
+expect 0 "" ./plain upper -w $w --in w=in.txt
+holds "other sequences than the argmax" test "$(cmp -s out.txt beamed.txt; echo $?)" = 1
+expect 0 "compiled in: .* beam=3 " ./beamed --help
+expect 2 "beam search is compiled in: netc compile" ./plain upper --beam 3 -w $w --in w=in.txt
+sed '/entry upper/,/^  }/d' upper.net > none.net
+expect 1 "no entry of none.net feeds an argmax back in a scan with 'until'" "$netc" compile none.net --beam 2
 finish

@@ -54,6 +54,36 @@ expect 2 "$name: no variable 'z'; there are: " "$netc" compile with_train.net --
 expect 0 "schedule=$name:order=" "$netc" compile with_train.net --schedule "$name:lanes=" --print-schedule
 expect 2 '--threads' "$netc" bench plain.net --threads none
 expect 2 '--seconds' "$netc" bench plain.net --seconds -1
+# Sequences are as long as they may be; symbols, a state and two ragged dims are no obstacle.
+cat > pairs.net <<'NET'
+net 1
+dim Char = vocab("letters.txt")
+dim Word = vocab("letters.txt", by="word", eos=true)
+dim S <= 6
+dim T <= 9
+data D(a: Char[S], b: Word[T]) { train = tsv("pairs.tsv") }
+model Pairs {
+  enc = Gru(4);  dec = Gru(4);  out = Dense(Word)
+  objective(a: Char[S], b: Word[T]) {
+    state kept: [4] = 0
+    scan s in S { h[s] = enc(onehot(a[s]), h[s-1]) from kept }
+    scan t in T { g[t] = dec(onehot(b[t-1] ?? Word.bos), g[t-1]) from last(h) }
+    next kept = last(g)
+    w[t] = softmax(h*g[t])
+    loss mean[t](xent(out(g[t] + sum[s](w[t,s]*h[s])), b[t]))
+  }
+}
+train Pairs on D { batch = 3;  optimizer = adam(0.01);  bucket = T;  clip = 5 }
+NET
+echo 'a bc a d' > letters.txt
+expect 0 '^lengths of sequences: S 6, T 9$' "$netc" bench pairs.net --seconds 0.01 --threads 2
+expect 0 'scan' "$netc" bench pairs.net --seconds 0.01 --threads 1 --kernels
+expect 0 '"lengths":{"S":6,"T":4}' "$netc" bench pairs.net T=4 --json --seconds 0.01
+rm letters.txt
+expect 1 'Char=SIZE gives the size' "$netc" bench pairs.net
+holds "a lost file is one mistake for each vocab" test "$(grep -c error: out.txt)" = 2
+expect 0 '"lengths":{"S":6,"T":9}' "$netc" bench pairs.net Char=7 Word=9 --json --seconds 0.01
+
 echo 'net 1
 model Empty { entry one(x: [2]) -> [2] = x }' > empty.net
 expect 1 'no objective' "$netc" bench empty.net

@@ -66,6 +66,22 @@ printf 'sat\nqat\n' >>text.txt
 expect 4 "text.txt:122: 'q' is no symbol of dim Char" "$netc" eval lm.net --split valid -w one/weights.safetensors
 expect 4 'was trained with other symbols of Char' "$netc" train lm.net --out other -w one/weights.safetensors
 
+# The same text by words, and as bytes.
+sed 's/^dim Char.*/dim Char = vocab("words.txt", by="word", eos=true)/; s/text.txt/words.txt/; s/sample("t", N=10)/sample("the", N=3)/
+    s/T = 10/T = 5/' lm.net >wordlm.net
+head -120 text.txt >words.txt
+expect 0 'valid loss' "$netc" train wordlm.net --out by-word train.epochs=1
+expect 0 '' "$netc" run wordlm.net sample -w by-word/weights.safetensors first=the N=4 --seed 3
+holds "words were drawn" grep -qE '^((the|sat|on|cat|dog|mat\.|hat\.)( |$))*$' out.txt
+sed 's/eos=true/eos=true, min=2/' wordlm.net >rare.net
+expect 0 '' "$netc" init rare.net -o rare.w
+for one in the never '<unk>'; do expect 0 '' "$netc" run rare.net sample -w rare.w first="$one" N=2; done
+expect 4 'first takes one symbol of dim Char' "$netc" run rare.net sample -w rare.w first='the cat' N=2
+expect 4 'first takes one symbol of dim Char' "$netc" run rare.net sample -w rare.w first= N=2
+sed 's/^dim Char.*/dim Char = 256/; s/text.txt/words.txt/; s/every = .*//' lm.net >bytelm.net
+expect 0 'valid loss' "$netc" train bytelm.net --out by-byte train.epochs=1
+expect 0 '^[0-9 ]*$' "$netc" run bytelm.net sample -w by-byte/weights.safetensors first=116 N=4 --seed 3
+
 # Words of different lengths, read from both ends.
 awk 'BEGIN { for (i = 0; i < 90; i++) { w = ""; for (k = 0; k <= i * 7 % 6; k++) w = w substr("abcd", 1 + (i + k * k) % 4, 1)
              print w "\t" toupper(w) } }' >words.tsv

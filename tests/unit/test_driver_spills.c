@@ -21,6 +21,10 @@
 static const struct { const char *name, *text; } NETS[] = {
     {"pooled", NET("[1,28,28]", "|> Conv(20, 5) as c1 |> relu |> maxpool(2) |> Conv(40, 5) as c2 |> relu |> maxpool(2) |> flatten")},
     {"conv", NET("[16,16,16]", "|> Conv(16, 3, pad=1) as c1 |> relu |> Conv(32, 3, pad=1) as c2 |> relu |> global_avgpool")},
+    {"lstm", "net 1\n dim K = 10\n dim T = 16\n data D(x: [T,40], y: K) { train = npz(\"a\") }\n model Net {\n cell = Lstm(96)\n"
+             " out = Dense(K)\n objective(x: [T,40], y: K) {\n"
+             " scan t in T { h[t], c[t] = cell(x[t], h[t-1], c[t-1]) from zeros, zeros }\n loss xent(out(h[T-1]), y) } }\n"
+             " train Net on D { batch = 32; optimizer = sgd(0.1) }\n"},
     {"dense", NET("[640]", "|> Dense(500) as f1 |> relu |> Dense(300) as f2 |> relu")},
 };
 enum { NNETS = sizeof NETS / sizeof *NETS, FEW = 8 };   /* FEW: loops with fewer multiply-adds are no contractions */
@@ -31,6 +35,8 @@ enum { NNETS = sizeof NETS / sizeof *NETS, FEW = 8 };   /* FEW: loops with fewer
 static const struct { const char *net; TargetId target; int most; const char *why; } ALLOWED[] = {
     {"pooled", TARGET_AVX512, 2, "grad of c2.w: its list of points lies on the stack"},
     {"pooled", TARGET_AVX2, 12, ROWS_OF_EXP}, {"conv", TARGET_AVX2, 12, ROWS_OF_EXP}, {"dense", TARGET_AVX2, 12, ROWS_OF_EXP},
+    {"lstm", TARGET_AVX512, 1, "the bound of the batch, in a weight gradient's loop over time and batch"},
+    {"lstm", TARGET_AVX2, 12, ROWS_OF_EXP}, {"lstm", TARGET_SSE2, 24, SUMS_APART},
     {"pooled", TARGET_SSE2, 24, SUMS_APART}, {"conv", TARGET_SSE2, 18, SUMS_APART}, {"dense", TARGET_SSE2, 22, SUMS_APART},
 };
 
@@ -69,12 +75,15 @@ static bool has_any(const char *line, const char *const *words) {
     return false;
 }
 
-/* Stack accesses of the innermost loop from .. to; -1 if it is no contraction. */
+/* Stack accesses of the innermost loop from .. to; -1 if it is no contraction: few products, or a division, as in the
+ * tanh of a cell's gates, whose constants and steps want more registers than there are. */
 static int spills_of(const Text *t, int from, int to) {
     static const char *const PRODUCTS[] = {"vfmadd", "vfnmadd", "vmulps", "\tmulps", "fmla", "fmul", "fmadd", NULL};
     static const char *const STACK[] = {"(%rsp", "[sp", NULL};
+    static const char *const DIVISIONS[] = {"divps", "fdiv", NULL};
     int products = 0, stack = 0;
     for (int i = from; i <= to; i++) {
+        if (has_any(t->line[i], DIVISIONS)) return -1;
         products += has_any(t->line[i], PRODUCTS);
         stack += has_any(t->line[i], STACK);
     }

@@ -172,6 +172,7 @@ static void sequence_mistakes(void **state) {
     (void)state;
     static const struct { const char *data, *train, *code, *words; } ROWS[] = {
         {"train = text(\"t\")", "", "E0602", "trained on in windows"},
+        {"train = text(\"t\", by=\"word\") |> stream(x, y)", "", "E0602", "the dim of the fields says what a symbol is"},
         {"train = text(\"t\") |> shuffle(1) |> stream(x, y)", "", "E0602", "a text keeps its order"},
         {"train = (text(\"t\") |> stream(x, y))[0:3]", "", "E0602", "last operation"},
         {"train = tsv(\"t\") |> stream(x, y)", "", "E0602", "stream follows a text"},

@@ -73,7 +73,7 @@ static void floors_of_ragged_dims_are_atoms(void **state) {
     assert_true(form_equal(half, form_div(A, &floors, form_of(A, t), 2)));
     assert_false(form_equal(half, form_div(A, &floors, plus(form_of(A, t), 1), 2)));
     assert_int_equal(floors.n, 2);
-    assert_string_equal(dim_text(A, form_dim(A, half)), "(T)/2");
+    assert_string_equal(dim_text(A, form_dim(A, half)), "T/2");
     assert_int_equal(form_dim(A, half)->size, 4);
     assert_int_equal(form_div(A, &floors, plus(form_of(A, h), -9), 2).c, -1);           /* floors, not truncates */
     assert_true(form_equal(form_div(A, &floors, form_scale(A, form_of(A, t), 4), 2), form_scale(A, form_of(A, t), 2)));

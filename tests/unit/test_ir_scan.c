@@ -83,6 +83,10 @@ static void mistakes(void **state) {
         {"%r = scan t<T carry(%s0) { %s = arg 0 : f32[] carry %s } %q = result %r, 1 : f32[]", "result 1 of a scan with 1"},
         {"%q = result %x, 0 : f32[]", "a result of input"},
         {"%r = scan t<U carry(%s0) { }", "no bound is called"},
+        {"%r = scan t<2 by 2 of U carry(%s0) { %s = arg 0 : f32[] carry %s }", "no bound is called"},
+        {"%r = scan t<2 by 2 of 4 carry(%s0) { %s = arg 0 : f32[] carry %s }", "expected 'of' and a bound"},
+        {"%r = scan t<2 by 1 of T carry(%s0) { %s = arg 0 : f32[] carry %s }", "2 steps of 1 do not make up the bound T"},
+        {"%r = scan t<T by 2 of T carry(%s0) { %s = arg 0 : f32[] carry %s }", "do not make up the bound"},
     };
     for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
         Arena *a = arena_new();
@@ -108,6 +112,21 @@ static void rules(void **state) {
         if (graph_verify(g, &why) || !strstr(why, WRONG[i].due)) fail_msg("%s\n gives %s", WRONG[i].text, why);
         arena_free(a);
     }
+}
+
+/* As text and back. */
+static void parts_of_a_bound(void **state) {
+    (void)state;
+    Arena *a = arena_new();
+    Graph *g = ir_good(a, "graph f(T<=7) {\n%s0 = const 1 : f32[]\n%r = scan a<4 by 2 of T carry(%s0) {\n%s = arg 0 : f32[]\n"
+                          "%u = comp [] map mul(2, %s) : f32[]\ncarry %u\nstack %u\n}\n%y = result %r, 0 : f32[]\nout y = %y\n}\n");
+    char *text = graph_text(g, a);
+    assert_non_null(strstr(text, "scan a<4 by 2 of T carry("));
+    assert_string_equal(graph_text(ir_good(a, text), a), text);
+    InterpEnv env = {.cx = a};
+    for (env.bound[1] = 1; env.bound[1] <= 7; env.bound[1]++)
+        assert_float_equal(interp_run(a, g, &env)[0][0], (double)(1 << (env.bound[1] + 1) / 2), 0);
+    arena_free(a);
 }
 
 static void bodies_are_not_endless(void **state) {
@@ -171,7 +190,7 @@ static void picture(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_hand), cmocka_unit_test(backwards), cmocka_unit_test(a_bound_cuts), cmocka_unit_test(mistakes),
-        cmocka_unit_test(rules), cmocka_unit_test(bodies_are_not_endless), cmocka_unit_test(closing), cmocka_unit_test(picture),
+        cmocka_unit_test(rules), cmocka_unit_test(parts_of_a_bound), cmocka_unit_test(bodies_are_not_endless), cmocka_unit_test(closing), cmocka_unit_test(picture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

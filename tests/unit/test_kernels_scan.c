@@ -142,10 +142,24 @@ static void steps_until_no_row_runs(void **state) {
     arena_free(a);
 }
 
+/* Two steps of T at a time, as many as the bound needs. */
+static void parts_of_a_bound(void **state) {
+    (void)state;
+    check_both_ways(
+        "graph f(n<=3, T<=7) {\n %%x = input data \"x\" : f32[n,T]\n %%s0 = input data \"s\" : f32[n]\n"
+        "%%xs = comp [a,s,b] map %%x?[b,2*a+s] : f32[4,2,n]\n"
+        "%%r = scan a<4 by 2 of T%s carry(%%s0) over(%%xs) {\n %%s = arg 0 : f32[n]\n %%v = arg 1 : f32[2,n]\n"
+        "%%a = arg step : i32[]\n %%u = comp [b] map add(%%s[b], sub(%%v[0,b], %%v[1,b])) : f32[n]\n"
+        "%%w = comp [s,b] map add(mul(%%v[s,b], f32(%%a)), %%u[b]) : f32[2,n]\n carry %%u\n stack %%w\n }\n"
+        "%%last = result %%r, 0 : f32[n]\n %%ws = result %%r, 1 : f32[4,2,n]\n %%flat = reshape %%ws : f32[8,n]\n"
+        "%%y = comp [t,b] map %%flat[t,b] : f32[T,n]\n out last = %%last\n out y = %%y\n}");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(carries_and_stacks), cmocka_unit_test(swapped_carries), cmocka_unit_test(a_cell),
         cmocka_unit_test(nested), cmocka_unit_test(operands_of_all_kinds), cmocka_unit_test(steps_until_no_row_runs),
+        cmocka_unit_test(parts_of_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,33 @@ static void checkpoints_change_nothing(void **state) {
     arena_free(a);
 }
 
+/* Segments past the longest of the batch are not run, and what they would stack (the interpreter has NaN there) is read by
+ * nothing: with a bound that ends inside, at the end and at the beginning of a segment. */
+static void segments_past_the_end(void **state) {
+    (void)state;
+    Arena *a = arena_new();
+    for (int reverse = 0; reverse < 2; reverse++)
+        for (int longest = 2; longest <= 5; longest++) {
+            const char *way = reverse ? " reverse " OVER : " " OVER;
+            Graph      *plain = vanilla(a, way);
+            InterpEnv   env = env_of(a);
+            env.bound[2] = longest;
+            grad_params(plain);
+            double **due = interp_run(a, plain, &env);
+            for (int k = 1; k < 5; k++) {
+                Graph *g = vanilla(a, arena_printf(a, "%s checkpoint %d", way, k));
+                grad_params(g);
+                int parts = 0;
+                for (int i = 0; i < g->nodes.n; i++) parts += g->nodes.at[i]->op == OP_SCAN && g->nodes.at[i]->u.scan.part.size == k;
+                assert_int_equal(parts, k > 1 ? 2 : 0);            /* forward and back */
+                compare(g, due, interp_run(a, g, &env), 1e-13);
+                run_passes(g);
+                compare(g, due, interp_run(a, g, &env), 1e-12);
+            }
+        }
+    arena_free(a);
+}
+
 /* One stack, that of h: the pre-activations are not kept; the gradients of both weights are sums over time. */
 static void a_vanilla_cell_keeps_h_alone(void **state) {
     (void)state;
@@ -335,7 +362,7 @@ static void what_is_kept_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(budgets), cmocka_unit_test(own_checkpoints_stay), cmocka_unit_test(what_is_kept_is_told),
-        cmocka_unit_test(forward_and_back), cmocka_unit_test(checkpoints_change_nothing),
+        cmocka_unit_test(forward_and_back), cmocka_unit_test(checkpoints_change_nothing), cmocka_unit_test(segments_past_the_end),
         cmocka_unit_test(a_vanilla_cell_keeps_h_alone), cmocka_unit_test(fission), cmocka_unit_test(nested),
         cmocka_unit_test(dead_results_go), cmocka_unit_test(padding_does_not_matter),
     };
