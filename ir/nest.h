@@ -229,6 +229,7 @@ typedef struct {
     int64_t   cut;
     bool      barrier;          /* wait for all threads before this nest */
     bool      fixed;            /* order or npar were asked for (--schedule) */
+    bool      chained;          /* it is in a chain; before chains are made: it was asked for that */
     int64_t   flops, bytes;     /* at full size */
     double    cycles;           /* of one core, as the cost model predicts them; 0: not scheduled */
     int       at;               /* place in the order of execution */

@@ -62,7 +62,7 @@ static bool fits(const Growing *g, const Nest *n, int64_t per) {
 /* Adds the nest to the chain, or begins one with it. */
 static bool grow(Growing *g, Nest *n) {
     if (n->kind != NEST_LOOPS || !n->nloop || !n->nstore || g->count == MAX_CHAIN) return false;
-    if (n->fixed && !n->npar) return false;
+    if (n->fixed && !n->chained) return false;
     int            v = n->loop[0];
     const NestVar *var = &n->var[v];
     const Type    *type = &n->store[0].node->type;
@@ -120,6 +120,9 @@ void chain_nests(Fuse *f) {
         if (!grow(&g, k->nest[i])) g.first = i + 1;
     }
     close_chain(&g);
+    for (int i = 0; i < k->nnest; i++) k->nest[i]->chained = false;
+    for (int c = 0; c < k->nchain; c++)
+        for (int i = 0; i < k->chain[c].count; i++) k->nest[k->chain[c].first + i]->chained = true;
 }
 
 /* ---- what lives in a chain ------------------------------------------------------------------------------ */

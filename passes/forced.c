@@ -126,9 +126,9 @@ static bool take_over(Forced *x, const Task *w, int v, int64_t step) {
     return true;
 }
 
-typedef enum { LANES, TILE, ORDER, OVER, CHAINS, CUT, WIDTH, SHARED, LIST, FIELDS } Field;
+typedef enum { LANES, TILE, ORDER, OVER, CHAINS, CUT, WIDTH, SHARED, LIST, CHAINED, FIELDS } Field;
 static const char *const NAMES[FIELDS] = {"lanes=", "tile=", "order=", "over=", "chains=", "cut=", "width=", "shared=",
-                                          "list"};
+                                          "list", "chained"};
 
 /* Lists of variables begin anew where they are named. */
 static void begin(Forced *x, Field f) {
@@ -161,19 +161,21 @@ static bool take_one(Forced *x, const Task *w, Field f, const char *text, size_t
 static bool read_field(Forced *x, const Task *w, const char *text, size_t len) {
     int f = 0;
     while (f < FIELDS && strncmp(text, NAMES[f], strlen(NAMES[f]))) f++;
-    if (f == FIELDS || (f == LIST && len != strlen(NAMES[f])))
+    if (f == FIELDS || ((f == LIST || f == CHAINED) && len != strlen(NAMES[f])))
         return forced_fail(x,
-                           "'%.*s'? A schedule has lanes=, width=, tile=, order=, over=, chains=, cut=, shared=, list",
+                           "'%.*s'? It has lanes=, width=, tile=, order=, over=, chains=, cut=, shared=, list, chained",
                            (int)len, text);
     text += strlen(NAMES[f]);
     len -= strlen(NAMES[f]);
     int64_t v = 0;
     bool    ok = true;
     if (f == LIST) return x->list = true;
+    if (f == CHAINED) return x->chained = true;
     if (f == CHAINS) ok = read_number(x, "chains", text, len, 1, 8, &v), x->c.chains = (int)v;
-    else if (f == WIDTH) ok = read_number(x, "width", text, len, 1, w->t->width, &v), x->c.width = (int)v;
+    else if (f == WIDTH) ok = read_number(x, "width", text, len, 1, 2 * w->t->width, &v), x->width = (int)v;
     else if (f == SHARED) ok = read_number(x, "shared", text, len, 0, x->n->nout, &v), x->shared = (int)v;
     if (f == CHAINS || f == WIDTH || f == SHARED) {
+        if (f == WIDTH && ok) x->c.width = v > w->t->width ? w->t->width : (int)v;
         if (f == WIDTH && ok && (v & (v - 1))) return forced_fail(x, "width is a power of two");
         return ok;
     }
@@ -264,6 +266,7 @@ void forced_share(Forced *x, Nest *n) {
     int most = n->list.on ? n->list.level : n->nloop;
     x->n = n;
     n->fixed = x->shared >= 0 || x->norder;
+    n->chained = x->chained;
     if (x->shared < 0) return;
     for (int i = 0; i < most && n->kind == NEST_LOOPS; i++)
         if (n->var[n->loop[i]].adds || n->var[n->loop[i]].apart) most = i;

@@ -11,6 +11,7 @@
  *   chains=N       partial results per point
  *   cut=V/N        the reduction V in turns of N values
  *   list           over a list of what is not zero (passes/listed.c); lanes and tile alone
+ *   chained        in turns of rows with the nests before or behind it (passes/chain.c), where that is possible
  *   shared=N       the first N loops are shared out among the threads; 0: one thread
  *
  * Variables are called as in the program; the second of one name is "i.2". What is not named stays as it was chosen,
@@ -25,6 +26,8 @@ typedef struct {
     Arena           *a;
     const char      *kernel, *fields;     /* fields: behind the first ':' */
     const Nest      *n;
+    bool             chained;
+    int              width;               /* of the stores' vectors, which may be two of the machine's; 0: not named */
     bool             list, lanes, steps;  /* lanes were named; lanes, tile or over were */
     Choice           c;
     int              norder, order[MAX_VARS];
