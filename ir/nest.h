@@ -217,7 +217,6 @@ typedef struct {
     bool      alone;            /* nothing is computed from the results in this nest */
     /* schedule */
     int       width;            /* of the stores' vectors */
-    bool      paired;           /* width is twice what was chosen: two vectors side by side */
     int       nlane, lane[MAX_LANE_VARS];     /* outs in the stores' lanes, innermost first */
     int       row_loop;         /* 1 + the out whose values in a tile the stores take in a loop, since the code of all is
                                    large; 0: code for each */

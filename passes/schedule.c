@@ -245,8 +245,7 @@ static double stores_weight(const Nest *n) {
 static void widen_stores(Nest *n) {
     int64_t lanes = 1;
     for (int i = 0; i < n->nlane; i++) lanes *= n->step[n->lane[i]];
-    n->paired = stores_weight(n) >= DEEP && lanes % (2 * n->width) == 0 && 2 * n->width <= MAX_STORE_WIDTH;
-    if (n->paired) n->width *= 2;
+    if (stores_weight(n) >= DEEP && lanes % (2 * n->width) == 0 && 2 * n->width <= MAX_STORE_WIDTH) n->width *= 2;
 }
 
 /* The code for all points of a tile should not leave the first cache of instructions: the out that makes the rows, if they

@@ -54,7 +54,7 @@ static void put_lanes(Buf *b, const Nest *n, const Stage *s) {
         if (!i) buf_puts(b, ":lanes=");
         put_var(b, n, v, step, !i);
     }
-    int width = s ? s->width : n->paired ? n->width / 2 : n->width;
+    int width = s ? s->width : n->width;
     if (nlane && width > 1) buf_printf(b, ":width=%d", width);
     bool first = true;
     for (int v = 0; v < n->nout; v++) {

@@ -12,8 +12,9 @@
  * The gradient with respect to the image has the same form, with the taps in reverse. In the weight gradient, sum over i of
  * dy[i] x[i+r], the taps r are the results and the sum is long: F(k, m), summed over the tiles before A'.
  *
- * One axis alone is treated: a second one would move more memory between the caches than it saves arithmetic. Results
- * differ from the plain sum's by rounding: see docs/performance.md for the bound. */
+ * One axis alone is treated, and not the last one, which fills the lanes: tiles would lie across the vectors. A second axis
+ * would move more memory between the caches than it saves arithmetic. Results differ from the plain sum's by rounding: see
+ * docs/performance.md for the bound. */
 #include <math.h>
 #include <string.h>
 
@@ -37,7 +38,7 @@ typedef struct {
     bool        long_sum;       /* the taps are cut into tiles, not the outs */
     int64_t     m, k, points, tiles;
     Node       *table_a, *table_b, *table_y;
-    Node       *u, *v, *product;
+    Node       *u, *v;
 } Winograd;
 
 /* ---- recognizing ----------------------------------------------------------------------------------------- */
@@ -132,7 +133,8 @@ static bool choose_tile(Winograd *w, const Target *t, bool all) {
 /* ---- tables ---------------------------------------------------------------------------------------------- */
 
 static Node *table(Graph *g, int64_t rows, int64_t columns, const double *v) {
-    return graph_const(g, type_of(DT_F32, 2, (Extent[]){{rows, 0}, {columns, 0}}), arena_copy(g->arena, v, sizeof *v * (size_t)(rows * columns)));
+    Type t = type_of(DT_F32, 2, (Extent[]){{rows, 0}, {columns, 0}});
+    return graph_const(g, t, arena_copy(g->arena, v, sizeof *v * (size_t)(rows * columns)));
 }
 
 /* [u][i]: the coefficients of the product of (x - p) over all finite points p but number u. */
@@ -200,7 +202,7 @@ static Node *transform(const Winograd *w, Node *x, Node *table, int axis, int64_
         at[1].aff = affine_const(taps - 1);
         at[1].aff = affine_add(at[1].aff, affine_var(nout), -1);
     }
-    bool        guarded = lo < 0 || last >= x->type.dim[axis].size;
+    bool        guarded = lo < 0 || last >= x->type.dim[axis].size || x->type.dim[axis].bound;
     const Expr *e = expr_op2(a, SC_MUL, expr_read(a, DT_F32, 0, 2, at, false),
                              expr_read(a, DT_F32, 1, x->type.rank, sub, guarded));
     graph_at(w->g, w->n->name, w->n->loc);
@@ -272,7 +274,8 @@ static Node *results(const Winograd *w, Node *product, const Affine *map) {
     const Expr *e = expr_op2(a, SC_MUL, expr_read(a, DT_F32, 0, 2, at, false),
                              expr_read(a, DT_F32, 1, product->type.rank, sub, false));
     graph_at(w->g, w->n->name, w->n->loc);
-    return graph_comp(w->g, KIND_SUM, n, w->long_sum ? 1 : 2, w->long_sum ? 0 : 1, var, e, 2, (Node *[]){w->table_y, product});
+    return graph_comp(w->g, KIND_SUM, n, w->long_sum ? 1 : 2, w->long_sum ? 0 : 1, var, e, 2,
+                      (Node *[]){w->table_y, product});
 }
 
 /* ---- the pass -------------------------------------------------------------------------------------------- */
@@ -305,7 +308,8 @@ static Node *rewrite(Winograd *w, NodeList *made) {
 
 static bool find(Winograd *w, const Target *t, bool all) {
     const Comp *c = &w->n->u.comp;
-    if (w->n->op != OP_COMP || c->kind != KIND_SUM || c->nder || c->expr->op != SC_MUL || c->nout >= MAX_RANK) return false;
+    if (w->n->op != OP_COMP || c->kind != KIND_SUM || c->nder) return false;
+    if (c->expr->op != SC_MUL || c->nout >= MAX_RANK) return false;
     for (int swap = 0; swap < 2; swap++) {
         w->a = c->expr->arg[swap];
         w->b = c->expr->arg[!swap];
