@@ -32,7 +32,7 @@ typedef VEC(Order) OrderList;
 
 static bool find_factors(Order *o, const Expr *e) {
     if (e->op == SC_MUL) return find_factors(o, e->arg[0]) && find_factors(o, e->arg[1]);
-    if (e->op != SC_READ || e->dtype != DT_F32 || o->nfactor == MAX_FACTORS) return false;
+    if (e->op != SC_READ || e->dtype != DT_F32 || o->nfactor == MAX_FACTORS || o->n->arg[e->operand]->panel) return false;
     for (int i = 0; i < e->nsub; i++) {
         const Extent ext = o->n->arg[e->operand]->type.dim[i];
         if (e->sub[i].ind || (e->guarded && !affine_inside(&e->sub[i].aff, o->n->u.comp.var, ext))) return false;
