@@ -172,9 +172,10 @@ static bool read_field(Forced *x, const Task *w, const char *text, size_t len) {
     if (f == LIST) return x->list = true;
     if (f == CHAINED) return x->chained = true;
     if (f == CHAINS) ok = read_number(x, "chains", text, len, 1, 8, &v), x->c.chains = (int)v;
-    else if (f == WIDTH) ok = read_number(x, "width", text, len, 1, w->t->width, &v), x->c.width = (int)v;
+    else if (f == WIDTH) ok = read_number(x, "width", text, len, 1, 2 * w->t->width, &v), x->width = (int)v;
     else if (f == SHARED) ok = read_number(x, "shared", text, len, 0, x->n->nout, &v), x->shared = (int)v;
     if (f == CHAINS || f == WIDTH || f == SHARED) {
+        if (f == WIDTH && ok) x->c.width = v > w->t->width ? w->t->width : (int)v;
         if (f == WIDTH && ok && (v & (v - 1))) return forced_fail(x, "width is a power of two");
         return ok;
     }

@@ -27,6 +27,7 @@ typedef struct {
     const char      *kernel, *fields;     /* fields: behind the first ':' */
     const Nest      *n;
     bool             chained;
+    int              width;               /* of the stores' vectors, which may be two of the machine's; 0: not named */
     bool             list, lanes, steps;  /* lanes were named; lanes, tile or over were */
     Choice           c;
     int              norder, order[MAX_VARS];

@@ -350,6 +350,7 @@ static void tile_loops(const Fuse *f, Nest *n, int main, const Choice *c, const 
     if (n->nstage) apply_choice(n, main, joined_stages(n, main), c);
     Choice lanes = fit_others(f, n, main, c);
     store_lanes(n, &lanes);
+    if (x && x->width && !n->nstage) n->width = x->width;
     loop_over_rows(n);
     traffic_order(f->t, n, n->step, n->loop);
     n->nloop = n->nout;
