@@ -71,6 +71,8 @@ void    panel_operands(Graph *g, const Target *t);
 int     panel_variable(const Node *n, const Expr *read);
 /* turn.c: before the loops of g, not in their bodies */
 void  turn_weights(Graph *g, const Target *t);
+/* A read of n by a map over its axes in another order, `axis` last; var: the map's variables. */
+const Expr *axis_last(Graph *g, const Node *n, int axis, Var *var);
 /* reuse.c: sums of what a stored map computes read the map. */
 void  reuse_maps(Graph *g);
 /* pack.c */

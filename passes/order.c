@@ -168,15 +168,9 @@ static void decide(Order *o, OrderList *done) {
 /* ---- copies ---------------------------------------------------------------------------------------------- */
 
 static Node *turned(Graph *g, const Node *n, Node *arg, int axis, NodeList *copies) {
-    Var var[MAX_RANK] = {0};
-    Sub sub[MAX_RANK] = {0};
-    int rank = arg->type.rank;
-    for (int i = 0; i < rank; i++) {
-        int to = i == axis ? rank - 1 : i < axis ? i : i - 1;
-        var[to] = (Var){.name = "i", .ext = arg->type.dim[i]};
-        sub[i].aff = affine_var(to);
-    }
-    const Expr *e = expr_read(g->arena, arg->type.dtype, 0, rank, sub, false);
+    Var         var[MAX_RANK] = {0};
+    const Expr *e = axis_last(g, arg, axis, var);
+    int         rank = arg->type.rank;
     for (int i = 0; i < copies->n; i++)
         if (copies->at[i]->arg[0] == arg && expr_equal(copies->at[i]->u.comp.expr, e)) return copies->at[i];
     graph_at(g, n->name, n->loc);

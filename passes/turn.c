@@ -44,9 +44,7 @@ static int axis_to_turn(const Turn *t, const Node *n, const Expr *read) {
     return best;
 }
 
-/* The operand with `axis` as the last one, made before the loop. */
-static Node *turn_outside(Graph *g, Node *n, int axis) {
-    Var var[MAX_RANK] = {0};
+const Expr *axis_last(Graph *g, const Node *n, int axis, Var *var) {
     Sub sub[MAX_RANK] = {0};
     int rank = n->type.rank;
     for (int i = 0; i < rank; i++) {
@@ -54,8 +52,15 @@ static Node *turn_outside(Graph *g, Node *n, int axis) {
         var[to] = (Var){.name = "i", .ext = n->type.dim[i]};
         sub[i].aff = affine_var(to);
     }
+    return expr_read(g->arena, n->type.dtype, 0, rank, sub, false);
+}
+
+/* The operand with `axis` as the last one, made before the loop. */
+static Node *turn_outside(Graph *g, Node *n, int axis) {
+    Var         var[MAX_RANK] = {0};
+    const Expr *read = axis_last(g, n, axis, var);
     graph_at(g, n->name, n->loc);
-    return graph_comp(g, KIND_MAP, rank, 0, 0, var, expr_read(g->arena, n->type.dtype, 0, rank, sub, false), 1, &n);
+    return graph_comp(g, KIND_MAP, n->type.rank, 0, 0, var, read, 1, &n);
 }
 
 static Node *turned_arg(Turn *t, TurnedList *list, int operand, int axis) {
