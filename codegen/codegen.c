@@ -190,6 +190,19 @@ LLVMValueRef codegen_helper(Codegen *cg, const char *name, LLVMTypeRef type) {
     return fn;
 }
 
+LLVMValueRef codegen_helper_begin(Codegen *cg, const char *name, LLVMTypeRef result, LLVMTypeRef *params, unsigned n,
+                                  Where *before) {
+    *before = (Where){cg->fn, cg->fn ? l_here(cg) : NULL};
+    cg->fn = codegen_helper(cg, name, LLVMFunctionType(result, params, n, false));
+    l_at(cg, l_block(cg, "entry"));
+    return cg->fn;
+}
+
+void codegen_helper_end(Codegen *cg, Where before) {
+    cg->fn = before.fn;
+    if (before.at) l_at(cg, before.at);
+}
+
 /* Hidden: for the other pieces, not for the process. */
 static void share(LLVMValueRef fn) {
     LLVMSetLinkage(fn, LLVMExternalLinkage);
@@ -272,12 +285,25 @@ LLVMValueRef abi_bound(Codegen *cg, int i) {
     return l_load_invariant(cg, cg->i64, l_gep_const(cg, cg->i64, p, i), 8);
 }
 
-void abi_barrier(Codegen *cg) {
+static LLVMValueRef barrier_function(Codegen *cg) {
+    static const char NAME[] = "c.barrier";
+    LLVMValueRef      fn = LLVMGetNamedFunction(cg->module, NAME);
+    Where             before;
+    if (fn) return fn;
+    fn = codegen_helper_begin(cg, NAME, cg->none, &cg->ptr, 1, &before);
     LLVMValueRef wait = abi_load(cg, ABI_BARRIER);
-    If s = l_if(cg, LLVMBuildIsNotNull(cg->b, wait, ""));
+    If           s = l_if(cg, LLVMBuildIsNotNull(cg->b, wait, ""));
     LLVMValueRef pool = abi_load(cg, ABI_POOL);
     LLVMBuildCall2(cg->b, LLVMFunctionType(cg->none, &cg->ptr, 1, false), wait, &pool, 1, "");
     l_if_end(cg, &s);
+    LLVMBuildRetVoid(cg->b);
+    codegen_helper_end(cg, before);
+    return fn;
+}
+
+void abi_barrier(Codegen *cg) {
+    LLVMValueRef fn = barrier_function(cg), args = abi_args(cg);
+    LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, &args, 1, "");
 }
 
 /* ---- tables -------------------------------------------------------------------------------------- */
