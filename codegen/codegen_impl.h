@@ -37,6 +37,8 @@ struct Piece {
     Piece              *next;
     LLVMContextRef      cx;
     LLVMModuleRef       module;
+    bool                later;          /* codegen_later: the caller of codegen_jit does not wait for it */
+    int                 instructions;   /* once it is with the crew */
     bool                sealed;         /* verified, passes run: nothing can be emitted any more */
     LLVMMemoryBufferRef object;         /* its object code; NULL before */
     char               *error;          /* LLVM's message if there is none (LLVMDisposeMessage) */
@@ -79,8 +81,11 @@ struct Codegen {
     VEC(Emitted)        functions;
     VEC(SharedNest)     nests;
     VEC(NestTime)       times;
-    const char         *table;          /* symbol of the function table; NULL: none */
-    bool                finished;       /* every piece has its object code */
+    bool                later;          /* what is emitted now is for later */
+    const char         *table[2];       /* symbols of the function tables, by Piece.later; NULL: none */
+    int                 tabled;         /* functions that are in one */
+    bool                finished;       /* every piece has its object code, but those for later: */
+    bool                joined;         /* they have it, too, and are loaded */
     LLVMOrcLLJITRef     jit;            /* NULL before codegen_jit */
     double              link;           /* seconds */
 };
@@ -174,12 +179,17 @@ LLVMTargetMachineRef codegen_machine(const Target *t, int level);
 /* Verifies a module and runs the level's IR passes, once. */
 void  piece_seal(Piece *p, LLVMTargetMachineRef m, int level);
 void  piece_free(Piece *p);
+int   piece_instructions(const Piece *p);
 /* The threads that make object code beside the caller, `n` of them; crew_add starts them. */
 Crew *crew_new(Arena *a, const Target *t, int level, int n);
 void  crew_add(Crew *c, Piece *p);
-/* Works on what is left beside the threads, then ends them. `cancel`: drops what is left. */
-void  crew_end(Crew *c, LLVMTargetMachineRef m, bool cancel);
-/* Makes the object code of all pieces. Nothing can be emitted afterwards. */
+/* Works beside the threads until all pieces are made that are for later, or all that are not. */
+void  crew_wait(Crew *c, LLVMTargetMachineRef m, bool later);
+/* Drops what no thread has begun, and ends the threads. */
+void  crew_end(Crew *c);
+/* Makes the object code of all pieces; those for later are left to the crew. Nothing can be emitted afterwards. */
 bool  codegen_finish(Codegen *cg, const char **why);
+/* The same for the others, after codegen_finish. */
+bool  codegen_finish_later(Codegen *cg, const char **why);
 
 #endif
