@@ -41,6 +41,7 @@ static void dims(Buf *j, const Build *b) {
         buf_printf(j, "%s{\"name\":\"%s\",\"size\":%lld", i ? "," : "", d[i].name, (long long)d[i].size);
         if (d[i].ragged) buf_puts(j, ",\"ragged\":true");
         if (d[i].vocab) vocab(j, b, &d[i]);
+        if (d[i].bytes) buf_puts(j, ",\"bytes\":true");
         if (d[i].ngrid) {
             buf_puts(j, ",\"grid\":");
             numbers(j, d[i].grid, d[i].ngrid);

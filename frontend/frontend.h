@@ -25,6 +25,7 @@ typedef struct {
     const char *name;
     int64_t     size;              /* ragged: the maximum */
     bool        ragged, vocab;
+    bool        bytes;             /* the bytes of a text(..): the symbols are the 256 bytes */
     const char *vocab_file, *vocab_by;   /* vocab only */
     int         vocab_col;
     int64_t     vocab_min;
