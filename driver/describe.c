@@ -246,8 +246,8 @@ char *build_describe(Build *b, size_t *size) {
     metrics(&body, &b->model->objective);
     Buf data = buf_new(b->arena);
     if (program_data_json(b->program, &data)) buf_printf(&body, "\"data\":%s,\n", data.s);
-    buf_printf(&j, "{\"netc\":\"%s\",\"name\":\"%s\",\"model\":\"%s\",\"hash\":\"%016llx\",\"target\":\"%s\",\n", NETC_VERSION,
-               b->stem, b->model->name, (unsigned long long)b->hash, b->target.name);
+    buf_printf(&j, "{\"netc\":\"%s\",\"name\":\"%s\",\"model\":\"%s\",\"hash\":\"%016llx\",\"target\":\"%s\",\n",
+               NETC_VERSION, b->stem, b->model->name, (unsigned long long)b->hash, b->target.name);
     cpu(&j, b->target.needs);
     buf_printf(&j, "\"batch\":%lld,\"beam\":%d,\n", (long long)b->batch, b->searched ? b->beams : 0);
     buf_puts(&j, body.s);

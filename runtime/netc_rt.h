@@ -74,7 +74,8 @@ typedef struct {
  *                 "out":[{"name":"loss","dtype":"f32","shape":[],"rows":false}, ...]}],
  *                 shapes are without the row axis; "rows":false = one value per call; "axes": the ragged dim of each
  *                 axis or null, left out if there is none; "lengths": the lengths of the dim of that name, one per
- *                 row: given (in) or found (out; of a formula of dims as well, "T-1"). bounds: what netc_args.bound holds, from [1] on; the first is the rows
+ *                 row: given (in) or found (out; of a formula of dims as well, "T-1"). bounds: what
+ *                 netc_args.bound holds, from [1] on; the first is the rows
  *                 "step_flops": N (forward multiply-adds x 2)
  *   "data":    {"name":"Mnist","fields":[{"name":"img","dtype":"f32","shape":[1,28,28]},
  *                                        {"name":"label","dtype":"i32","shape":[],"dim":"Digit","size":10}],

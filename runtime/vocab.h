@@ -1,8 +1,8 @@
 /* Vocabularies: the symbols of `dim V = vocab(file, by=, col=, min=, eos=)`.
  *
- * Symbols are UTF-8 characters, blank-separated words, or lines; or, of a dim that no vocab declares, bytes. Order: sorted by code point; the
- * lines of a text file in the order of the file; then <unk> (min > 1), then <bos>, <eos> (eos=true).
- * With col >= 0 in a .csv or .tsv the symbols are those of that column (by="line": whole cells, sorted).
+ * Symbols are UTF-8 characters, blank-separated words, or lines; or, of a dim that no vocab declares, bytes. Order:
+ * sorted by code point; the lines of a text file in the order of the file; then <unk> (min > 1), then <bos>, <eos>
+ * (eos=true). With col >= 0 in a .csv or .tsv the symbols are those of that column (by="line": whole cells, sorted).
  */
 #ifndef NETC_RUNTIME_VOCAB_H
 #define NETC_RUNTIME_VOCAB_H
@@ -52,7 +52,7 @@ void    netc_symbols_add(netc_symbols *s, int64_t symbol);
  * *bad_size bytes, 0 where the text is no UTF-8. */
 bool    netc_vocab_encode(const netc_vocab *v, const char *text, size_t size, netc_symbols *to, const char **bad,
                           size_t *bad_size);
-/* Symbols as text, up to the first eos: characters and bytes one after the other, words and lines with blanks between. */
+/* Symbols as text, up to the first eos: characters and bytes one after the other, words and lines with blanks between */
 void    netc_vocab_decode(const netc_vocab *v, const int32_t *symbol, int64_t n, netc_buf *b);
 
 #endif

@@ -1,7 +1,7 @@
-/* A recurrent network step by step inside a C program: the entry `read` of ../charlm/lstm.net takes one character and the
- * state of the cell and gives what may follow and the state after it. The state is two arrays of ours, so a text may be of
- * any length, and stopped, kept or branched anywhere. It says how many bits a character of standard input costs, then
- * writes on for as many characters as are asked for. See the Makefile beside it. */
+/* A recurrent network step by step inside a C program: the entry `read` of ../charlm/lstm.net takes one character and
+ * the state of the cell and gives what may follow and the state after it. The state is two arrays of ours, so a text
+ * may be of any length, and stopped, kept or branched anywhere. It says how many bits a character of standard input
+ * costs, then writes on for as many characters as are asked for. See the Makefile beside it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
