@@ -58,7 +58,8 @@ typedef struct {
  *   "batch": 10, "beam": 4,                           0 or left out: no beam search in the entries
  *   "dims":    [{"name":"Digit","size":10}, {"name":"T","size":25,"ragged":true},
  *               {"name":"Char","size":67,"vocab":{"file":"t.txt","by":"char","col":0,"min":1,"eos":false,
- *                "symbols":[plain ones, if they were known]}}],
+ *                "symbols":[plain ones, if they were known]}},
+ *               {"name":"Byte","size":256,"bytes":true}],                 its symbols are the bytes of a text
  *   "hypers":  [{"name":"eta","value":0.03,"grid":[0.01,0.03]}],
  *   "scalars": ["hyper.eta","step","epoch","batches","progress"],   order of netc_args.scalars; step counts
  *              from 0 over the whole training, batches = steps per epoch, progress = step / (epochs * batches)

@@ -38,19 +38,16 @@ static void read_weights(const char *path) {
     if (fread(size, 1, 8, f) != 8) exit(4);
     for (int i = 3; i >= 0; i--) header = header << 8 | size[i];
     if (fseek(f, header, SEEK_CUR) || fread(plain, sizeof *plain, CHARLM_PLAIN_COUNT, f) != CHARLM_PLAIN_COUNT) exit(4);
-    void *state = block(CHARLM_STATE_SIZE);              /* of the training step; `read` leaves it alone */
-    if (charlm_pack(plain, weights, state)) exit(4);
-    free(state);
+    if (charlm_pack(plain, weights, NULL)) exit(4);     /* the model's own state is for training */
     free(plain);
     fclose(f);
 }
 
 /* The state after one character more, in the place of the one before. */
 static void step(Stream *s, int32_t character) {
-    static _Alignas(64) char state[CHARLM_STATE_SIZE + 64];
     charlm_read_io io = {.size = sizeof io, .count = 1, .char_ = &character, .h = s->h, .c = s->c,
                          .out0 = s->next, .h1 = s->h, .c1 = s->c};
-    int code = charlm_read(&io, weights, state, arena, CHARLM_READ_ARENA_SIZE);
+    int code = charlm_read(&io, weights, NULL, arena, CHARLM_READ_ARENA_SIZE);
     if (code) {
         fprintf(stderr, "charlm_read: %d\n", code);
         exit(4);

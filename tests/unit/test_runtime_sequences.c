@@ -16,7 +16,7 @@ static const netc_function_entry TABLE[] = {{NULL, NULL}};
     "{\"name\":\"Char\",\"size\":3,\"vocab\":{\"by\":\"char\",\"min\":1,\"eos\":false,\"symbols\":[\"a\",\"b\",\"c\"]" \
     "}},"                                                                                                              \
     "{\"name\":\"Word\",\"size\":5,\"vocab\":{\"by\":\"word\",\"min\":2,\"eos\":true,\"symbols\":[\"one\",\"two\"]}}," \
-    "{\"name\":\"Byte\",\"size\":256},{\"name\":\"Kind\",\"size\":4}"
+    "{\"name\":\"Byte\",\"size\":256,\"bytes\":true},{\"name\":\"Kind\",\"size\":4}"
 
 #define I32(name, shape, axes, dim, size) \
     "{\"name\":\"" name "\",\"dtype\":\"i32\",\"shape\":" shape axes ",\"dim\":\"" dim "\",\"size\":" #size "}"
