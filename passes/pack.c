@@ -168,6 +168,18 @@ static bool same_map(const Node *a, const Node *b) {
     return y->kind == KIND_MAP && x->nout == y->nout && expr_equal(x->expr, y->expr);
 }
 
+/* Does e over p's axes read every number of its operand at its place: is the operand what would be packed? */
+static bool is_whole(const Pack *p, const Expr *e) {
+    if (e->op != SC_READ || e->nsub != p->naxis) return false;
+    const Type *t = &p->n->arg[e->operand]->type;
+    for (int i = 0, var; i < e->nsub; i++) {
+        const Extent x = p->axis[i].ext;
+        if (e->sub[i].ind || !affine_is_var(&e->sub[i].aff, &var) || var != i) return false;
+        if (x.size != t->dim[i].size || x.bound != t->dim[i].bound) return false;
+    }
+    return true;
+}
+
 /* The node that holds factor e over p's axes; settled[] gets the derived variables whose range it sees to. */
 static Node *make_pack(Pack *p, const Expr *e, NodeList *packs, bool *settled) {
     const Comp *c = &p->n->u.comp;
@@ -185,6 +197,7 @@ static Node *make_pack(Pack *p, const Expr *e, NodeList *packs, bool *settled) {
         if (!zero_outside(p, e, v)) body = within(p->g, on_axes(p, affine_var(v)), c->var[v].ext.size, body);
         settled[v] = true;
     }
+    if (is_whole(p, body)) return p->n->arg[body->operand];
     for (int i = 0; i < p->naxis; i++) var[i] = (Var){.name = "i", .ext = p->axis[i].ext};
     graph_at(p->g, p->n->name, p->n->loc);
     Node *made = graph_comp(p->g, KIND_MAP, p->naxis, 0, 0, var, body, p->n->narg, p->n->arg);
