@@ -261,16 +261,24 @@ static int bench_kernels(Arena *a, const Request *r, Bench *b, Kernel **kernel, 
 
 /* ---- what a kernel is, in words ---------------------------------------------------------------------- */
 
-static bool is_map(const Node *n) { return n->op == OP_COMP && n->u.comp.kind == KIND_MAP; }
+enum { PARTS = 8 };             /* nests between a part of a gradient and the new value */
 
-/* Is n the new value, or a gradient that it is made of in another nest, perhaps in another order of axes? */
-static bool serves(const Node *n, const Node *value) {
-    bool is = value == n;
-    for (int i = 0; i < value->narg && value->op == OP_COMP && n->op == OP_COMP; i++) {
-        const Node *arg = value->arg[i];
-        is |= arg == n || (is_map(arg) && arg->narg == 1 && arg->u.comp.expr->op == SC_READ && arg->arg[0] == n);
+/* Is n the new value, or a part of the gradient that it alone is made of, in other nests (sums, copies in another order)? */
+static bool serves(const Kernels *k, const Node *n, const Node *value, int depth) {
+    int readers = 0;
+    if (n == value) return true;
+    if (!depth || n->op != OP_COMP) return false;
+    for (int i = 0; i < k->graph->nodes.n; i++) {
+        const Node *user = k->graph->nodes.at[i];
+        for (int j = 0; j < user->narg; j++) {
+            if (user->arg[j] != n) continue;
+            bool part = user == value || !user->name || !n->name || !strcmp(user->name, n->name);
+            if (!part || !serves(k, user, value, depth - 1)) return false;
+            readers++;
+            break;
+        }
     }
-    return is;
+    return readers > 0;
 }
 
 /* "update Net.c1.w" where the nest makes a parameter's new value, or the gradient for it; else the user's name of what
@@ -279,7 +287,7 @@ static const char *kernel_label(Arena *a, const Kernels *k, const Nest *n) {
     for (int i = 0; i < n->nstore; i++)
         for (int j = 0; j < k->graph->outs.n; j++) {
             const Output *out = &k->graph->outs.at[j];
-            if (out->kind == OUT_VALUE || !serves(n->store[i].node, out->value)) continue;
+            if (out->kind == OUT_VALUE || !serves(k, n->store[i].node, out->value, PARTS)) continue;
             const Node *leaf = out->target;
             return arena_printf(a, "update %s", leaf->op == OP_PARAM ? leaf->u.param.key : leaf->u.state.key);
         }
