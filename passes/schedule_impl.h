@@ -33,6 +33,7 @@ typedef struct {
     int           nmove[MAX_READS], move[MAX_READS][MAX_VARS];    /* per read: variables that it moves with */
     bool          window[MAX_VARS];
     double        ops;          /* vector operations per point */
+    double        most_ops;     /* the same of the stage of the nest that has most, since they share the tile */
     double        points;       /* of outs, window and reductions that count */
     double        live;         /* share of all points that count, as far as remainders decide it */
     /* of the lanes that were looked at last */
