@@ -45,8 +45,8 @@ void     codegen_c_interface(Codegen *cg, const struct CModel *m);
 bool     codegen_jit(Codegen *cg, const char **why);
 /* After codegen_jit: makes the functions of codegen_later callable, and ends the threads. */
 bool     codegen_join(Codegen *cg, const char **why);
-/* After codegen_jit: a function under its description name ("train"), an exported symbol; NULL if there is none, or none
- * before codegen_join. */
+/* After codegen_jit: a function under its description name ("train"), an exported symbol; NULL if there is none, or
+ * none before codegen_join. */
 void    *codegen_function_address(Codegen *cg, const char *name);
 void    *codegen_symbol(Codegen *cg, const char *symbol);
 bool     codegen_object(Codegen *cg, const char *path, const char **why);

@@ -106,7 +106,7 @@ void codegen_begin(Codegen *cg, const char *name);
 void codegen_end(Codegen *cg);
 /* A helper function of the module, internal linkage, same attributes; the builder does not move. */
 LLVMValueRef codegen_helper(Codegen *cg, const char *name, LLVMTypeRef type);
-/* One that is emitted while another function is open; `before` is where the builder goes on after codegen_helper_end. */
+/* One that is emitted while another function is open; after codegen_helper_end the builder goes on at `before`. */
 typedef struct {
     LLVMValueRef      fn;
     LLVMBasicBlockRef at;
@@ -135,7 +135,7 @@ LLVMValueRef abi_load(Codegen *cg, AbiField f);
 LLVMValueRef abi_in(Codegen *cg, int i), abi_out(Codegen *cg, int i), abi_scalar(Codegen *cg, int i);
 /* args->bound[i] (i64) */
 LLVMValueRef abi_bound(Codegen *cg, int i);
-/* if (args->barrier) args->barrier(args->pool): a call of a helper, since LLVM's work grows with the blocks of a function. */
+/* if (args->barrier) args->barrier(args->pool), in a helper: LLVM's work grows with the blocks of a function. */
 void abi_barrier(Codegen *cg);
 
 LLVMTypeRef codegen_type(Codegen *cg, DType d);             /* in registers: float, i32, i8, i1 */

@@ -22,8 +22,8 @@ static void run_nests(Caller *c, const Kernels *k, int from, int to);
 
 /* ---- shares ---------------------------------------------------------------------------------------------- */
 
-/* { n * tid / threads, n * (tid + 1) / threads }: a helper, because LLVM makes three blocks of a division of 64 bits, and
- * its work grows with the blocks of a function. */
+/* { n * tid / threads, n * (tid + 1) / threads }: a helper, because LLVM makes three blocks of a division of 64 bits,
+ * and its work grows with the blocks of a function. */
 static Val share_function(Codegen *cg) {
     static const char NAME[] = "c.share";
     Val   fn = LLVMGetNamedFunction(cg->module, NAME);
@@ -31,7 +31,8 @@ static Val share_function(Codegen *cg) {
     if (fn) return fn;
     Ty pair = LLVMStructTypeInContext(cg->cx, (Ty[]){cg->i64, cg->i64}, 2, false);
     fn = codegen_helper_begin(cg, NAME, pair, (Ty[]){cg->i64, cg->i32, cg->i32}, 3, &before);
-    Val tid = LLVMBuildZExt(cg->b, LLVMGetParam(fn, 1), cg->i64, ""), threads = LLVMBuildZExt(cg->b, LLVMGetParam(fn, 2), cg->i64, "");
+    Val tid = LLVMBuildZExt(cg->b, LLVMGetParam(fn, 1), cg->i64, "");
+    Val threads = LLVMBuildZExt(cg->b, LLVMGetParam(fn, 2), cg->i64, "");
     Val n = LLVMGetParam(fn, 0), lo = l_mul(cg, n, tid), share = LLVMGetUndef(pair);
     share = LLVMBuildInsertValue(cg->b, share, LLVMBuildUDiv(cg->b, lo, threads, ""), 0, "");
     share = LLVMBuildInsertValue(cg->b, share, LLVMBuildUDiv(cg->b, l_add(cg, lo, n), threads, ""), 1, "");
