@@ -290,7 +290,9 @@ int build_schedules(const Build *b) {
     if (i == b->forced.n) return 0;
     Buf names = buf_new(b->arena);
     int count = 0;
-    for (int f = 0; f < b->functions.n; f++) kernel_names(b, b->functions.at[f].kernels, &names, &count);
+    for (int init = 0; init < 2; init++)                /* those of first weights are the least wanted */
+        for (int f = 0; f < b->functions.n; f++)
+            if ((strcmp(b->functions.at[f].name, "init") == 0) == init) kernel_names(b, b->functions.at[f].kernels, &names, &count);
     fprintf(stderr, "netc: --schedule: no kernel '%.*s'; there are: %s%s\n", (int)strcspn(b->forced.text[i], ":"),
             b->forced.text[i], names.n ? names.s : "none",
             count > NAMES_SHOWN ? " ... (--print-schedule shows all)" : "");
@@ -321,9 +323,7 @@ void build_later(Build *b) { codegen_later(b->cg); }
 
 void build_join(Build *b) {
     const char *why = NULL;
-    double      t0 = now();
     if (!codegen_join(b->cg, &why)) ICE("%s", why);
-    b->t_join += now() - t0;
 }
 
 /* netc_code: the machine code of a function of build_later, which is needed now. */

@@ -65,7 +65,7 @@ typedef struct {
     Codegen       *cg;
     ForcedSchedules forced;        /* --schedule */
     bool           said_memory, said_stash;      /* what --max-memory and --print-stash tell is told once */
-    double         t_start, t_front, t_lower, t_passes, t_emit, t_code, t_join;   /* seconds, for --time-report */
+    double         t_start, t_front, t_lower, t_passes, t_emit, t_code;   /* seconds, for --time-report */
 } Build;
 
 /* Loads and checks operand 0. Returns an exit code, 0 = fine (messages are printed). */
