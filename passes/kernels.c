@@ -76,7 +76,7 @@ static void set_panels(Fuse *f) {
         const Node *n = f->g->nodes.at[i];
         Place      *p = &f->k->place[i];
         int         axis = n->panel - 1;
-        if (axis < 0 || !f->group[i]) continue;
+        if (axis < 0) continue;
         int64_t next = p->panel = n->panel_size;
         for (int d = n->type.rank - 1; d >= 0; d--) {
             p->stride[d] = d == axis ? 1 : next;
@@ -160,12 +160,12 @@ static void build_level(Fuse *f) {
     k->in = ARENA_ARRAY(f->a, Node *, g->nodes.n);
     k->out = ARENA_ARRAY(f->a, Output, g->outs.n);
     place_leaves(f);
+    set_panels(f);
     fuse_groups(f);
     if (!f->scan) settle_outputs(f);
     group_sort(f);
     group_stored(f);
     if (f->scan) place_body(f);
-    set_panels(f);
     set_rows_apart(f);
     align_rows(f);
     make_buffers(f);

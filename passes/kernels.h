@@ -11,7 +11,7 @@
  *   winograd.c     convolutions with fewer multiplications
  *   reuse.c        sums read maps that are stored anyway
  *   order.c        operands of contractions with the axis last that fills the lanes
- *   fuse.c         which nodes are computed together; group.c: their dependence and order
+ *   fuse.c         which nodes are computed together; group.c: their dependence and order; sums.c: several sums in one nest
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
  *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model), listed.c;
