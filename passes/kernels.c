@@ -132,7 +132,10 @@ static void build_nests(Fuse *f) {
 
 /* Bodies first: what a scan stacks decides where its results lie. */
 static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int ncarry) {
-    if (o->level >= 2 && fusion_on(o, "sink")) sink_maps(g);
+    bool sink = o->level >= 2 && fusion_on(o, "sink");
+    if (sink) sink_maps(g);
+    while (o->level >= 2 && fusion_on(o, "keep") && keep_functions(g))
+        if (sink) sink_maps(g);     /* there is more room in the expressions now */
     if (o->level >= 2 && fusion_on(o, "rotate")) rotate_loops(g);
     lower_ops(g, ncarry);
     for (int i = 0; i < g->nodes.n; i++)

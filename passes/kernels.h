@@ -3,6 +3,7 @@
  *   lower_ops.c    what is not a comp becomes one (gather), outputs get values of their own
  *   spread.c       gradients of images behind max-pooling become sums over pooled cells
  *   sink.c         maps over the steps of a loop go into its body
+ *   keep.c         what scans stack for others: functions in place of what they are functions of
  *   rotate.c       steps of a loop that begin with their sums
  *   panel.c        operands of contractions in panels, those that loops capture before them
  *   turn.c         other weights of loops in the order in which they load well
