@@ -41,8 +41,8 @@ static Node *argument(const Graph *body, int index) {
 
 static Node *known_in_scan(const Keep *k, const Node *arg) {
     const Scan *s = &k->scan->u.scan, *b = &k->loop->u.scan;
+    if (arg->op != OP_ARG || arg->u.arg.index < b->ncarry) return NULL;
     int         index = arg->u.arg.index;
-    if (arg->op != OP_ARG || index < b->ncarry) return NULL;
     const Node *outer = k->loop->arg[index];
     bool        over = index < b->ncarry + b->nover;
     if (over && outer->op == OP_RESULT && outer->arg[0] == k->scan && outer->u.result.index >= s->ncarry)
@@ -154,8 +154,8 @@ static const Expr *own_point(Graph *g, const Node *n, int operand) {
 static const Expr *read_kept(Keep *k, Draft *d, const Node *n, const Expr *e, bool inside) {
     bool  known = inside ? is_dear(e->op) : is_known(k, n, e);
     Kept *kept = known ? find_kept(k, n, in_scan(k, n, e, inside)) : NULL;
-    if (kept && inside && kept->value == n) kept = NULL;
-    if (kept) return own_point(d->g, inside ? kept->value : kept->arg, draft_operand(d, inside ? kept->value : kept->arg));
+    Node *value = !kept ? NULL : inside ? kept->value : kept->arg;
+    if (value && value != n) return own_point(d->g, value, draft_operand(d, value));
     if (!SCALARS[e->op].args) return e;
     Expr *made = arena_copy(d->g->arena, e, sizeof *e);
     for (int i = 0; i < SCALARS[e->op].args; i++) made->arg[i] = read_kept(k, d, n, e->arg[i], inside);
@@ -176,11 +176,15 @@ static void read_all(Keep *k, Graph *body, int count, bool inside) {
 static Node *value_of(Keep *k, const Kept *x) {
     for (int i = 0; i < k->forward->nodes.n; i++) {
         Node *n = k->forward->nodes.at[i];
-        if (is_map(n) && n->narg <= MOST_ARGS && same_outs(n, x->map) && expr_equal(in_scan(k, n, n->u.comp.expr, true), x->expr)) return n;
+        if (!is_map(n) || n->narg > MOST_ARGS || !same_outs(n, x->map)) continue;
+        if (expr_equal(in_scan(k, n, n->u.comp.expr, true), x->expr)) return n;
     }
     const Comp *m = &x->map->u.comp;
     Node       *args[MOST_ARGS];
-    for (int i = 0; i < x->map->narg; i++) args[i] = k->known[x->map->arg[i]->id] ? k->known[x->map->arg[i]->id] : k->forward->nodes.at[0];
+    for (int i = 0; i < x->map->narg; i++) {
+        Node *arg = k->known[x->map->arg[i]->id];
+        args[i] = arg ? arg : k->forward->nodes.at[0];          /* not read by the function */
+    }
     graph_at(k->forward, k->scan->name, k->scan->loc);
     return graph_comp(k->forward, KIND_MAP, m->nout, 0, 0, m->var, x->of, x->map->narg, args);
 }

@@ -382,8 +382,9 @@ static bool force(const Fuse *f, Nest *n, int main, Task *w, Forced *x, const Ch
 
 /* The same variables, and a main stage over the same of them? */
 static bool is_alike(const Nest *p, const Nest *n) {
+    if (p->kind != NEST_LOOPS || p->list.on || p->adds || p->cut) return false;
+    if (!p->nstage || !n->nstage || p->nout != n->nout) return false;
     const Stage *s = &p->stage[nest_main_stage(p)], *t = &n->stage[nest_main_stage(n)];
-    if (p->kind != NEST_LOOPS || !p->nstage || !n->nstage || p->nout != n->nout || p->list.on || p->adds || p->cut) return false;
     if (s->nred != t->nred || s->nwin || t->nwin || s->kind != t->kind) return false;
     for (int v = 0; v < n->nout; v++)
         if (p->var[v].size != n->var[v].size || p->var[v].bound != n->var[v].bound) return false;
@@ -405,13 +406,14 @@ static Choice choice_of(const Nest *p) {
     Choice       c = {.width = s->width, .nlane = s->nlane, .chains = s->chains};
     c.across = s->nlane && in_list(s->red, s->nred, s->lane[0]);
     memcpy(c.lane, s->lane, sizeof c.lane);
-    for (int v = 0; v < p->nvar; v++) c.step[v] = v < p->nout ? p->step[v] : in_list(s->red, s->nred, v) ? s->step[v] : 0;
+    for (int v = 0; v < p->nout; v++) c.step[v] = p->step[v];
+    for (int i = 0; i < s->nred; i++) c.step[s->red[i]] = s->step[s->red[i]];
     return c;
 }
 
-/* In a loop, an earlier nest whose results n reads, if n's sums take hardly longer with its tile than with *c, which becomes that:
- * then each thread reads what it has written itself, and need not wait for others. What else n reads comes once, whatever
- * the tile. NULL: there is none. */
+/* In a loop, an earlier nest whose results n reads, if n's sums take hardly longer with its tile than with *c, which becomes
+ * that: then each thread reads what it has written itself, and need not wait for others. What else n reads comes once,
+ * whatever the tile. NULL: there is none. */
 static const Nest *cut_alike(const Fuse *f, Task *w, Choice *c) {
     static const double HARDLY = 1.05;
     for (int i = f->k->nnest - 1; i >= 0 && f->scan && w->count; i--) {

@@ -19,7 +19,8 @@ enum { RECENT = 8 };            /* groups that are looked at */
 
 static bool is_product_sum(const Node *n) {
     const Comp *c = &n->u.comp;
-    return n->op == OP_COMP && c->kind == KIND_SUM && c->nred && !c->nder && n->type.dtype == DT_F32 && c->expr->op == SC_MUL && !n->panel;
+    if (n->op != OP_COMP || n->type.dtype != DT_F32 || n->panel) return false;
+    return c->kind == KIND_SUM && c->nred && !c->nder && c->expr->op == SC_MUL;
 }
 
 /* ---- what the model says ----------------------------------------------------------------------------------- */
@@ -103,7 +104,8 @@ static bool meet(const Fuse *f, const Node *x, const Node *y) {
 
 static bool may_join(Fuse *f, const Node *n, const Group *gr) {
     const Node *first = gr->nodes.at[0];
-    if (gr->pool || gr->alone || gr->terms.n || !is_product_sum(first) || !same_outs(n, first) || !same_reds(n, first)) return false;
+    if (gr->pool || gr->alone || gr->terms.n || !is_product_sum(first)) return false;
+    if (!same_outs(n, first) || !same_reds(n, first)) return false;
     for (int i = 0; i < n->narg; i++)
         if (f->group[node_storage(n->arg[i])->id] == gr) return false;
     return have_common(n, first) && group_has_room(gr, n) && meet(f, n, first) && !group_cycle(f, n, gr);
