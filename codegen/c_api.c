@@ -12,24 +12,6 @@
 
 /* ---- helpers of the module ----------------------------------------------------------------------- */
 
-/* Where the builder stood before a helper is emitted in between. */
-typedef struct {
-    Val               fn;
-    LLVMBasicBlockRef at;
-} Where;
-
-static Val helper_begin(Codegen *cg, const char *name, Ty result, Ty *params, unsigned n, Where *before) {
-    *before = (Where){cg->fn, cg->fn ? l_here(cg) : NULL};
-    cg->fn = codegen_helper(cg, name, LLVMFunctionType(result, params, n, false));
-    l_at(cg, l_block(cg, "entry"));
-    return cg->fn;
-}
-
-static void helper_end(Codegen *cg, Where before) {
-    cg->fn = before.fn;
-    if (before.at) l_at(cg, before.at);
-}
-
 static void call(Codegen *cg, Val fn, Val *x, unsigned n) {
     LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, x, n, "");
 }
@@ -40,7 +22,7 @@ static Val copy_function(Codegen *cg) {
     if (fn) return fn;
     Where before;
     Ty     params[3] = {cg->ptr, cg->ptr, cg->i64};
-    fn = helper_begin(cg, "c.copy", cg->none, params, 3, &before);
+    fn = codegen_helper_begin(cg, "c.copy", cg->none, params, 3, &before);
     Val  to = LLVMGetParam(fn, 0), from = LLVMGetParam(fn, 1), n = LLVMGetParam(fn, 2);
     int  vector = 4 * cg->target.width;
     Ty   t = l_vec(cg->i8, vector);
@@ -52,7 +34,7 @@ static Val copy_function(Codegen *cg) {
     l_store(cg, l_load(cg, cg->i8, l_gep(cg, cg->i8, from, l.i), 1), l_gep(cg, cg->i8, to, l.i), 1);
     l_loop_end(cg, &l, NULL);
     LLVMBuildRetVoid(cg->b);
-    helper_end(cg, before);
+    codegen_helper_end(cg, before);
     return fn;
 }
 
@@ -66,12 +48,12 @@ static Val fill_function(Codegen *cg) {
     if (fn) return fn;
     Where before;
     Ty     params[3] = {cg->ptr, cg->f32, cg->i64};
-    fn = helper_begin(cg, "c.fill", cg->none, params, 3, &before);
+    fn = codegen_helper_begin(cg, "c.fill", cg->none, params, 3, &before);
     Loop l = l_loop(cg, l_i64(cg, 0), LLVMGetParam(fn, 2), 1, 0, NULL);
     l_store(cg, LLVMGetParam(fn, 1), l_gep(cg, cg->f32, LLVMGetParam(fn, 0), l.i), 4);
     l_loop_end(cg, &l, NULL);
     LLVMBuildRetVoid(cg->b);
-    helper_end(cg, before);
+    codegen_helper_end(cg, before);
     return fn;
 }
 
@@ -81,7 +63,7 @@ static Val outside_function(Codegen *cg) {
     if (fn) return fn;
     Where before;
     Ty     params[4] = {cg->ptr, cg->i64, cg->i32, cg->i32};
-    fn = helper_begin(cg, "c.outside", cg->i1, params, 4, &before);
+    fn = codegen_helper_begin(cg, "c.outside", cg->i1, params, 4, &before);
     Val  bad = l_i1(cg, false);
     Loop l = l_loop(cg, l_i64(cg, 0), LLVMGetParam(fn, 1), 1, 1, &bad);
     Val  v = l_load(cg, cg->i32, l_gep(cg, cg->i32, LLVMGetParam(fn, 0), l.i), 4);
@@ -89,7 +71,7 @@ static Val outside_function(Codegen *cg) {
     bad = LLVMBuildOr(cg->b, bad, l_icmp(cg, LLVMIntUGE, v, LLVMGetParam(fn, 3)), "");
     l_loop_end(cg, &l, &bad);
     LLVMBuildRet(cg->b, bad);
-    helper_end(cg, before);
+    codegen_helper_end(cg, before);
     return fn;
 }
 
@@ -104,14 +86,14 @@ static Val longest_function(Codegen *cg) {
     if (fn) return fn;
     Where before;
     Ty     params[2] = {cg->ptr, cg->i64};
-    fn = helper_begin(cg, "c.longest", cg->i64, params, 2, &before);
+    fn = codegen_helper_begin(cg, "c.longest", cg->i64, params, 2, &before);
     Val  most = l_i64(cg, 1);
     Loop l = l_loop(cg, l_i64(cg, 0), LLVMGetParam(fn, 1), 1, 1, &most);
     Val  v = LLVMBuildSExt(cg->b, l_load(cg, cg->i32, l_gep(cg, cg->i32, LLVMGetParam(fn, 0), l.i), 4), cg->i64, "");
     most = l_select(cg, l_icmp(cg, LLVMIntSGT, v, most), v, most);
     l_loop_end(cg, &l, &most);
     LLVMBuildRet(cg->b, most);
-    helper_end(cg, before);
+    codegen_helper_end(cg, before);
     return fn;
 }
 

@@ -73,6 +73,7 @@ static void make_types(Codegen *cg) {
 static void open_piece(Codegen *cg) {
     Piece *p = ARENA_NEW(cg->arena, Piece);
     p->cx = cg->cx = LLVMContextCreate();
+    p->later = cg->later;
     p->module = cg->module = LLVMModuleCreateWithNameInContext(cg->name, cg->cx);
     cg->b = LLVMCreateBuilderInContext(cg->cx);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(cg->machine);
@@ -101,7 +102,7 @@ void codegen_for_memory(Codegen *cg, int threads) {
 
 void codegen_free(Codegen *cg) {
     if (cg->jit) l_check(LLVMOrcDisposeLLJIT(cg->jit));
-    if (cg->crew) crew_end(cg->crew, cg->machine, true);
+    if (cg->crew) crew_end(cg->crew);
     LLVMDisposeBuilder(cg->b);
     for (int i = 0; i < cg->pieces.n; i++) piece_free(cg->pieces.at[i]);
     LLVMDisposeTargetMachine(cg->machine);
@@ -115,6 +116,7 @@ const char *codegen_llvm_version(void) { return LLVM_VERSION_STRING; }
 CodegenTimes codegen_times(const Codegen *cg) {
     CodegenTimes sum = {.link = cg->link};
     for (int i = 0; i < cg->pieces.n; i++) {
+        if (cg->pieces.at[i]->later && !cg->joined) continue;       /* a thread may be at it */
         const CodegenTimes *t = &cg->pieces.at[i]->times;
         sum.verify += t->verify;
         sum.passes += t->passes;
@@ -125,7 +127,8 @@ CodegenTimes codegen_times(const Codegen *cg) {
 
 size_t codegen_object_size(const Codegen *cg) {
     size_t size = 0;
-    for (int i = 0; i < cg->pieces.n && cg->finished; i++) size += LLVMGetBufferSize(cg->pieces.at[i]->object);
+    for (int i = 0; i < cg->pieces.n && cg->finished; i++)
+        if (!cg->pieces.at[i]->later || cg->joined) size += LLVMGetBufferSize(cg->pieces.at[i]->object);
     return size;
 }
 
@@ -155,18 +158,22 @@ int codegen_instructions(LLVMValueRef fn) {
     return n;
 }
 
-static int instructions_of(LLVMModuleRef m) {
-    int n = 0;
-    for (LLVMValueRef f = LLVMGetFirstFunction(m); f; f = LLVMGetNextFunction(f)) n += codegen_instructions(f);
-    return n;
-}
-
-void codegen_cut(Codegen *cg) {
-    if (!cg->crew || instructions_of(cg->module) < PIECE_INSTRUCTIONS) return;
+static void close_piece(Codegen *cg) {
     LLVMDisposeBuilder(cg->b);
     crew_add(cg->crew, cg->pieces.at[cg->pieces.n - 1]);
     for (int i = 0; i < cg->functions.n; i++) cg->functions.at[i].fn = NULL;
     open_piece(cg);
+}
+
+void codegen_cut(Codegen *cg) {
+    if (cg->crew && piece_instructions(cg->pieces.at[cg->pieces.n - 1]) >= PIECE_INSTRUCTIONS) close_piece(cg);
+}
+
+void codegen_later(Codegen *cg) {
+    if (!cg->crew || cg->later) return;
+    codegen_function_table(cg, "netc_model_functions");
+    cg->later = true;
+    close_piece(cg);
 }
 
 /* ---- functions ----------------------------------------------------------------------------------- */
@@ -188,6 +195,19 @@ LLVMValueRef codegen_helper(Codegen *cg, const char *name, LLVMTypeRef type) {
     LLVMSetLinkage(fn, LLVMInternalLinkage);
     codegen_attributes(cg, fn);
     return fn;
+}
+
+LLVMValueRef codegen_helper_begin(Codegen *cg, const char *name, LLVMTypeRef result, LLVMTypeRef *params, unsigned n,
+                                  Where *before) {
+    *before = (Where){cg->fn, cg->fn ? l_here(cg) : NULL};
+    cg->fn = codegen_helper(cg, name, LLVMFunctionType(result, params, n, false));
+    l_at(cg, l_block(cg, "entry"));
+    return cg->fn;
+}
+
+void codegen_helper_end(Codegen *cg, Where before) {
+    cg->fn = before.fn;
+    if (before.at) l_at(cg, before.at);
 }
 
 /* Hidden: for the other pieces, not for the process. */
@@ -272,12 +292,25 @@ LLVMValueRef abi_bound(Codegen *cg, int i) {
     return l_load_invariant(cg, cg->i64, l_gep_const(cg, cg->i64, p, i), 8);
 }
 
-void abi_barrier(Codegen *cg) {
+static LLVMValueRef barrier_function(Codegen *cg) {
+    static const char NAME[] = "c.barrier";
+    LLVMValueRef      fn = LLVMGetNamedFunction(cg->module, NAME);
+    Where             before;
+    if (fn) return fn;
+    fn = codegen_helper_begin(cg, NAME, cg->none, &cg->ptr, 1, &before);
     LLVMValueRef wait = abi_load(cg, ABI_BARRIER);
-    If s = l_if(cg, LLVMBuildIsNotNull(cg->b, wait, ""));
+    If           s = l_if(cg, LLVMBuildIsNotNull(cg->b, wait, ""));
     LLVMValueRef pool = abi_load(cg, ABI_POOL);
     LLVMBuildCall2(cg->b, LLVMFunctionType(cg->none, &cg->ptr, 1, false), wait, &pool, 1, "");
     l_if_end(cg, &s);
+    LLVMBuildRetVoid(cg->b);
+    codegen_helper_end(cg, before);
+    return fn;
+}
+
+void abi_barrier(Codegen *cg) {
+    LLVMValueRef fn = barrier_function(cg), args = abi_args(cg);
+    LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, &args, 1, "");
 }
 
 /* ---- tables -------------------------------------------------------------------------------------- */
@@ -307,10 +340,10 @@ void codegen_blob(Codegen *cg, const char *symbol, const void *bytes, size_t n) 
 void codegen_function_table(Codegen *cg, const char *symbol) {
     LLVMTypeRef  pair[2] = {cg->ptr, cg->ptr};
     LLVMTypeRef  row = LLVMStructTypeInContext(cg->cx, pair, 2, false);
-    int          n = cg->functions.n;
+    int          first = cg->tabled, n = cg->functions.n - first;
     LLVMValueRef *rows = ARENA_ARRAY(cg->arena, LLVMValueRef, n + 1);
     for (int i = 0; i < n; i++) {
-        const Emitted *f = &cg->functions.at[i];
+        const Emitted *f = &cg->functions.at[first + i];
         LLVMValueRef   name = byte_array(cg, "name", f->name, strlen(f->name) + 1, 1);
         LLVMSetLinkage(name, LLVMPrivateLinkage);
         LLVMValueRef value[2] = {name, codegen_model_function(cg, f->name)};
@@ -320,5 +353,6 @@ void codegen_function_table(Codegen *cg, const char *symbol) {
     LLVMValueRef table = LLVMAddGlobal(cg->module, LLVMArrayType2(row, (uint64_t)n + 1), symbol);
     LLVMSetInitializer(table, LLVMConstArray2(row, rows, (uint64_t)n + 1));
     LLVMSetGlobalConstant(table, true);
-    cg->table = symbol;
+    cg->table[cg->later] = symbol;
+    cg->tabled = cg->functions.n;
 }

@@ -26,6 +26,9 @@ void     codegen_free(Codegen *cg);                                    /* ends w
  * `threads` threads (the caller's is one) turn into object code, beginning while the caller still emits. How the model
  * is cut depends on its functions only, and each function's code does not depend on how it is cut. */
 void     codegen_for_memory(Codegen *cg, int threads);
+/* After codegen_for_memory: the functions emitted from here on are needed later. codegen_jit does not wait for their
+ * machine code, which the threads make in the background; codegen_join does. */
+void     codegen_later(Codegen *cg);
 /* Emits `void MODULE.NAME(const netc_args *, uint32_t tid, uint32_t nthreads)` (runtime/netc_rt.h), a local symbol. */
 void     codegen_function(Codegen *cg, const Kernels *k);
 /* A constant byte array with external visibility, for the model's description. */
@@ -40,7 +43,10 @@ void     codegen_c_interface(Codegen *cg, const struct CModel *m);
  * with NETC_CHECKS) and its object code made once, which memory and file share. Files are written whole or not; after
  * codegen_for_memory there are none. */
 bool     codegen_jit(Codegen *cg, const char **why);
-/* After codegen_jit: a function under its description name ("train"), an exported symbol; NULL if there is none. */
+/* After codegen_jit: makes the functions of codegen_later callable, and ends the threads. */
+bool     codegen_join(Codegen *cg, const char **why);
+/* After codegen_jit: a function under its description name ("train"), an exported symbol; NULL if there is none, or
+ * none before codegen_join. */
 void    *codegen_function_address(Codegen *cg, const char *name);
 void    *codegen_symbol(Codegen *cg, const char *symbol);
 bool     codegen_object(Codegen *cg, const char *path, const char **why);

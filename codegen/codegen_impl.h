@@ -37,6 +37,8 @@ struct Piece {
     Piece              *next;
     LLVMContextRef      cx;
     LLVMModuleRef       module;
+    bool                later;          /* codegen_later: the caller of codegen_jit does not wait for it */
+    int                 instructions;   /* once it is with the crew */
     bool                sealed;         /* verified, passes run: nothing can be emitted any more */
     LLVMMemoryBufferRef object;         /* its object code; NULL before */
     char               *error;          /* LLVM's message if there is none (LLVMDisposeMessage) */
@@ -79,8 +81,11 @@ struct Codegen {
     VEC(Emitted)        functions;
     VEC(SharedNest)     nests;
     VEC(NestTime)       times;
-    const char         *table;          /* symbol of the function table; NULL: none */
-    bool                finished;       /* every piece has its object code */
+    bool                later;          /* what is emitted now is for later */
+    const char         *table[2];       /* symbols of the function tables, by Piece.later; NULL: none */
+    int                 tabled;         /* functions that are in one */
+    bool                finished;       /* every piece has its object code, but those for later: */
+    bool                joined;         /* they have it, too, and are loaded */
     LLVMOrcLLJITRef     jit;            /* NULL before codegen_jit */
     double              link;           /* seconds */
 };
@@ -101,6 +106,14 @@ void codegen_begin(Codegen *cg, const char *name);
 void codegen_end(Codegen *cg);
 /* A helper function of the module, internal linkage, same attributes; the builder does not move. */
 LLVMValueRef codegen_helper(Codegen *cg, const char *name, LLVMTypeRef type);
+/* One that is emitted while another function is open; after codegen_helper_end the builder goes on at `before`. */
+typedef struct {
+    LLVMValueRef      fn;
+    LLVMBasicBlockRef at;
+} Where;
+LLVMValueRef codegen_helper_begin(Codegen *cg, const char *name, LLVMTypeRef result, LLVMTypeRef *params, unsigned n,
+                                  Where *before);
+void         codegen_helper_end(Codegen *cg, Where before);
 /* The same for one that other pieces call, too: by its name, which no other function of the model may have. */
 LLVMValueRef codegen_shared(Codegen *cg, const char *name, LLVMTypeRef type);
 /* A function made by codegen_shared, whichever piece it is in, as the open module knows it. */
@@ -122,7 +135,7 @@ LLVMValueRef abi_load(Codegen *cg, AbiField f);
 LLVMValueRef abi_in(Codegen *cg, int i), abi_out(Codegen *cg, int i), abi_scalar(Codegen *cg, int i);
 /* args->bound[i] (i64) */
 LLVMValueRef abi_bound(Codegen *cg, int i);
-/* if (args->barrier) args->barrier(args->pool) */
+/* if (args->barrier) args->barrier(args->pool), in a helper: LLVM's work grows with the blocks of a function. */
 void abi_barrier(Codegen *cg);
 
 LLVMTypeRef codegen_type(Codegen *cg, DType d);             /* in registers: float, i32, i8, i1 */
@@ -166,12 +179,17 @@ LLVMTargetMachineRef codegen_machine(const Target *t, int level);
 /* Verifies a module and runs the level's IR passes, once. */
 void  piece_seal(Piece *p, LLVMTargetMachineRef m, int level);
 void  piece_free(Piece *p);
+int   piece_instructions(const Piece *p);
 /* The threads that make object code beside the caller, `n` of them; crew_add starts them. */
 Crew *crew_new(Arena *a, const Target *t, int level, int n);
 void  crew_add(Crew *c, Piece *p);
-/* Works on what is left beside the threads, then ends them. `cancel`: drops what is left. */
-void  crew_end(Crew *c, LLVMTargetMachineRef m, bool cancel);
-/* Makes the object code of all pieces. Nothing can be emitted afterwards. */
+/* Works beside the threads until all pieces are made that are for later, or all that are not. */
+void  crew_wait(Crew *c, LLVMTargetMachineRef m, bool later);
+/* Drops what no thread has begun, and ends the threads. */
+void  crew_end(Crew *c);
+/* Makes the object code of all pieces; those for later are left to the crew. Nothing can be emitted afterwards. */
 bool  codegen_finish(Codegen *cg, const char **why);
+/* The same for the others, after codegen_finish. */
+bool  codegen_finish_later(Codegen *cg, const char **why);
 
 #endif

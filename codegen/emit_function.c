@@ -20,24 +20,69 @@ typedef struct {
 
 static void run_nests(Caller *c, const Kernels *k, int from, int to);
 
-static void call_nest(Caller *c, const Kernels *k, const Nest *n) {
-    Codegen    *cg = c->cg;
-    const Code *code = &c->code[n->at];
-    Emit       *e = ARENA_NEW(c->a, Emit);
-    Val         tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
-    emit_start(e, cg, c->a, k, n);
+/* ---- shares ---------------------------------------------------------------------------------------------- */
+
+/* { n * tid / threads, n * (tid + 1) / threads }: a helper, because LLVM makes three blocks of a division of 64 bits,
+ * and its work grows with the blocks of a function. */
+static Val share_function(Codegen *cg) {
+    static const char NAME[] = "c.share";
+    Val   fn = LLVMGetNamedFunction(cg->module, NAME);
+    Where before;
+    if (fn) return fn;
+    Ty pair = LLVMStructTypeInContext(cg->cx, (Ty[]){cg->i64, cg->i64}, 2, false);
+    fn = codegen_helper_begin(cg, NAME, pair, (Ty[]){cg->i64, cg->i32, cg->i32}, 3, &before);
+    Val tid = LLVMBuildZExt(cg->b, LLVMGetParam(fn, 1), cg->i64, "");
+    Val threads = LLVMBuildZExt(cg->b, LLVMGetParam(fn, 2), cg->i64, "");
+    Val n = LLVMGetParam(fn, 0), lo = l_mul(cg, n, tid), share = LLVMGetUndef(pair);
+    share = LLVMBuildInsertValue(cg->b, share, LLVMBuildUDiv(cg->b, lo, threads, ""), 0, "");
+    share = LLVMBuildInsertValue(cg->b, share, LLVMBuildUDiv(cg->b, l_add(cg, lo, n), threads, ""), 1, "");
+    LLVMBuildRet(cg->b, share);
+    codegen_helper_end(cg, before);
+    return fn;
+}
+
+/* The thread's share of n: lo .. hi-1. */
+static void share_of(Codegen *cg, Val n, Val *lo, Val *hi) {
+    Val fn = share_function(cg), x[3] = {n, abi_tid(cg), abi_nthreads(cg)};
+    Val share = LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, x, 3, "");
+    *lo = LLVMBuildExtractValue(cg->b, share, 0, "");
+    *hi = LLVMBuildExtractValue(cg->b, share, 1, "");
+}
+
+static Val is_first(Codegen *cg) { return l_icmp(cg, LLVMIntEQ, abi_tid(cg), l_i32(cg, 0)); }
+
+/* ---- nests ----------------------------------------------------------------------------------------------- */
+
+static bool is_alone(const Nest *n) { return n->kind != NEST_SCAN && !n->npar; }
+
+static Emit *start_call(Caller *c, const Kernels *k, const Nest *n) {
+    Emit *e = ARENA_NEW(c->a, Emit);
+    emit_start(e, c->cg, c->a, k, n);
     e->steps = c->steps;
-    if (n->barrier) abi_barrier(cg);
-    if (!n->npar) {
-        If first = l_if(cg, l_icmp(cg, LLVMIntEQ, tid, l_i64(cg, 0)));
-        emit_call(e, &code->slots, code->symbol, l_i64(cg, 0), l_i64(cg, 1), NULL);
-        l_if_end(cg, &first);
-        return;
-    }
-    Val trips = trips_of(e);
-    Val lo = LLVMBuildUDiv(cg->b, l_mul(cg, trips, tid), threads, "");
-    Val hi = LLVMBuildUDiv(cg->b, l_mul(cg, trips, l_add(cg, tid, l_i64(cg, 1))), threads, "");
+    return e;
+}
+
+static void call_nest(Caller *c, const Kernels *k, const Nest *n) {
+    const Code *code = &c->code[n->at];
+    if (n->barrier) abi_barrier(c->cg);
+    Emit *e = start_call(c, k, n);
+    Val   lo, hi;
+    share_of(c->cg, trips_of(e), &lo, &hi);
     emit_call(e, &code->slots, code->symbol, lo, hi, NULL);
+}
+
+/* The nests from .. that thread 0 runs one after the other; returns the number behind the last one. */
+static int call_alone(Caller *c, const Kernels *k, int from, int to) {
+    Codegen *cg = c->cg;
+    int      i = from;
+    if (k->nest[from]->barrier) abi_barrier(cg);
+    If first = l_if(cg, is_first(cg));
+    do {
+        const Code *code = &c->code[k->nest[i]->at];
+        emit_call(start_call(c, k, k->nest[i]), &code->slots, code->symbol, l_i64(cg, 0), l_i64(cg, 1), NULL);
+    } while (++i < to && is_alone(k->nest[i]) && !k->nest[i]->barrier);
+    l_if_end(cg, &first);
+    return i;
 }
 
 /* The node whose storage holds the numbers of n. */
@@ -72,17 +117,13 @@ static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
     Codegen       *cg = c->cg;
     const Nest    *first = k->nest[chain->first];
     const NestVar *var = &first->var[first->loop[0]];
-    Val            tid = LLVMBuildZExt(cg->b, abi_tid(cg), cg->i64, ""), threads = LLVMBuildZExt(cg->b, abi_nthreads(cg), cg->i64, "");
     Emit         **e = ARENA_ARRAY(c->a, Emit *, chain->count);
-    for (int i = 0; i < chain->count; i++) {
-        emit_start(e[i] = ARENA_NEW(c->a, Emit), cg, c->a, k, k->nest[chain->first + i]);
-        e[i]->steps = c->steps;
-    }
+    for (int i = 0; i < chain->count; i++) e[i] = start_call(c, k, k->nest[chain->first + i]);
     if (first->barrier) abi_barrier(cg);
     Val  rows = var->bound ? bound_value(e[0], var->bound) : l_i64(cg, var->size / chain->per[0]);
     Val  turns = LLVMBuildUDiv(cg->b, l_add(cg, rows, l_i64(cg, chain->rows - 1)), l_i64(cg, chain->rows), "");
-    Val  lo = LLVMBuildUDiv(cg->b, l_mul(cg, turns, tid), threads, "");
-    Val  hi = LLVMBuildUDiv(cg->b, l_mul(cg, turns, l_add(cg, tid, l_i64(cg, 1))), threads, "");
+    Val  lo, hi;
+    share_of(cg, turns, &lo, &hi);
     Loop loop = l_loop(cg, lo, hi, 1, 0, NULL);
     Val  next = l_add(cg, loop.i, l_i64(cg, 1)), moved = l_mul(cg, l_sub(cg, lo, loop.i), l_i64(cg, chain->rows));
     for (int i = 0; i < chain->count; i++) {
@@ -141,7 +182,7 @@ static void run_until(Caller *c, const ScanLoop *l, Val trip, int from, int to) 
     l_if_end(cg, &go);
     l_loop_end(cg, &loop, NULL);
     Val count = l_load(cg, cg->i64, made, 8), last = l_sub(cg, count, l_i64(cg, 1));
-    If  first = l_if(cg, l_icmp(cg, LLVMIntEQ, abi_tid(cg), l_i32(cg, 0)));
+    If  first = l_if(cg, is_first(cg));
     clear_stacks(c, l, count, trip);
     l_if_end(cg, &first);
     if (!l->serial) abi_barrier(cg);
@@ -181,22 +222,25 @@ static void call_loop(Caller *c, const Nest *n) {
         run_loop(c, n->scan);
         return;
     }
-    If first = l_if(cg, l_icmp(cg, LLVMIntEQ, abi_tid(cg), l_i32(cg, 0)));
+    If first = l_if(cg, is_first(cg));
     run_loop(c, n->scan);
     l_if_end(cg, &first);
 }
 
 static void run_nests(Caller *c, const Kernels *k, int from, int to) {
     int chain = 0;
-    for (int i = from; i < to; i++) {
+    for (int i = from; i < to;) {
         while (chain < k->nchain && k->chain[chain].first < i) chain++;
-        if (chain < k->nchain && k->chain[chain].first == i) {
+        int end = chain < k->nchain ? k->chain[chain].first : to;
+        if (chain < k->nchain && i == end) {
             call_chain(c, k, &k->chain[chain]);
-            i += k->chain[chain].count - 1;
-        } else if (k->nest[i]->kind == NEST_SCAN) {
-            call_loop(c, k->nest[i]);
+            i += k->chain[chain].count;
+        } else if (is_alone(k->nest[i])) {
+            i = call_alone(c, k, i, end < to ? end : to);
         } else {
-            call_nest(c, k, k->nest[i]);
+            if (k->nest[i]->kind == NEST_SCAN) call_loop(c, k->nest[i]);
+            else call_nest(c, k, k->nest[i]);
+            i++;
         }
     }
 }

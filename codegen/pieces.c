@@ -4,6 +4,7 @@
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 
 #include "codegen/l.h"
@@ -56,6 +57,12 @@ static void make_object(Piece *p, LLVMTargetMachineRef m, int level) {
     p->times.object += seconds() - start;
 }
 
+int piece_instructions(const Piece *p) {
+    int n = 0;
+    for (LLVMValueRef f = LLVMGetFirstFunction(p->module); f; f = LLVMGetNextFunction(f)) n += codegen_instructions(f);
+    return n;
+}
+
 void piece_free(Piece *p) {
     if (p->object) LLVMDisposeMemoryBuffer(p->object);
     if (p->error) LLVMDisposeMessage(p->error);
@@ -67,6 +74,12 @@ void piece_free(Piece *p) {
 
 enum { MAX_CREW = 16 };
 
+/* Pieces of a kind: those that are waited for first, those for later. */
+typedef struct {
+    Piece *waiting;                     /* without a thread */
+    int    unmade;                      /* waiting or in work */
+} Queue;
+
 struct Crew {
     Target          target;
     int             level;
@@ -74,7 +87,7 @@ struct Crew {
     pthread_t       thread[MAX_CREW];
     pthread_mutex_t lock;               /* of what follows */
     pthread_cond_t  news;
-    Piece          *first, **last;      /* pieces without a thread */
+    Queue           queue[2];           /* by Piece.later */
     bool            closed;             /* there will be no more */
 };
 
@@ -83,51 +96,84 @@ Crew *crew_new(Arena *a, const Target *t, int level, int n) {
     c->target = *t;
     c->level = level;
     c->size = n < MAX_CREW ? n : MAX_CREW;
-    c->last = &c->first;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->news, NULL);
     return c;
 }
 
-/* The next piece; waits for one unless there will be no more: NULL. */
-static Piece *take(Crew *c) {
-    pthread_mutex_lock(&c->lock);
-    while (!c->first && !c->closed) pthread_cond_wait(&c->news, &c->lock);
-    Piece *p = c->first;
-    if (p && !(c->first = p->next)) c->last = &c->first;
-    pthread_mutex_unlock(&c->lock);
+/* Takes the largest piece out of the queue, so that the last ones to be made are short. NULL: it is empty. */
+static Piece *pop(Queue *q) {
+    Piece **best = &q->waiting;
+    for (Piece **p = best; *p; p = &(*p)->next)
+        if ((*p)->instructions > (*best)->instructions) best = p;
+    Piece *p = *best;
+    if (p) *best = p->next;
     return p;
 }
 
-static void work(Crew *c, LLVMTargetMachineRef m) {
-    for (Piece *p; (p = take(c));) make_object(p, m, c->level);
+/* Makes the object code of a piece; called with the lock, which it gives back meanwhile. */
+static void make_piece(Crew *c, Piece *p, LLVMTargetMachineRef m) {
+    pthread_mutex_unlock(&c->lock);
+    make_object(p, m, c->level);
+    pthread_mutex_lock(&c->lock);
+    c->queue[p->later].unmade--;
+    pthread_cond_broadcast(&c->news);
 }
 
 static void *run_thread(void *crew) {
     Crew                *c = crew;
     LLVMTargetMachineRef m = codegen_machine(&c->target, c->level);
-    work(c, m);
+    pthread_mutex_lock(&c->lock);
+    for (;;) {
+        Piece *p = pop(&c->queue[0]);
+        if (!p) p = pop(&c->queue[1]);
+        if (p) make_piece(c, p, m);
+        else if (c->closed) break;
+        else pthread_cond_wait(&c->news, &c->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
     LLVMDisposeTargetMachine(m);
     return NULL;
 }
 
-/* Where the system refuses a thread, the others and crew_end's caller do its work. */
-void crew_add(Crew *c, Piece *p) {
-    pthread_mutex_lock(&c->lock);
-    *c->last = p;
-    c->last = &p->next;
-    pthread_cond_signal(&c->news);
-    pthread_mutex_unlock(&c->lock);
-    if (c->running < c->size && !pthread_create(&c->thread[c->running], NULL, run_thread, c)) c->running++;
+/* Signals are the main thread's business: it may be training already. */
+static void start_thread(Crew *c) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (!pthread_create(&c->thread[c->running], NULL, run_thread, c)) c->running++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void crew_end(Crew *c, LLVMTargetMachineRef m, bool cancel) {
+/* Where the system refuses a thread, the others and the caller of crew_wait do its work. */
+void crew_add(Crew *c, Piece *p) {
+    Queue *q = &c->queue[p->later];
+    p->instructions = piece_instructions(p);
+    pthread_mutex_lock(&c->lock);
+    p->next = q->waiting;
+    q->waiting = p;
+    q->unmade++;
+    pthread_cond_signal(&c->news);
+    pthread_mutex_unlock(&c->lock);
+    if (c->running < c->size) start_thread(c);
+}
+
+void crew_wait(Crew *c, LLVMTargetMachineRef m, bool later) {
+    pthread_mutex_lock(&c->lock);
+    for (Queue *q = &c->queue[later]; q->unmade;) {
+        Piece *p = pop(q);
+        if (p) make_piece(c, p, m);
+        else pthread_cond_wait(&c->news, &c->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
+void crew_end(Crew *c) {
     pthread_mutex_lock(&c->lock);
     c->closed = true;
-    if (cancel) c->first = NULL;
+    c->queue[0].waiting = c->queue[1].waiting = NULL;
     pthread_cond_broadcast(&c->news);
     pthread_mutex_unlock(&c->lock);
-    work(c, m);
     for (int i = 0; i < c->running; i++) pthread_join(c->thread[i], NULL);
     pthread_cond_destroy(&c->news);
     pthread_mutex_destroy(&c->lock);
@@ -135,21 +181,35 @@ void crew_end(Crew *c, LLVMTargetMachineRef m, bool cancel) {
 
 /* ---- all pieces ---------------------------------------------------------------------------------------- */
 
-bool codegen_finish(Codegen *cg, const char **why) {
-    if (cg->finished) return true;
-    Piece *open = cg->pieces.at[cg->pieces.n - 1];
-    if (cg->crew) {
-        crew_add(cg->crew, open);
-        crew_end(cg->crew, cg->machine, false);
-        cg->crew = NULL;
-    } else {
-        make_object(open, cg->machine, cg->level);
-    }
+/* Waits for those that are for later or those that are not. */
+static bool made(Codegen *cg, bool later, const char **why) {
+    if (cg->crew) crew_wait(cg->crew, cg->machine, later);
     for (int i = 0; i < cg->pieces.n; i++) {
         const Piece *p = cg->pieces.at[i];
-        if (p->object) continue;
+        if (p->later != later || p->object) continue;
         *why = arena_strdup(cg->arena, p->error);
         return false;
     }
-    return cg->finished = true;
+    return true;
+}
+
+static void end_crew(Codegen *cg) {
+    if (cg->crew) crew_end(cg->crew);
+    cg->crew = NULL;
+}
+
+bool codegen_finish(Codegen *cg, const char **why) {
+    if (cg->finished) return true;
+    Piece *open = cg->pieces.at[cg->pieces.n - 1];
+    if (cg->crew) crew_add(cg->crew, open);
+    else make_object(open, cg->machine, cg->level);
+    cg->finished = made(cg, false, why);
+    if (!cg->later) end_crew(cg);
+    return cg->finished;
+}
+
+bool codegen_finish_later(Codegen *cg, const char **why) {
+    bool ok = made(cg, true, why);
+    end_crew(cg);
+    return ok;
 }

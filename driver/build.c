@@ -290,7 +290,9 @@ int build_schedules(const Build *b) {
     if (i == b->forced.n) return 0;
     Buf names = buf_new(b->arena);
     int count = 0;
-    for (int f = 0; f < b->functions.n; f++) kernel_names(b, b->functions.at[f].kernels, &names, &count);
+    for (int init = 0; init < 2; init++)                /* those of first weights are the least wanted */
+        for (int f = 0; f < b->functions.n; f++)
+            if ((strcmp(b->functions.at[f].name, "init") == 0) == init) kernel_names(b, b->functions.at[f].kernels, &names, &count);
     fprintf(stderr, "netc: --schedule: no kernel '%.*s'; there are: %s%s\n", (int)strcspn(b->forced.text[i], ":"),
             b->forced.text[i], names.n ? names.s : "none",
             count > NAMES_SHOWN ? " ... (--print-schedule shows all)" : "");
@@ -317,6 +319,20 @@ int build_expands(Build *b) {
     }
 }
 
+void build_later(Build *b) { codegen_later(b->cg); }
+
+void build_join(Build *b) {
+    const char *why = NULL;
+    if (!codegen_join(b->cg, &why)) ICE("%s", why);
+}
+
+/* netc_code: the machine code of a function of build_later, which is needed now. */
+static netc_function *code_of(void *build, const char *name) {
+    Build *b = build;
+    build_join(b);
+    return (netc_function *)(uintptr_t)codegen_function_address(b->cg, name);
+}
+
 netc_model *build_jit(Build *b) {
     const char *why = NULL;
     double      t0 = now();
@@ -328,11 +344,14 @@ netc_model *build_jit(Build *b) {
     }
     b->t_code = now() - t0;
     size_t size;
-    char  *json = build_describe(b, &size);
-    return netc_model_new(json, size, table);
+    char       *json = build_describe(b, &size);
+    netc_model *m = netc_model_new(json, size, table);
+    if (m) netc_model_later(m, code_of, b);
+    return m;
 }
 
-void build_time_report(const Build *b, FILE *out) {
+void build_time_report(Build *b, FILE *out) {
+    if (b->functions.n) build_join(b);
     if (b->cg) codegen_time_report(b->cg, out);
     fprintf(out,
             "front end %6.1f ms\nlowering  %6.1f ms\npasses    %6.1f ms\nemission  %6.1f ms\nmachine code %3.1f ms\n",

@@ -103,9 +103,14 @@ const char *build_ragged_axis(const Function *f, const Type *t, const PortInfo *
 bool build_finds(const FuncInfo *f, const char *dim);
 /* The description of everything built so far. */
 char *build_describe(Build *b, size_t *size);
+/* The functions that follow are not needed at once: build_jit's model gets their machine code, which is made in the
+ * background, when it first calls one. All messages about them come before build_jit returns. */
+void build_later(Build *b);
 /* Machine code in memory; NULL after a message. */
 netc_model *build_jit(Build *b);
-void build_time_report(const Build *b, FILE *out);
+/* Waits for the functions of build_later. */
+void build_join(Build *b);
+void build_time_report(Build *b, FILE *out);
 /* Prints the messages of b->diag; the exit code they stand for: 0, 1, or 8 if only limits were hit. */
 int build_messages(const Build *b);
 void build_free(Build *b);

@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
     Timing  step, infer;
     int64_t macs;               /* forward multiply-adds of a batch */
-    double  compile;            /* seconds from the file to machine code */
+    double  compile, compile_all;       /* seconds from the file to the machine code of a step, of everything */
     Peak    peak;
 } Figures;
 
@@ -93,8 +93,11 @@ static int start(Bench *b, Arena *a, const Request *r) {
 
 static int compile(Bench *b, const char *const *names) {
     int code = 0;
-    for (; *names && !code; names++) code = build_function(&b->build, *names);
-    bool whole = b->build.functions.n && !strcmp(b->build.functions.at[0].name, "train");      /* not nest by nest */
+    bool whole = !b->build.functions.n;         /* not nest by nest */
+    for (; *names && !code; names++) {
+        if (!strcmp(*names, "eval")) build_later(&b->build);
+        code = build_function(&b->build, *names);
+    }
     if (!code && whole) code = build_schedules(&b->build);
     if (!code && !(b->model = build_jit(&b->build))) code = NETC_EXIT_INTERNAL;
     return code;
@@ -169,9 +172,11 @@ static void measure_all(Bench *b, double seconds, Figures *f) {
 
 static int bench_step(Arena *a, const Request *r, Bench *b, Figures *f) {
     int code = start(b, a, r);
-    if (!code) code = compile(b, (const char *const[]){"train", "eval", "init", NULL});
+    if (!code) code = compile(b, (const char *const[]){"init", "train", "eval", NULL});
     if (code) return code;
     f->compile = netc_seconds() - b->build.t_start;
+    build_join(&b->build);
+    f->compile_all = netc_seconds() - b->build.t_start;
     Arena *ga = arena_new();
     Graph *g = program_objective(b->build.program, false, b->build.batch, ga);
     f->macs = work_graph(g);
@@ -371,10 +376,10 @@ static void print_figures(Arena *a, const Bench *b, const Figures *f) {
     printf("%-10s %13s %13s %9s %10s %10s\n", "", "median", "minimum", "Gflop/s", "of peak", "of L1-fed");
     print_line("step", f->step, 6 * (double)f->macs, &f->peak);
     print_line("inference", f->infer, 2 * (double)f->macs, &f->peak);
-    printf("compile    %10.1f ms from the file to machine code (front end %.1f, lowering %.1f, passes %.1f, emission "
-           "%.1f, "
-           "machine code %.1f)\n",
-           1e3 * f->compile, 1e3 * d->t_front, 1e3 * d->t_lower, 1e3 * d->t_passes, 1e3 * d->t_emit, 1e3 * d->t_code);
+    printf("compile    %10.1f ms from the file to the first step (front end %.1f, lowering %.1f, passes %.1f, emission %.1f, "
+           "machine code %.1f), %.1f ms with inference\n",
+           1e3 * f->compile, 1e3 * d->t_front, 1e3 * d->t_lower, 1e3 * d->t_passes, 1e3 * d->t_emit, 1e3 * d->t_code,
+           1e3 * f->compile_all);
 }
 
 static void print_kernels(Arena *a, const Bench *b, const Kernel *k, int n, const Peak *p) {
@@ -419,6 +424,7 @@ static void put_figures(Buf *j, const Bench *b, const Figures *f) {
     put(j, "infer_ms", 1e3 * f->infer.median);
     put(j, "infer_ms_min", 1e3 * f->infer.min);
     put(j, "compile_ms", 1e3 * f->compile);
+    put(j, "compile_all_ms", 1e3 * f->compile_all);
     put_count(j, "step_flops", 6 * f->macs);
     put(j, "peak_gflops", f->peak.registers);
     put(j, "l1_gflops", f->peak.fed);

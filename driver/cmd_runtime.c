@@ -57,6 +57,8 @@ int prepare(Build *b, const char *const *names, netc_model **m) {
     for (; *names && !code; names++) {
         if (!strcmp(*names, "expands")) {
             code = build_expands(b);
+        } else if (!strcmp(*names, "later")) {
+            build_later(b);
         } else if (!strcmp(*names, "entries")) {
             for (int i = 0; i < b->model->nentry && !code; i++)
                 if (needs_function(b, &b->model->entry[i]))
@@ -115,7 +117,7 @@ static int run_command(Arena *a, const Options *o, const char *const *names, Run
 }
 
 int cmd_train(Arena *a, const Options *o) {
-    static const char *const NAMES[] = {"train", "eval", "init", "expands", "entries", NULL};
+    static const char *const NAMES[] = {"init", "train", "expands", "later", "eval", "entries", NULL};
     return run_command(a, o, NAMES, netc_cmd_train, "train");
 }
 

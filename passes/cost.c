@@ -6,7 +6,10 @@
  * loops (schedule.c) sees to those. */
 #include "passes/schedule_impl.h"
 
+#include <math.h>
+
 enum { MAX_BODY = 128, MIN_BODY = 4, MIN_PASSES = 64 };    /* vectors of points in one pass; passes */
+enum { MAX_OPS = 256 };                                    /* operations in one pass: more take long to compile */
 enum { MEAN = 8 };                      /* vectors of a tile whose loads are looked at */
 static const double INDEX = 6;          /* operations to find an indirect offset */
 static const double RANDOM = 80;        /* operations for a vector of random numbers; a quarter in blocks */
@@ -226,6 +229,8 @@ Task task_of(const Target *t, const Nest *n, int first, int count) {
     for (int i = 0; i < n->nstore; i++)
         if (!count) expr_walk(n->store[i].expr, count_expr, &c);
     if (!count) w.ops = c.ops;
+    w.most_ops = w.ops;
+    for (int i = 0; i < n->nstage; i++) w.most_ops = fmax(w.most_ops, expr_weight(n->stage[i].expr));
     w.points *= w.turns;
     find_common(&w);
     find_moves(&w);
@@ -483,10 +488,11 @@ static double tile_cycles(const Task *w, const Choice *c, const Shape *s) {
     return cycles;
 }
 
-/* Vectors of points in the code of a pass: little work gets little code. */
+/* Vectors of points in the code of a pass: little work gets little code, and points of many operations are few. */
 static double body_limit(const Task *w) {
     double passes_wanted = w->points / w->t->width / MIN_PASSES;
-    return passes_wanted > MAX_BODY ? MAX_BODY : passes_wanted < MIN_BODY ? MIN_BODY : passes_wanted;
+    double most = w->most_ops * MAX_BODY > MAX_OPS ? MAX_OPS / w->most_ops : MAX_BODY;
+    return passes_wanted < MIN_BODY || most < MIN_BODY ? MIN_BODY : passes_wanted < most ? passes_wanted : most;
 }
 
 double choice_cost(Task *w, const Choice *c) {

@@ -35,6 +35,7 @@ typedef struct {
     bool          window[MAX_VARS];
     bool          common[MAX_READS];      /* per read: by all of several sums */
     double        ops;          /* vector operations per point */
+    double        most_ops;     /* the same of the stage of the nest that has most, since they share the tile */
     double        points;       /* of outs, window and reductions that count */
     double        live;         /* share of all points that count, as far as remainders decide it */
     /* of the lanes that were looked at last */

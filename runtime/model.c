@@ -171,10 +171,10 @@ static void parse_funcs(parser *p, const netc_json *v, const netc_function_entry
         check_axes(p, f->in, f->nin, NULL, 0);
         check_axes(p, f->out, f->nout, f->out, f->nout);
         parse_bounds(p, netc_json_get(e, "bounds"), f);
-        for (const netc_function_entry *t = table; t && t->name; t++) {
-            if (!strcmp(t->name, f->name)) f->fn = t->fn;
-        }
-        if (!f->fn) fail(p, f->name, "its code is missing");
+        const netc_function_entry *t = table;
+        while (t && t->name && strcmp(t->name, f->name)) t++;
+        if (t && t->name) f->fn = t->fn;
+        else fail(p, f->name, "its code is missing");
     }
 }
 
@@ -293,6 +293,17 @@ netc_model *netc_model_new(const char *description, size_t size, const netc_func
     if (!p.broken) return m;
     netc_model_free(m);
     return NULL;
+}
+
+void netc_model_later(netc_model *m, netc_code *code, void *cx) {
+    m->code = code;
+    m->code_cx = cx;
+}
+
+netc_function *netc_model_code(netc_model *m, const char *name) {
+    netc_func *f = netc_model_func(m, name);
+    if (!f->fn) f->fn = m->code(m->code_cx, name);
+    return f->fn;
 }
 
 void netc_model_free(netc_model *m) {

@@ -97,8 +97,12 @@ typedef struct {
 /* The stand-alone trainer's main and `netc train|eval|run ...` share these:
  * argv[0] = program name as shown in messages; argv[1..] as docs/trainer.md says. Return an exit code. */
 typedef struct netc_model netc_model;
-/* NULL on a broken description or a missing function (a message on stderr). Keeps the pointers. */
+/* NULL on a broken description or a missing function (a message on stderr). Keeps the pointers. A function of the table
+ * may be NULL if netc_model_later follows. */
 netc_model *netc_model_new(const char *description, size_t size, const netc_function_entry *functions);
+/* The first call of a function that is NULL in the table asks `code` for it: its machine code is still being made. */
+typedef netc_function *netc_code(void *cx, const char *name);
+void        netc_model_later(netc_model *m, netc_code *code, void *cx);
 void        netc_model_free(netc_model *m);
 int netc_cmd_train(netc_model *m, int argc, char **argv);
 int netc_cmd_sweep(netc_model *m, int argc, char **argv);    /* every combination of the grid */

@@ -26,7 +26,7 @@ def read_labels(path):
     return torch.from_numpy(np.frombuffer(path.read_bytes(), np.uint8, offset=8).astype(np.int64))
 
 
-def one_cycle(u, peak=0.3):
+def one_cycle(u, peak=0.1):
     return u / peak if u < peak else 0.5 + 0.5 * math.cos(math.pi * (u - peak) / (1 - peak))
 
 
@@ -34,9 +34,9 @@ def main():
     options = argparse.ArgumentParser(description="PyTorch on MNIST, epoch by epoch")
     options.add_argument("folder", type=Path)
     options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--batch", type=int, default=64)
-    options.add_argument("--epochs", type=int, default=2)
-    options.add_argument("--rate", type=float, default=0.004)
+    options.add_argument("--batch", type=int, default=16)
+    options.add_argument("--epochs", type=int, default=1)
+    options.add_argument("--rate", type=float, default=0.002)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--compile", action="store_true")
     o = options.parse_args()
@@ -48,7 +48,7 @@ def main():
     model = nn.Sequential(nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(20, 40, 5), nn.ReLU(), nn.MaxPool2d(2),
                           nn.Flatten(), nn.Linear(640, 100), nn.ReLU(), nn.Linear(100, 10))
     run = torch.compile(model) if o.compile else model
-    optimizer = torch.optim.Adam(model.parameters(), o.rate)
+    optimizer = torch.optim.Adam(model.parameters(), o.rate, betas=(0.9, 0.99))
     steps = o.epochs * math.ceil(len(x) / o.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps))
     for epoch in range(o.epochs):

@@ -184,6 +184,65 @@ static void test_tables(void **state) {
     arena_free(a);
 }
 
+/* "scalars" now, the others later. */
+static Codegen *make_in_two(Arena *a, const Target *host, int threads) {
+    const char *why = "";
+    Codegen    *cg = codegen_new(a, host, 2, "toy");
+    codegen_for_memory(cg, threads);
+    emit_scalars(cg);
+    codegen_later(cg);
+    emit_others(cg);
+    if (!codegen_jit(cg, &why)) fail_msg("%s", why);
+    return cg;
+}
+
+static void run_rng(Codegen *cg, float out[4 * 16]) {
+    netc_function *fn = (netc_function *)(uintptr_t)codegen_function_address(cg, "rng");
+    void          *outs[1] = {out};
+    netc_args      args = {.out = outs, .seed = 5, .step = 6};
+    assert_non_null(fn);
+    fn(&args, 0, 1);
+}
+
+/* Functions for later are there after codegen_join, the others before; the code is the same. */
+static void test_later(void **state) {
+    (void)state;
+    Arena      *a = arena_new();
+    Target      host;
+    const char *why = "";
+    target_host(&host);
+    Codegen *whole = make(a, host.id);
+    float    want[4 * 16] = {0};
+    if (!codegen_jit(whole, &why)) fail_msg("%s", why);
+    assert_true(codegen_join(whole, &why));                        /* nothing is for later */
+    run_rng(whole, want);
+    for (int threads = 1; threads <= 3; threads++) {
+        Codegen *cg = make_in_two(a, &host, threads);
+        float    got[4 * 16] = {0};
+        void    *add = codegen_function_address(cg, "add");
+        assert_non_null(add);
+        assert_null(codegen_function_address(cg, "rng"));
+        for (int again = 0; again < 2; again++)
+            if (!codegen_join(cg, &why)) fail_msg("%s", why);
+        assert_ptr_equal(codegen_function_address(cg, "add"), add);
+        run_rng(cg, got);
+        assert_memory_equal(got, want, sizeof got);
+        codegen_free(cg);
+    }
+    codegen_free(whole);
+    arena_free(a);
+}
+
+/* The end may come while threads are at work. */
+static void test_never_joined(void **state) {
+    (void)state;
+    Arena *a = arena_new();
+    Target host;
+    target_host(&host);
+    for (int threads = 1; threads <= 4; threads++) codegen_free(make_in_two(a, &host, threads));
+    arena_free(a);
+}
+
 /* A path that cannot be written is an answer, not the end. */
 static void test_unwritable(void **state) {
     (void)state;
@@ -201,6 +260,7 @@ int main(void) {
         cmocka_unit_test(test_objects_need_nothing), cmocka_unit_test(test_same_bytes_every_way),
         cmocka_unit_test(test_vectors),              cmocka_unit_test(test_argument_layout),
         cmocka_unit_test(test_tables),               cmocka_unit_test(test_unwritable),
+        cmocka_unit_test(test_later),                cmocka_unit_test(test_never_joined),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
