@@ -139,9 +139,10 @@ static int keep_lines(Runs *r, int size) {
     return r->n = kept;
 }
 
-/* Does it come from beyond L2, in steps of `step` values of v that are far apart? */
+/* Does it come from beyond L2, in steps of `step` values of v that are far apart? Images and sequences only: with matrices, whose
+ * rows the loops over outs go along at once, asking costs more than it saves. */
 static bool comes_from_far(const Emit *e, const Access *a, int v, int64_t step) {
-    if (!a->node || a->nind || a->listed || a->node->op == OP_RNG || a->nguard) return false;
+    if (!a->node || a->nind || a->listed || a->node->op == OP_RNG || a->nguard || a->node->type.rank < 3) return false;
     int64_t size = dtype_size(a->node->type.dtype), by = a->off.k[v] * step * size;
     if (by < FAR || (e->k->local && e->k->local[a->node->id])) return false;
     return type_count(&a->node->type) * size > e->k->target.l2;
