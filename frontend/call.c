@@ -186,6 +186,8 @@ Value *body_result(Cx *cx, const Ast *d, Value *r, Frame *g) {
             v = as_tensor(cx, v, d->loc);
             const Ast *t = promise->kind == AST_TUPLETYPE ? promise->args.at[i] : promise;
             Loc at = d->items.at[d->items.n - 1]->loc;
+            Ty known; /* no caller binds the names of an entry's result: they are known, or misspelt */
+            if (d->kind == AST_ENTRY && !type_read(cx, t, g, &known)) return NULL;
             if (v) v = type_match(cx, t, v, g, at, arena_printf(cx->arena, "the result of %s", d->name));
             if (!v) return NULL;
         }
