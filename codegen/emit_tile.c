@@ -261,6 +261,7 @@ static void reduce_loop(Loops *l, int level, int v, Val lo, Val hi, int64_t step
     e->base_max[v] = last;
     e->count[v] = step;
     move_pointers(e, v, loop.i);
+    emit_prefetch_ahead(e, l->work[0].s, level, l->work[0].nacc / l->work[0].s->chains, step);
     reduce_level(l, level + 1);
     gather_carry(l);
     l_loop_end(e->cg, &loop, l->carry);

@@ -3,7 +3,7 @@
  *   emit_function.c  functions, threads, loops of scans
  *   emit_nest.c    a nest's function, loops over outs
  *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
- *   emit_prefetch.c  what the stores of a tile touch, ahead of its stages
+ *   emit_prefetch.c  what the stores of a tile touch, ahead of its stages; operands of later passes
  *   emit_expr.c    an expression at a vector of points
  *   emit_list.c    lists of the points that count; results that are added up in memory
  *   emit_access.c  loads and stores of a vector of points, guards
@@ -166,6 +166,8 @@ Val    var_limit(Emit *e, int v);
 
 /* emit_prefetch.c: asks for the memory that the stores of the tile touch. */
 void   emit_prefetch(Emit *e);
+/* What later passes of the reduction loop of `level` read, `step` values at a time; vectors: accumulators. */
+void   emit_prefetch_ahead(Emit *e, const Stage *s, int level, int64_t vectors, int64_t step);
 
 /* emit_scatter.c */
 void   emit_scatter(Emit *e, Val lo, Val hi);

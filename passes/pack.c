@@ -8,6 +8,7 @@
  *     sum over o, r, s of w[o,c,r,s] dy[b,o,i,j]   with i = p - r, j = q - s inside the image,
  *
  * reads dy in a frame of zeros then: w[o,c,r,s] frame[b, o, p-r+4, q-s+4], and has no derived variable left.
+ * A 1x1 convolution with a stride gets what it takes of the image, side by side. An operand that would be packed whole stays.
  * Equal operands are packed once (a convolution's padded image serves its weight gradient too). */
 #include <string.h>
 

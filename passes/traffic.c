@@ -8,7 +8,8 @@
 /* Bytes: a line; a cycle from beyond L2, from memory; the distance at which lines compete for one set of L1, and of L2; what a
  * core may count on of the cache that all cores share. */
 enum { LINE = 64, L3_CYCLE = 12, MEMORY_CYCLE = 4, L1_WAY = 4096, L2_WAY = 65536, SHARED = 8 << 20, LEVELS = MAX_VARS + 1 };
-enum { LONG_RUN = 4096, FAR = 1024, STREAMS = 8 };      /* bytes: a run that is read ahead as a whole; between runs of memory; such runs that a processor reads ahead */
+/* Bytes of a run that is fetched ahead by itself; between runs of memory; such runs that a processor reads ahead. */
+enum { LONG_RUN = 4096, FAR = 1024, STREAMS = 8 };
 static const double APART = 3;          /* what reading more of them takes than their bytes */
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
 static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */

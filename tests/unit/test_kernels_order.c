@@ -1,5 +1,6 @@
-/* Operands in another order of axes (passes/order.c), and sums with lanes along reductions that are no multiple of a vector,
- * against the interpreter. */
+/* Operands in another order of axes (passes/order.c), packed strides (passes/pack.c), results and operands that come
+ * from far (passes/traffic.c, codegen/emit_prefetch.c), and sums with lanes along reductions that are no multiple of
+ * a vector, against the interpreter. */
 #include "tests/unit/kernel_util.h"
 
 typedef struct {
@@ -54,14 +55,18 @@ static const Conv CONVS[] = {
     {9, 67, 33, 9, 1, 2, 0},  {4, 8, 37, 13, 3, 1, 1},  {7, 7, 31, 12, 3, 3, 1},
 };
 
-static void check_conv(Conv s, const char *cpu, int64_t now, const char *off) {
-    KernelRun r = {.a = arena_new(), .level = 2, .cpu = cpu, .rows = now, .tolerance = 1e-5, .off = off};
+/* caches: bytes of L1, four times as much in L2; 0: the target's. */
+static void check_conv_in(Conv s, const char *cpu, int64_t now, const char *off, int caches) {
+    KernelRun r = {.a = arena_new(), .level = 2, .cpu = cpu, .rows = now, .tolerance = 1e-5, .off = off, .l1 = caches,
+                   .l2 = 4 * caches};
     Graph    *g = ir_good(r.a, conv_text(r.a, s)), *same = ir_good(r.a, conv_text(r.a, s));
     Target    t = kt_target(&r);
     if (target_here(&t))
         kt_check_graph(&r, g, same, arena_printf(r.a, "%d->%d %d on %d stride %d pad %d", s.c, s.o, s.k, s.side, s.stride, s.pad));
     arena_free(r.a);
 }
+
+static void check_conv(Conv s, const char *cpu, int64_t now, const char *off) { check_conv_in(s, cpu, now, off, 0); }
 
 static void turned_operands(void **state) {
     static const char *const CPUS[] = {NULL, "haswell", "x86-64"};
@@ -100,9 +105,123 @@ static void lanes_along_short_rows(void **state) {
     }
 }
 
+/* A 1x1 convolution with a stride and its weight gradient. */
+static const char *sampled_text(Arena *a, Conv s) {
+    int m = (s.side - 1) / s.stride + 1;
+    return arena_printf(a,
+        "graph g(n<=%d) { %%x = input data \"x\" : f32[n,%d,%d,%d]\n %%y = input data \"y\" : f32[n,%d,%d,%d]\n"
+        "%%w = param \"w\" : f32[%d,%d]\n"
+        "%%f = comp [b,o,i,j | c<%d] sum mul(%%w[o,c], %%x[b,c,%d*i,%d*j]) : f32[n,%d,%d,%d]\n"
+        "%%d = comp [o,c | b<n,i<%d,j<%d] sum mul(%%y[b,o,i,j], %%x[b,c,%d*i,%d*j]) : f32[%d,%d]\n"
+        "out f = %%f\n out d = %%d\n}",
+        s.rows, s.c, s.side, s.side, s.o, m, m, s.o, s.c, s.c, s.stride, s.stride, s.o, m, m, m, m, s.stride, s.stride, s.o, s.c);
+}
+
+static void check_sampled(Conv s, const char *cpu, int64_t now) {
+    KernelRun r = {.a = arena_new(), .level = 2, .cpu = cpu, .rows = now, .tolerance = 1e-5};
+    Graph    *g = ir_good(r.a, sampled_text(r.a, s)), *same = ir_good(r.a, sampled_text(r.a, s));
+    Target    t = kt_target(&r);
+    if (target_here(&t)) kt_check_graph(&r, g, same, arena_printf(r.a, "%d->%d on %d stride %d", s.c, s.o, s.side, s.stride));
+    arena_free(r.a);
+}
+
+/* Maps that take every stride-th number. */
+static int strided_packs(Arena *a, Conv s, const char *off) {
+    KtLayout     *l = ARENA_NEW(a, KtLayout);
+    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
+    Target        t;
+    int           n = 0;
+    l->a = a;
+    target_row(&t, TARGET_AVX2);
+    Kernels *k = kernels_build(a, ir_good(a, sampled_text(a, s)), &t, &o);
+    for (int i = 0; i < k->graph->nodes.n; i++) {
+        const Node *m = k->graph->nodes.at[i];
+        const Expr *e = m->op == OP_COMP && m->u.comp.kind == KIND_MAP ? m->u.comp.expr : NULL;
+        for (int d = 0; e && e->op == SC_READ && d < e->nsub; d++) n += d == 3 && affine_coef(&e->sub[d].aff, d) == s.stride;
+    }
+    return n;
+}
+
+/* What is taken of the image is packed, once for both sums, if there are products enough. */
+static void strides_are_packed(void **state) {
+    static const Conv SHAPES[] = {
+        {.rows = 3, .c = 19, .o = 11, .side = 15, .stride = 2}, {.rows = 2, .c = 9, .o = 24, .side = 16, .stride = 3},
+        {.rows = 4, .c = 12, .o = 9, .side = 13, .stride = 4},  {.rows = 5, .c = 3, .o = 17, .side = 2, .stride = 2},
+    };
+    (void)state;
+    Arena *a = arena_new();
+    for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
+        check_sampled(SHAPES[i], i % 2 ? "haswell" : NULL, SHAPES[i].rows - 1);
+        check_sampled(SHAPES[i], "x86-64", 0);
+    }
+    assert_int_equal(strided_packs(a, SHAPES[0], NULL), 1);
+    assert_int_equal(strided_packs(a, SHAPES[0], "pack"), 0);
+    assert_int_equal(strided_packs(a, (Conv){.rows = 3, .c = 19, .o = 2, .side = 15, .stride = 2}, NULL), 0);
+    arena_free(a);
+}
+
+/* The frame of the gradient of such an image is the incoming gradient itself: nothing is copied. */
+static void whole_operands(void **state) {
+    (void)state;
+    Arena        *a = arena_new();
+    KtLayout     *l = ARENA_NEW(a, KtLayout);
+    KernelOptions o = {.level = 2, .place = kt_place, .cx = l};
+    Target        t;
+    l->a = a;
+    target_row(&t, TARGET_AVX2);
+    Kernels *k = kernels_build(a, ir_good(a,
+        "graph g(n<=3) { %y = input data \"y\" : f32[n,16,17,17]\n %w = param \"w\" : f32[16,9,1,1]\n"
+        "%d = comp [b,c,p,q | o<16 ; i=(p)/2<17,j=(q)/2<17] sum mul(%w[o,c,0,0], %y[b,o,i,j]) : f32[n,9,33,33]\n"
+        "out d = %d\n}"), &t, &o);
+    for (int i = 0; i < k->nnest; i++) assert_false(nest_packs(k->nest[i]));
+    arena_free(a);
+}
+
+/* Results that leave L2 are written row by row; planes of images that do not stay there are asked for ahead. */
+static void far_memory(void **state) {
+    enum { SMALL = 2048 };
+    static const Conv SHAPES[] = {{4, 8, 7, 41, 3, 1, 1}, {3, 33, 5, 23, 1, 1, 0}, {3, 21, 14, 19, 3, 2, 1}, {2, 1, 37, 24, 5, 1, 2},
+                                  {3, 45, 2, 17, 3, 1, 1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
+        check_conv_in(SHAPES[i], NULL, 0, i % 2 ? "winograd" : NULL, SMALL);
+        check_conv_in(SHAPES[i], "haswell", SHAPES[i].rows - 1, NULL, 4 * SMALL);
+        check_conv_in(SHAPES[i], "x86-64", 0, NULL, SMALL);
+    }
+}
+
+/* The innermost loop over tiles of a sequence's convolution, whose operand would rather see other channels next. */
+static const char *innermost_loop(Arena *a, int l2) {
+    KtLayout     *l = ARENA_NEW(a, KtLayout);
+    KernelOptions o = {.level = 2, .place = kt_place, .cx = l};
+    Target        t;
+    const char   *name = "";
+    l->a = a;
+    target_row(&t, TARGET_AVX2);
+    t.l2 = l2;
+    Kernels *k = kernels_build(a, ir_good(a,
+        "graph g(n<=151) { %x = input data \"x\" : f32[n,8,2949]\n %w = param \"w\" : f32[7,8,5]\n"
+        "%f = comp [b,o,i | c<8,r<5] sum mul(%w[o,c,r], %x[b,c,i+r]) : f32[n,7,2945]\n"
+        "%g = comp [b,o,i] map mul(2, %f[b,o,i]) : f32[n,7,2945]\n out f = %f\n out g = %g\n}"), &t, &o);
+    const Nest *n = k->nest[0];
+    for (int i = 0; i < n->nloop; i++)
+        if (n->step[n->loop[i]] < n->var[n->loop[i]].size) name = n->var[n->loop[i]].name;
+    return name;
+}
+
+static void results_go_row_by_row(void **state) {
+    (void)state;
+    Arena *a = arena_new();
+    assert_string_equal(innermost_loop(a, 1 << 28), "o");
+    assert_string_equal(innermost_loop(a, 1 << 19), "i");
+    arena_free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(turned_operands), cmocka_unit_test(orders_are_chosen), cmocka_unit_test(lanes_along_short_rows),
+        cmocka_unit_test(strides_are_packed), cmocka_unit_test(whole_operands), cmocka_unit_test(far_memory),
+        cmocka_unit_test(results_go_row_by_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
