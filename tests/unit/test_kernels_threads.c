@@ -13,11 +13,11 @@ static Kernels *build(Arena *a, const char *text, const char *off) {
 
 /* Whole layer, its loss gradient by hand, and the update. */
 static const char LAYER[] =
-    "graph train(n<=10) { %x = input data \"x\" : f32[n,784]\n %w = param \"w\" : f32[100,784]\n"
-    "%y = comp [b,o | k<784] sum mul(%w[o,k], %x[b,k]) : f32[n,100]\n"
+    "graph train(n<=10) { %x = input data \"x\" : f32[n,400]\n %w = param \"w\" : f32[100,400]\n"
+    "%y = comp [b,o | k<400] sum mul(%w[o,k], %x[b,k]) : f32[n,100]\n"
     "%z = comp [b,o] map max(%y[b,o], 0) : f32[n,100]\n"
-    "%d = comp [o,k | b<n] sum mul(%z[b,o], %x[b,k]) : f32[100,784]\n"
-    "%w1 = comp [o,k] map sub(%w[o,k], mul(0.001, %d[o,k])) : f32[100,784]\n out z = %z\n set %w = %w1\n}";
+    "%d = comp [o,k | b<n] sum mul(%z[b,o], %x[b,k]) : f32[100,400]\n"
+    "%w1 = comp [o,k] map sub(%w[o,k], mul(0.001, %d[o,k])) : f32[100,400]\n out z = %z\n set %w = %w1\n}";
 
 static const char CELL[] =
     "graph train(n<=1, T<=25) {\n %u = input data \"u\" : f32[T,n,128]\n %U = param \"U\" : f32[128,128]\n"
@@ -44,7 +44,7 @@ static void rows_stay_with_their_thread(void **state) {
     assert_int_equal(k->nnest, 2);
     for (int i = 0; i < 2; i++) {
         assert_true(k->nest[i]->npar > 0);
-        assert_int_equal(shared_stride(k->nest[i], "w"), 784);
+        assert_int_equal(shared_stride(k->nest[i], "w"), 400);
     }
     k = build(a, LAYER, "threads");                             /* as they were scheduled: along columns */
     assert_int_equal(shared_stride(k->nest[1], "w"), 1);
