@@ -182,6 +182,7 @@ static void body(Loops *l) {
         for (int i = 0; i < w->nacc; i++) room -= !w->dead[i];
     }
     const Layout *red = &l->work[0].red;
+    if (l->work[0].stage == 0) emit_ahead(e);
     e->loads = 0;
     e->in_order = room <= TIGHT && e->k->level >= 2;
     for (int i = 0, each = 0; i < red->rows * red->nvec; i++) {
