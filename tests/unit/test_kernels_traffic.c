@@ -103,7 +103,7 @@ static void next_tiles_are_asked_for(void **state) {
     Arena *a = arena_new();
     assert_true(times_asked(a, 10, L2) > 0);
     assert_int_equal(times_asked(a, 10, 0), 0);
-    assert_int_equal(times_asked(a, 1, L2), 0);
+    assert_true(times_asked(a, 1, L2) < times_asked(a, 10, L2));
     arena_free(a);
 }
 
