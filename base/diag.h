@@ -56,7 +56,8 @@ typedef struct {
 } Diag;
 
 Diag *diag_new(Arena *a);
-bool  diag_error(Diag *d, Loc at, DiagCode code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));  /* false */
+/* Gives false. */
+bool  diag_error(Diag *d, Loc at, DiagCode code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void  diag_warning(Diag *d, Loc at, DiagCode code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void  diag_note(Diag *d, Loc at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* All messages, with source lines and carets, in order. `color`: ANSI colours. */

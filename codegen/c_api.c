@@ -157,7 +157,7 @@ static void check_pointer(Codegen *cg, Val p, int align) {
     check_aligned(cg, p, align);
 }
 
-/* A block of `size` bytes; one that the model does not have may be NULL. */
+/* A block of `size` bytes; one that the model does not have, or a function does not use, may be NULL. */
 static void check_block(Codegen *cg, Val p, int64_t size) {
     if (size) check_pointer(cg, p, C_ALIGN);
 }
@@ -403,7 +403,7 @@ static void check_blocks(Wrap *w) {
     Codegen *cg = w->cg;
     check_block(cg, w->weights, w->m->weights_size);
     if (w->f->kind == C_TRAIN) check_block(cg, w->opt, w->m->opt_size);
-    if (w->f->kind != C_INIT) check_block(cg, w->state, w->m->state_size);
+    if (w->f->state) check_block(cg, w->state, w->m->state_size);
     int64_t size = c_arena_size(w->m, w->f);
     check_block(cg, w->arena, size);
     if (size) refuse(cg, l_icmp(cg, LLVMIntULT, w->arena_size, l_i64(cg, size)), C_ESIZE);
@@ -448,7 +448,9 @@ static void emit_pack(Codegen *cg, const CModel *m, bool pack) {
     const CTensor **t = c_file_tensors(cg->arena, m, &n, &is_state);
     if (n) check_pointer(cg, plain, 4);
     check_block(cg, weights, m->weights_size);
-    check_block(cg, state, m->state_size);
+    bool states = false;
+    for (int i = 0; i < n; i++) states |= is_state[i];
+    if (states) check_block(cg, state, m->state_size);
     for (int i = 0; i < n; i++) {
         int64_t bytes = 4 * c_tensor_count(t[i]);
         Val     inside = l_bytes(cg, is_state[i] ? state : weights, t[i]->offset), outside = l_bytes(cg, plain, at);

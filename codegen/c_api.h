@@ -38,6 +38,7 @@ typedef struct {
     CPort      *in, *out;           /* in the order of netc_args */
     int64_t     arena;              /* bytes that the function itself needs */
     bool        random;             /* an entry that draws: its io has a seed */
+    bool        state;              /* it uses the model's states: without, theirs may be NULL */
     int         nbound;             /* netc_args.bound[2] .. [nbound - 1] are .. */
     int         bound_in[MAX_BOUNDS + 1];      /* .. the longest length in this input; -1: always .. */
     int64_t     bound_size[MAX_BOUNDS + 1];    /* .. the largest */

@@ -282,6 +282,7 @@ static void function(Header *h, const CFunction *f) {
     io_struct(h, f, field);
     bool train = f->kind == C_TRAIN;
     if (train) buf_puts(&h->b, "/* One step on a batch: weights, opt and state are updated. */\n");
+    else if (h->m->state_size && !f->state) buf_puts(&h->b, "/* The state is not used: it may be NULL. */\n");
     buf_printf(&h->b, "int %s_%s(const %s_%s_io *io, %s *state,\n    void *arena, size_t arena_size);\n\n", name,
                what, name, what, train ? "void *weights, void *opt, void" : "const void *weights, void");
 }

@@ -88,7 +88,11 @@ static int64_t slot_offset(Build *b, Block *block, const Node *leaf) {
     for (int i = 0; i < block->slots.n; i++)
         if (!strcmp(block->slots.at[i].key, key)) return block->slots.at[i].offset;
     if (param) ICE("parameter %s is not in the model", key);
-    Slot s = {.key = arena_strdup(b->arena, key), .type = leaf->type, .offset = block->size, .init = leaf->u.state.init, .kind = leaf->u.state.kind};
+    Slot s = {.key = arena_strdup(b->arena, key),
+              .type = leaf->type,
+              .offset = block->size,
+              .init = leaf->u.state.init,
+              .kind = leaf->u.state.kind};
     vec_push(b->arena, &block->slots, s);
     block->size += (type_count(&leaf->type) * 4 + 63) / 64 * 64;
     return s.offset;
@@ -137,8 +141,8 @@ int build_start(Build *b) {
     }
     if (!target_select(&b->target, o->value[OPT_TARGET], o->value[OPT_MCPU], &why)) {
         const char *triple = o->value[OPT_TARGET], *cpu = o->value[OPT_MCPU];
-        fprintf(stderr, "netc: %s%s%s%s%s: %s\n", triple ? "--target=" : "", triple ? triple : "", triple && cpu ? " " : "",
-                cpu ? "-mcpu=" : "", cpu ? cpu : "", why);
+        fprintf(stderr, "netc: %s%s%s%s%s: %s\n", triple ? "--target=" : "", triple ? triple : "",
+                triple && cpu ? " " : "", cpu ? "-mcpu=" : "", cpu ? cpu : "", why);
         return NETC_EXIT_USAGE;
     }
     for (int i = 0; i < b->model->nparam; i++) {
@@ -147,7 +151,8 @@ int build_start(Build *b) {
         vec_push(b->arena, &b->weights.slots, s);
         b->weights.size += (type_count(&p->type) * 4 + 63) / 64 * 64;
     }
-    b->forced = (ForcedSchedules){.n = o->schedules.n, .text = o->schedules.at, .met = ARENA_ARRAY(b->arena, bool, o->schedules.n + 1)};
+    b->forced = (ForcedSchedules){
+        .n = o->schedules.n, .text = o->schedules.at, .met = ARENA_ARRAY(b->arena, bool, o->schedules.n + 1)};
     b->cg = codegen_new(b->arena, &b->target, b->level, b->stem);
     if (o->command != CMD_compile) codegen_for_memory(b->cg, netc_default_threads());
     lay_out_states(b);
@@ -287,7 +292,8 @@ int build_schedules(const Build *b) {
     int count = 0;
     for (int f = 0; f < b->functions.n; f++) kernel_names(b, b->functions.at[f].kernels, &names, &count);
     fprintf(stderr, "netc: --schedule: no kernel '%.*s'; there are: %s%s\n", (int)strcspn(b->forced.text[i], ":"),
-            b->forced.text[i], names.n ? names.s : "none", count > NAMES_SHOWN ? " ... (--print-schedule shows all)" : "");
+            b->forced.text[i], names.n ? names.s : "none",
+            count > NAMES_SHOWN ? " ... (--print-schedule shows all)" : "");
     return NETC_EXIT_USAGE;
 }
 
@@ -328,7 +334,8 @@ netc_model *build_jit(Build *b) {
 
 void build_time_report(const Build *b, FILE *out) {
     if (b->cg) codegen_time_report(b->cg, out);
-    fprintf(out, "front end %6.1f ms\nlowering  %6.1f ms\npasses    %6.1f ms\nemission  %6.1f ms\nmachine code %3.1f ms\n",
+    fprintf(out,
+            "front end %6.1f ms\nlowering  %6.1f ms\npasses    %6.1f ms\nemission  %6.1f ms\nmachine code %3.1f ms\n",
             1e3 * b->t_front, 1e3 * b->t_lower, 1e3 * b->t_passes, 1e3 * b->t_emit, 1e3 * b->t_code);
 }
 

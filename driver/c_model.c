@@ -63,9 +63,9 @@ static CPort result(const Function *f, const char *name, const Type *t) {
     return p;
 }
 
-static bool draws(const Graph *g) {
+static bool has(const Graph *g, OpId op) {
     for (int i = 0; i < g->nodes.n; i++)
-        if (g->nodes.at[i]->op == OP_RNG) return true;
+        if (g->nodes.at[i]->op == op) return true;
     return false;
 }
 
@@ -75,7 +75,7 @@ static CFunction function(Arena *a, const Function *f) {
     CFunction c = {.kind = entry ? C_ENTRY : !strcmp(f->name, "train") ? C_TRAIN : C_INIT,
                    .name = entry ? f->name + 6 : f->name, .function = f->name, .nin = k->nin, .nout = k->nout,
                    .in = ARENA_ARRAY(a, CPort, k->nin + 1), .out = ARENA_ARRAY(a, CPort, k->nout + 1),
-                   .arena = k->arena_size, .random = entry && draws(f->graph)};
+                   .arena = k->arena_size, .random = entry && has(f->graph, OP_RNG), .state = has(k->graph, OP_STATE)};
     for (int i = 0; i < k->nin; i++) c.in[i] = argument(f, k->in[i]);
     for (int i = 0; i < k->nout; i++) c.out[i] = result(f, k->out[i].name, &k->out[i].value->type);
     find_bounds(f, &c);

@@ -47,7 +47,8 @@ int cmd_explain(Arena *a, const Options *o) {
         return 2;
     }
     if (diag_explain(o->operands.at[0], stdout)) return 0;
-    fprintf(stderr, "netc: there is no message code %s (codes stand in brackets at the end of a message)\n", o->operands.at[0]);
+    fprintf(stderr, "netc: there is no message code %s (codes stand in brackets at the end of a message)\n",
+            o->operands.at[0]);
     return 2;
 }
 

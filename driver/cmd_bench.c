@@ -112,7 +112,8 @@ static void fill_inputs(const netc_call *c, int64_t batch) {
                 continue;
             }
             double u = rng_uniform(SEED, site, 0, 2 * k), v = rng_uniform(SEED, site, 0, 2 * k + 1);
-            if (p->dtype == NETC_F32) ((float *)c->in[i])[k] = (float)(sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v));
+            if (p->dtype == NETC_F32)
+                ((float *)c->in[i])[k] = (float)(sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v));
             else if (p->dtype == NETC_I32) ((int32_t *)c->in[i])[k] = (int32_t)(u * (double)(p->size ? p->size : 1));
             else ((uint8_t *)c->in[i])[k] = (uint8_t)(256 * u);
         }
@@ -260,25 +261,33 @@ static int bench_kernels(Arena *a, const Request *r, Bench *b, Kernel **kernel, 
 
 /* ---- what a kernel is, in words ---------------------------------------------------------------------- */
 
-static bool is_map(const Node *n) { return n->op == OP_COMP && n->u.comp.kind == KIND_MAP; }
+enum { PARTS = 8 };             /* nests between a part of a gradient and the new value */
 
-/* Is n the new value, or a gradient that it is made of in another nest, perhaps in another order of axes? */
-static bool serves(const Node *n, const Node *value) {
-    bool is = value == n;
-    for (int i = 0; i < value->narg && value->op == OP_COMP && n->op == OP_COMP; i++) {
-        const Node *arg = value->arg[i];
-        is |= arg == n || (is_map(arg) && arg->narg == 1 && arg->u.comp.expr->op == SC_READ && arg->arg[0] == n);
+/* Is n the new value, or a part of the gradient that it alone is made of, in other nests (sums, copies in another order)? */
+static bool serves(const Kernels *k, const Node *n, const Node *value, int depth) {
+    int readers = 0;
+    if (n == value) return true;
+    if (!depth || n->op != OP_COMP) return false;
+    for (int i = 0; i < k->graph->nodes.n; i++) {
+        const Node *user = k->graph->nodes.at[i];
+        for (int j = 0; j < user->narg; j++) {
+            if (user->arg[j] != n) continue;
+            bool part = user == value || !user->name || !n->name || !strcmp(user->name, n->name);
+            if (!part || !serves(k, user, value, depth - 1)) return false;
+            readers++;
+            break;
+        }
     }
-    return is;
+    return readers > 0;
 }
 
-/* "update Net.c1.w" where the nest makes a parameter's new value, or the gradient for it; else the user's name of what it
- * computes. */
+/* "update Net.c1.w" where the nest makes a parameter's new value, or the gradient for it; else the user's name of what
+ * it computes. */
 static const char *kernel_label(Arena *a, const Kernels *k, const Nest *n) {
     for (int i = 0; i < n->nstore; i++)
         for (int j = 0; j < k->graph->outs.n; j++) {
             const Output *out = &k->graph->outs.at[j];
-            if (out->kind == OUT_VALUE || !serves(n->store[i].node, out->value)) continue;
+            if (out->kind == OUT_VALUE || !serves(k, n->store[i].node, out->value, PARTS)) continue;
             const Node *leaf = out->target;
             return arena_printf(a, "update %s", leaf->op == OP_PARAM ? leaf->u.param.key : leaf->u.state.key);
         }
@@ -301,7 +310,11 @@ static const char *kernel_parts(Arena *a, const Nest *n) {
     Buf b = buf_new(a);
     for (int i = 0; i < n->nstage; i++) buf_printf(&b, "%s%s", i ? " " : "", KIND_TEXT[n->stage[i].kind]);
     if (n->fused && *n->fused) buf_printf(&b, "%s%s", b.n ? " " : "", n->fused);
-    return nest_packs(n) ? "pack" : b.n ? b.s : n->kind == NEST_SCATTER ? "scatter" : n->kind == NEST_SCAN ? "scan" : "map";
+    return nest_packs(n)             ? "pack"
+           : b.n                     ? b.s
+           : n->kind == NEST_SCATTER ? "scatter"
+           : n->kind == NEST_SCAN    ? "scan"
+                                     : "map";
 }
 
 /* Variables in the lanes with their counts, then the other variables of the tile: "j/12 + o/5 r/3". */
@@ -358,21 +371,23 @@ static void print_figures(Arena *a, const Bench *b, const Figures *f) {
     printf("%-10s %13s %13s %9s %10s %10s\n", "", "median", "minimum", "Gflop/s", "of peak", "of L1-fed");
     print_line("step", f->step, 6 * (double)f->macs, &f->peak);
     print_line("inference", f->infer, 2 * (double)f->macs, &f->peak);
-    printf("compile    %10.1f ms from the file to machine code (front end %.1f, lowering %.1f, passes %.1f, emission %.1f, "
-           "machine code %.1f)\n", 1e3 * f->compile, 1e3 * d->t_front, 1e3 * d->t_lower, 1e3 * d->t_passes,
-           1e3 * d->t_emit, 1e3 * d->t_code);
+    printf("compile    %10.1f ms from the file to machine code (front end %.1f, lowering %.1f, passes %.1f, emission "
+           "%.1f, "
+           "machine code %.1f)\n",
+           1e3 * f->compile, 1e3 * d->t_front, 1e3 * d->t_lower, 1e3 * d->t_passes, 1e3 * d->t_emit, 1e3 * d->t_code);
 }
 
 static void print_kernels(Arena *a, const Bench *b, const Kernel *k, int n, const Peak *p) {
     double sum = 0;
-    printf("\n%-28s %-22s %-24s %-20s %8s %8s %8s %9s %10s\n", "kernel", "computes", "parts", "lanes + tile", "Mflop", "us",
-           "Gflop/s", "of peak", "predicted");
+    printf("\n%-28s %-22s %-24s %-20s %8s %8s %8s %9s %10s\n", "kernel", "computes", "parts", "lanes + tile", "Mflop",
+           "us", "Gflop/s", "of peak", "predicted");
     for (int i = 0; i < n; i++) {
         const Nest *nest = k[i].nest;
         double      rate = gflops((double)nest->flops, k[i].time.median);
         printf("%-28s %-22s %-24s %-20s %8.3f %8.1f %8.1f %7.1f %% %8.1f %%\n", step_kernel(a, nest),
                kernel_label(a, b->build.functions.at[i].kernels, nest), kernel_parts(a, nest), kernel_tile(a, nest),
-               1e-6 * (double)nest->flops, 1e6 * k[i].time.median, rate, 100 * rate / p->registers, 100 * predicted(b, i));
+               1e-6 * (double)nest->flops, 1e6 * k[i].time.median, rate, 100 * rate / p->registers,
+               100 * predicted(b, i));
         sum += k[i].time.median;
     }
     printf("%-28s %-22s %-24s %-20s %8s %8.1f\n", "in all", "", "", "", "", 1e6 * sum);
@@ -433,7 +448,8 @@ static void put_kernels(Buf *j, Arena *a, const Bench *b, const Kernel *k, int n
     buf_puts(j, "]");
 }
 
-static void print_all(Arena *a, bool json, const Bench *step, const Figures *f, const Bench *nests, const Kernel *k, int n) {
+static void print_all(Arena *a, bool json, const Bench *step, const Figures *f, const Bench *nests, const Kernel *k,
+                      int n) {
     if (!json) {
         print_figures(a, step, f);
         if (n) print_kernels(a, nests, k, n, &f->peak);

@@ -110,7 +110,8 @@ static void print_peak(const Build *b) {
     for (int i = 0; i < b->functions.n; i++) {
         const Kernels *k = b->functions.at[i].kernels;
         scratch += (double)k->arena_size;
-        for (int n = 0; n < k->nin; n++) batch += (double)(type_count(&k->in[n]->type) * dtype_size(k->in[n]->type.dtype));
+        for (int n = 0; n < k->nin; n++)
+            batch += (double)(type_count(&k->in[n]->type) * dtype_size(k->in[n]->type.dtype));
     }
     if (!data_size(b, &data, &examples)) {
         puts("  data                 not there (or not right: `netc train` says why); see --data");

@@ -43,7 +43,8 @@ static int build_all(Build *b, bool trainer) {
     bool trains = b->model->objective.name && t && t->has_optimizer;
     int  code = 0;
     if (trainer && !trains) {
-        fprintf(stderr, "netc: a trainer needs an objective and a train block with an optimizer; %s lacks one\n", b->path);
+        fprintf(stderr, "netc: a trainer needs an objective and a train block with an optimizer; %s lacks one\n",
+                b->path);
         return NETC_EXIT_MODEL;
     }
     if (trains) code = build_function(b, "train");
@@ -53,7 +54,8 @@ static int build_all(Build *b, bool trainer) {
     for (int i = 0; i < b->model->nentry && !code; i++)
         code = build_function(b, arena_printf(b->arena, "entry.%s", b->model->entry[i].name));
     if (!code && b->beams && !b->searched) {
-        fprintf(stderr, "netc: --beam %d: no entry of %s feeds an argmax back in a scan with 'until'\n", b->beams, b->path);
+        fprintf(stderr, "netc: --beam %d: no entry of %s feeds an argmax back in a scan with 'until'\n", b->beams,
+                b->path);
         return NETC_EXIT_MODEL;
     }
     if (!code && trainer) code = build_expands(b);
@@ -84,7 +86,9 @@ static int write_trainer(Build *b, const char *path) {
     Target host;
     target_host(&host);
     if (b->target.arch != host.arch) {
-        fputs("netc: a trainer is linked for this machine's architecture only; --emit=obj,header works for every target\n", stderr);
+        fputs("netc: a trainer is linked for this machine's architecture only; --emit=obj,header works for every "
+              "target\n",
+              stderr);
         return NETC_EXIT_USAGE;
     }
     char *json = build_describe(b, &size);

@@ -87,7 +87,8 @@ static void print_rows(const GradCheckRow *row, int n) {
     double worst = 0;
     printf("%-28s %9s %10s %16s %16s\n", "parameter", "compared", "error", "derived", "quotient");
     for (int i = 0; i < n; i++) {
-        printf("%-28s %9d %10.1e %16.9g %16.9g\n", row[i].key, row[i].compared, row[i].error, row[i].derived, row[i].quotient);
+        printf("%-28s %9d %10.1e %16.9g %16.9g\n", row[i].key, row[i].compared, row[i].error, row[i].derived,
+               row[i].quotient);
         worst = fmax(worst, row[i].error);
     }
     printf("worst relative error %.1e (goal %.0e)\n", worst, GRADCHECK_GOAL);

@@ -42,7 +42,9 @@ static int put_picture(const Graph *g, int steps, const char *path) {
     size_t size = 0;
     bool   svg = path && is_svg(path);
     if (svg && steps < 0) {
-        fputs("netc: a picture (.svg) needs --view=cell or --view=unrolled; the graph of all nodes is text for graphviz\n", stderr);
+        fputs("netc: a picture (.svg) needs --view=cell or --view=unrolled; the graph of all nodes is text for "
+              "graphviz\n",
+              stderr);
         return NETC_EXIT_USAGE;
     }
     FILE *f = open_memstream(&text, &size);

@@ -25,7 +25,8 @@ static void print_tensor(const netc_tensor *t) {
         high = fmax(high, v);
         sum += v;
     }
-    printf("%-28s %-5s %-20s", t->name ? t->name : "", netc_dtype_text(t->dtype), netc_shape_text(t->rank, t->shape, shape));
+    printf("%-28s %-5s %-20s", t->name ? t->name : "", netc_dtype_text(t->dtype),
+           netc_shape_text(t->rank, t->shape, shape));
     if (n > bad) printf(" %12.6g .. %-12.6g mean %.6g", low, high, sum / (double)(n - bad));
     if (bad) printf("  %lld NaN or infinite", (long long)bad);
     fputs("\n", stdout);

@@ -89,8 +89,8 @@ Words runtime_argv(Build *b, const char *command) {
     if (c == CMD_train || c == CMD_sweep || c == CMD_eval) {
         const char *data = b->options->value[OPT_DATA], *slash = strrchr(b->path, '/');
         vec_push(a, &argv, arena_strdup(a, "--data"));
-        vec_push(a, &argv, data ? arena_strdup(a, data) : slash ? arena_strndup(a, b->path, (size_t)(slash - b->path) + 1)
-                                                                : arena_strdup(a, "."));
+        if (!data) data = slash ? arena_strndup(a, b->path, (size_t)(slash - b->path) + 1) : ".";
+        vec_push(a, &argv, arena_strdup(a, data));
     }
     vec_push(a, &argv, NULL);
     argv.n--;

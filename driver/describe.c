@@ -41,6 +41,7 @@ static void dims(Buf *j, const Build *b) {
         buf_printf(j, "%s{\"name\":\"%s\",\"size\":%lld", i ? "," : "", d[i].name, (long long)d[i].size);
         if (d[i].ragged) buf_puts(j, ",\"ragged\":true");
         if (d[i].vocab) vocab(j, b, &d[i]);
+        if (d[i].bytes) buf_puts(j, ",\"bytes\":true");
         if (d[i].ngrid) {
             buf_puts(j, ",\"grid\":");
             numbers(j, d[i].grid, d[i].ngrid);
@@ -245,8 +246,8 @@ char *build_describe(Build *b, size_t *size) {
     metrics(&body, &b->model->objective);
     Buf data = buf_new(b->arena);
     if (program_data_json(b->program, &data)) buf_printf(&body, "\"data\":%s,\n", data.s);
-    buf_printf(&j, "{\"netc\":\"%s\",\"name\":\"%s\",\"model\":\"%s\",\"hash\":\"%016llx\",\"target\":\"%s\",\n", NETC_VERSION,
-               b->stem, b->model->name, (unsigned long long)b->hash, b->target.name);
+    buf_printf(&j, "{\"netc\":\"%s\",\"name\":\"%s\",\"model\":\"%s\",\"hash\":\"%016llx\",\"target\":\"%s\",\n",
+               NETC_VERSION, b->stem, b->model->name, (unsigned long long)b->hash, b->target.name);
     cpu(&j, b->target.needs);
     buf_printf(&j, "\"batch\":%lld,\"beam\":%d,\n", (long long)b->batch, b->searched ? b->beams : 0);
     buf_puts(&j, body.s);

@@ -54,8 +54,10 @@ int link_trainer(Arena *a, const char *object, const char *out) {
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
     if (status) {
         unlink(tmp);
-        fprintf(stderr, "netc: linking %s failed (it needs gcc, libpng-dev and zlib1g-dev; the command was: %s -o %s %s %s "
-                "-Wl,-Bstatic -lpng -lz -Wl,-Bdynamic -lpthread -lm)\n", out, cc, out, object, library);
+        fprintf(stderr,
+                "netc: linking %s failed (it needs gcc, libpng-dev and zlib1g-dev; the command was: %s -o %s %s %s "
+                "-Wl,-Bstatic -lpng -lz -Wl,-Bdynamic -lpthread -lm)\n",
+                out, cc, out, object, library);
         return NETC_EXIT_IO;
     }
     if (rename(tmp, out)) {

@@ -28,8 +28,9 @@ bool bytes_parse(const char *s, int64_t *bytes) {
 
 static void say(Build *b, const Budget *m) {
     for (int i = 0; i < m->scans.n; i++)
-        fprintf(stderr, "netc: checkpoint=%d for the scan of %s at %s:%d\n", m->scans.at[i].checkpoint, m->scans.at[i].var,
-                m->scans.at[i].loc.src ? m->scans.at[i].loc.src->name : b->path, m->scans.at[i].loc.line);
+        fprintf(stderr, "netc: checkpoint=%d for the scan of %s at %s:%d\n", m->scans.at[i].checkpoint,
+                m->scans.at[i].var, m->scans.at[i].loc.src ? m->scans.at[i].loc.src->name : b->path,
+                m->scans.at[i].loc.line);
     fprintf(stderr, "netc: a training step keeps %s of sequences instead of %s (--max-memory)\n",
             bytes_text(b->arena, (double)m->chosen), bytes_text(b->arena, (double)m->plain));
 }
@@ -42,15 +43,16 @@ static const Node *first_scan(const Graph *g) {
 
 static bool keep_within(Build *b, Graph *g) {
     int64_t budget = 0;
-    if (!b->options->value[OPT_MEMORY] || !first_scan(g) || !bytes_parse(b->options->value[OPT_MEMORY], &budget)) return true;
+    if (!b->options->value[OPT_MEMORY] || !first_scan(g) || !bytes_parse(b->options->value[OPT_MEMORY], &budget))
+        return true;
     Budget m = grad_budget(g, budget);
     if (m.fits && m.scans.n && !b->said_memory) say(b, &m);
     b->said_memory = true;
     if (m.fits) return true;
-    return diag_error(b->diag, first_scan(g)->loc, E_LIMIT_MEMORY,
-                      "a training step keeps at least %s of sequences (%s without checkpoints), more than --max-memory %s",
-                      bytes_text(b->arena, (double)m.chosen), bytes_text(b->arena, (double)m.plain),
-                      b->options->value[OPT_MEMORY]);
+    return diag_error(
+        b->diag, first_scan(g)->loc, E_LIMIT_MEMORY,
+        "a training step keeps at least %s of sequences (%s without checkpoints), more than --max-memory %s",
+        bytes_text(b->arena, (double)m.chosen), bytes_text(b->arena, (double)m.plain), b->options->value[OPT_MEMORY]);
 }
 
 /* ---- --print-stash ----------------------------------------------------------------------------- */
@@ -71,13 +73,15 @@ static void print_stash(Build *b, const Graph *g, const StashList *list) {
         if (s->scan != scan) {
             const Scan *c = &s->scan->u.scan;
             const char *file = s->scan->loc.src ? s->scan->loc.src->name : b->path;
-            printf("scan of %s at %s:%d, %lld step%s%s\n", c->var ? c->var : "t", file, s->scan->loc.line, (long long)c->trip.size,
-                   c->trip.size == 1 ? "" : "s", c->checkpoint == 1 ? ", each computed again" : "");
+            printf("scan of %s at %s:%d, %lld step%s%s\n", c->var ? c->var : "t", file, s->scan->loc.line,
+                   (long long)c->trip.size, c->trip.size == 1 ? "" : "s",
+                   c->checkpoint == 1 ? ", each computed again" : "");
             scan = s->scan;
         }
         bool whole = s->how == STASH_AGAIN;
         printf("  %-9s %-28s %-14s %10s  %s\n", HOW[s->how], name_of(b->arena, s),
-               s->bytes ? type_text(g, &s->type, b->arena) : "", whole ? "" : bytes_text(b->arena, (double)s->bytes), s->why);
+               s->bytes ? type_text(g, &s->type, b->arena) : "", whole ? "" : bytes_text(b->arena, (double)s->bytes),
+               s->why);
         if (s->how == STASH_KEPT) kept += (double)s->bytes;
     }
     if (list->n) printf("kept for the gradient: %s\n", bytes_text(b->arena, kept));
@@ -107,8 +111,9 @@ int print_sequence_memory(Build *b) {
     printf("\nsequences of a training step, batches of %lld, all of the longest length:\n  %s", (long long)b->batch,
            bytes_text(b->arena, (double)m.plain));
     for (int i = 0; i < m.scans.n; i++)
-        printf("%s checkpoint=%d (%s, line %d)", i ? "," : arena_printf(b->arena, "; at least %s with",
-               bytes_text(b->arena, (double)m.chosen)), m.scans.at[i].checkpoint, m.scans.at[i].var, m.scans.at[i].loc.line);
+        printf("%s checkpoint=%d (%s, line %d)",
+               i ? "," : arena_printf(b->arena, "; at least %s with", bytes_text(b->arena, (double)m.chosen)),
+               m.scans.at[i].checkpoint, m.scans.at[i].var, m.scans.at[i].loc.line);
     putchar('\n');
     build_gradient(b, g);
     arena_free(a);

@@ -37,8 +37,8 @@ static void work_call(void *cx) {
     netc_pool_run(w->pool, work_task, w);
 }
 
-/* Gflop/s, of the best call: a ceiling is not lowered by what else the machine does. The number of rounds is such that a call takes CALL_SECONDS: far above the cost of a call, short enough
- * for many samples. */
+/* Gflop/s, of the best call: a ceiling is not lowered by what else the machine does. The number of rounds is such that
+ * a call takes CALL_SECONDS: far above the cost of a call, short enough for many samples. */
 static double work_rate(Work *w, double flops) {
     double seconds = 0;
     for (w->rounds = 256; seconds < CALL_SECONDS / 2; w->rounds *= 2) {
@@ -53,7 +53,8 @@ static double work_rate(Work *w, double flops) {
 /* Numbers that neither grow without limit nor vanish: 1 for the panel, a thousandth for the rows. */
 static void fill(char *block, uint64_t room) {
     float *f = (float *)block;
-    for (uint64_t i = 0; i < room / sizeof *f; i++) f[i] = i % (ROOM / sizeof *f) < PEAK_PANEL_BYTES / sizeof *f ? 1 : 1e-3f;
+    for (uint64_t i = 0; i < room / sizeof *f; i++)
+        f[i] = i % (ROOM / sizeof *f) < PEAK_PANEL_BYTES / sizeof *f ? 1 : 1e-3f;
 }
 
 Peak peak_measure(netc_pool *pool, const Target *t) {
@@ -84,7 +85,8 @@ double peak_bandwidth(netc_pool *pool, const Target *t, int64_t bytes) {
     int64_t size = SMALLEST_READ, threads = netc_pool_threads(pool);
     while (size < bytes && size < LARGEST_READ) size *= 2;
     int64_t part = (size / threads + 255) / 256 * 256;
-    Work    w = {.pool = pool, .loops = peak_loops(t), .part = part, .rounds = size < READ_AT_ONCE ? READ_AT_ONCE / size : 1};
+    Work w = {
+        .pool = pool, .loops = peak_loops(t), .part = part, .rounds = size < READ_AT_ONCE ? READ_AT_ONCE / size : 1};
     w.block = netc_block_new((uint64_t)(part * threads), "the memory that is read for its speed");
     if (!w.block) return 0;
     memset(w.block, 1, (size_t)(part * threads));

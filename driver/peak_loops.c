@@ -25,14 +25,14 @@ static const float ONE = 1, SMALL = 1e-3f;
 
 /* Operands %0 rounds, %1 panel, %2 row, %3 what is left of the depth; %4, %5 where both begin. `step`: bytes of the
  * panel for one step. */
-#define FED_LOOP(zero, body, step, end, ...)                                                                          \
-    const char *p, *q;                                                                                                \
-    int64_t     depth;                                                                                                \
-    __asm__ volatile(zero "2:\n\tmov %4, %1\n\tmov %5, %2\n\tmov %6, %3\n\t"                                          \
-                     "1:\n\t" body "add $" step ", %1\n\tadd $4, %2\n\tdec %3\n\tjnz 1b\n\t"                          \
-                     "dec %0\n\tjnz 2b\n\t" end                                                                       \
-                     : "+r"(rounds), "=&r"(p), "=&r"(q), "=&r"(depth)                                                 \
-                     : "r"(panel), "r"(rows), "i"(PEAK_DEPTH), "i"(PEAK_ROW)                                             \
+#define FED_LOOP(zero, body, step, end, ...)                                                                           \
+    const char *p, *q;                                                                                                 \
+    int64_t depth;                                                                                                     \
+    __asm__ volatile(zero "2:\n\tmov %4, %1\n\tmov %5, %2\n\tmov %6, %3\n\t"                                           \
+                          "1:\n\t" body "add $" step ", %1\n\tadd $4, %2\n\tdec %3\n\tjnz 1b\n\t"                      \
+                          "dec %0\n\tjnz 2b\n\t" end                                                                   \
+                     : "+r"(rounds), "=&r"(p), "=&r"(q), "=&r"(depth)                                                  \
+                     : "r"(panel), "r"(rows), "i"(PEAK_DEPTH), "i"(PEAK_ROW)                                           \
                      : "cc", "memory", __VA_ARGS__)
 
 #define READ_LOOP(body, end, ...)                                                                                     \
@@ -61,8 +61,9 @@ __attribute__((target("avx512f"))) static void fed_512(int64_t rounds, const flo
 }
 
 __attribute__((target("avx512f"))) static void read_512(const char *p, int64_t bytes) {
-    READ_LOOP("vmovaps (%0), %%zmm0\n\tvmovaps 64(%0), %%zmm1\n\tvmovaps 128(%0), %%zmm2\n\tvmovaps 192(%0), %%zmm3\n\t",
-              "vzeroupper\n\t", XMM_0_15);
+    READ_LOOP(
+        "vmovaps (%0), %%zmm0\n\tvmovaps 64(%0), %%zmm1\n\tvmovaps 128(%0), %%zmm2\n\tvmovaps 192(%0), %%zmm3\n\t",
+        "vzeroupper\n\t", XMM_0_15);
 }
 
 /* ---- 256 bits, 16 registers --------------------------------------------------------------------------- */
@@ -103,9 +104,10 @@ __attribute__((target("avx"))) static void fed_avx(int64_t rounds, const float *
 }
 
 __attribute__((target("avx"))) static void read_256(const char *p, int64_t bytes) {
-    READ_LOOP("vmovaps (%0), %%ymm0\n\tvmovaps 32(%0), %%ymm1\n\tvmovaps 64(%0), %%ymm2\n\tvmovaps 96(%0), %%ymm3\n\t"
-              "vmovaps 128(%0), %%ymm4\n\tvmovaps 160(%0), %%ymm5\n\tvmovaps 192(%0), %%ymm6\n\tvmovaps 224(%0), %%ymm7\n\t",
-              "vzeroupper\n\t", XMM_0_15);
+    READ_LOOP(
+        "vmovaps (%0), %%ymm0\n\tvmovaps 32(%0), %%ymm1\n\tvmovaps 64(%0), %%ymm2\n\tvmovaps 96(%0), %%ymm3\n\t"
+        "vmovaps 128(%0), %%ymm4\n\tvmovaps 160(%0), %%ymm5\n\tvmovaps 192(%0), %%ymm6\n\tvmovaps 224(%0), %%ymm7\n\t",
+        "vzeroupper\n\t", XMM_0_15);
 }
 
 /* ---- 128 bits, 16 registers --------------------------------------------------------------------------- */
@@ -131,11 +133,12 @@ static void fed_128(int64_t rounds, const float *panel, const float *rows) {
 }
 
 static void read_128(const char *p, int64_t bytes) {
-    READ_LOOP("movaps (%0), %%xmm0\n\tmovaps 16(%0), %%xmm1\n\tmovaps 32(%0), %%xmm2\n\tmovaps 48(%0), %%xmm3\n\t"
-              "movaps 64(%0), %%xmm4\n\tmovaps 80(%0), %%xmm5\n\tmovaps 96(%0), %%xmm6\n\tmovaps 112(%0), %%xmm7\n\t"
-              "movaps 128(%0), %%xmm0\n\tmovaps 144(%0), %%xmm1\n\tmovaps 160(%0), %%xmm2\n\tmovaps 176(%0), %%xmm3\n\t"
-              "movaps 192(%0), %%xmm4\n\tmovaps 208(%0), %%xmm5\n\tmovaps 224(%0), %%xmm6\n\tmovaps 240(%0), %%xmm7\n\t",
-              "", XMM_0_15);
+    READ_LOOP(
+        "movaps (%0), %%xmm0\n\tmovaps 16(%0), %%xmm1\n\tmovaps 32(%0), %%xmm2\n\tmovaps 48(%0), %%xmm3\n\t"
+        "movaps 64(%0), %%xmm4\n\tmovaps 80(%0), %%xmm5\n\tmovaps 96(%0), %%xmm6\n\tmovaps 112(%0), %%xmm7\n\t"
+        "movaps 128(%0), %%xmm0\n\tmovaps 144(%0), %%xmm1\n\tmovaps 160(%0), %%xmm2\n\tmovaps 176(%0), %%xmm3\n\t"
+        "movaps 192(%0), %%xmm4\n\tmovaps 208(%0), %%xmm5\n\tmovaps 224(%0), %%xmm6\n\tmovaps 240(%0), %%xmm7\n\t",
+        "", XMM_0_15);
 }
 
 const PeakLoops *peak_loops(const Target *t) {

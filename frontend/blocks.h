@@ -37,6 +37,7 @@ DataBlock *data_block_check(Arena *a, Diag *d, const Ast *data, const PortInfo *
                             const BlockHost *host);
 /* { "name": .., "fields": [..], "splits": {..} } as runtime/netc_rt.h says. */
 void data_block_json(const DataBlock *b, Buf *out);
+bool data_block_has_text(const DataBlock *b);         /* a text(..) is among its sources */
 const DataExpand *data_block_expands(const DataBlock *b, int *n);
 
 /* ---- train MODEL on DATA { .. } ------------------------------------------------------------------ */

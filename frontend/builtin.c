@@ -329,7 +329,8 @@ static Value *call_batch(const Call *c) {
 
 static const struct { const char *name; Value *(*call)(const Call *c); } FUNCTIONS[] = {
     {"stop", call_stop}, {"last", call_end}, {"first", call_end}, {"flatten", call_flatten}, {"f32", call_convert},
-    {"draw", call_draw}, {"keep", call_keep}, {"noise", call_noise}, {"batch_mean", call_batch}, {"batch_var", call_batch},
+    {"draw", call_draw}, {"keep", call_keep}, {"noise", call_noise},
+    {"batch_mean", call_batch}, {"batch_var", call_batch},
 };
 enum { NFUNCTIONS = sizeof FUNCTIONS / sizeof *FUNCTIONS };
 

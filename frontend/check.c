@@ -202,6 +202,15 @@ static bool field_type(Program *p, const Ast *q, Frame *f, Ty *ty) {
     return true;
 }
 
+/* A text over a dim that no vocab declares is a text of bytes. */
+static void mark_bytes(Program *p, const PortInfo *field, int n) {
+    for (int i = 0; i < n; i++)
+        for (int k = 0; field[i].dim && k < p->dims.n; k++) {
+            DimInfo *d = &p->dims.at[k];
+            d->bytes |= !strcmp(d->name, field[i].dim) && !d->vocab && d->size == 256;
+        }
+}
+
 static void check_data(Program *p, Data *d) {
     int n = d->item->params.n;
     Frame *f = frame_new(&p->cx, p->file, F_OTHER, NULL, d->item);
@@ -215,6 +224,7 @@ static void check_data(Program *p, Data *d) {
         d->field[i] = port_info(p, q->name, &d->ty[i]);
     }
     if (ok) d->block = data_block_check(p->arena, p->diag, d->item, d->field, n, block_host(p));
+    if (d->block && data_block_has_text(d->block)) mark_bytes(p, d->field, n);
 }
 
 /* ---- train ------------------------------------------------------------------------------------- */

@@ -500,6 +500,12 @@ DataBlock *data_block_check(Arena *a, Diag *d, const Ast *data, const PortInfo *
     return b;
 }
 
+bool data_block_has_text(const DataBlock *b) {
+    for (int i = 0; i < b->names.n; i++)
+        if (b->names.at[i].node && b->names.at[i].node->text) return true;
+    return false;
+}
+
 const DataExpand *data_block_expands(const DataBlock *b, int *n) {
     *n = b->expands.n;
     return b->expands.at;

@@ -25,6 +25,7 @@ typedef struct {
     const char *name;
     int64_t     size;              /* ragged: the maximum */
     bool        ragged, vocab;
+    bool        bytes;             /* the bytes of a text(..): the symbols are the 256 bytes */
     const char *vocab_file, *vocab_by;   /* vocab only */
     int         vocab_col;
     int64_t     vocab_min;
@@ -98,7 +99,7 @@ typedef struct {
     Loc         sequence;          /* .. first here */
     const char **length;           /* ragged dims: the graph has for each an input of its name, i32 [n], the .. */
     int         nlength;           /* .. lengths, and a bound of its name, the longest of them */
-    const char **found;            /* ragged dims whose lengths are results of their name: by 'until'; derived ones, T-1 */
+    const char **found;            /* ragged dims whose lengths are results: by 'until'; derived ones, T-1 */
     int         nfound;
     bool        wrong;             /* its text has a mistake, which was reported: in and out are not known */
 } FuncInfo;

@@ -66,7 +66,8 @@ const Expr *length_expr(Cx *cx, const Dim *d) {
     if (!d->ragged) return expr_int(memory(cx), d->size);
     Node *n = NULL;
     for (int i = 0; i < cx->lengths.n; i++)
-        if (cx->lengths.at[i].dim == d || (!d->floored && dim_same(cx->lengths.at[i].dim, d))) n = cx->lengths.at[i].node;
+        if (cx->lengths.at[i].dim == d || (!d->floored && dim_same(cx->lengths.at[i].dim, d)))
+            n = cx->lengths.at[i].node;
     if (!n) {
         n = length_node(cx, d);
         length_set(cx, d, n);

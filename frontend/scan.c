@@ -294,7 +294,8 @@ static bool scan(Cx *cx, const Ast *it, Frame *f) {
     bool free = dim_uses(dim, not_known, cx);
     if (!check_length(cx, it, dim, free)) return false;
     if (it->b && (dim->derived || dim->floored))
-        return report(cx, it->b->loc, E_LENGTH, "'until' sets the length of a declared dim, not of %s", dim_text(cx->arena, dim));
+        return report(cx, it->b->loc, E_LENGTH, "'until' sets the length of a declared dim, not of %s",
+                      dim_text(cx->arena, dim));
     if (it->b) vec_push(cx->arena, &cx->until, dim);
     s.var = index_new(cx, it->name, dim, NULL, it->loc, true);
     s.var->scan = true;

@@ -185,7 +185,8 @@ static bool close_output(ScanWalk *s, OpenLoop *l, const Out *o, Value *v, int *
     return true;
 }
 
-static Value *sequence_value(ScanWalk *s, const Out *o, const Value *v, Dim *dim, const Stacked *st, Node *const *result) {
+static Value *sequence_value(ScanWalk *s, const Out *o, const Value *v, Dim *dim, const Stacked *st,
+                             Node *const *result) {
     Cx *cx = s->cx;
     Value *r = scan_sequence(s, o, v, dim);
     if (r->kind == V_POISON) return r;
@@ -227,7 +228,8 @@ static bool finish(ScanWalk *s, OpenLoop *l, const Until *u, Frame *f, Frame *g,
 
 bool scan_lower(ScanWalk *s, Frame *f, Dim *dim) {
     Cx *cx = s->cx;
-    if (cx->loops.n == DEEPEST) return report(cx, s->item->loc, E_LIMIT_DEPTH, "scans are nested more than %d deep", DEEPEST);
+    if (cx->loops.n == DEEPEST)
+        return report(cx, s->item->loc, E_LIMIT_DEPTH, "scans are nested more than %d deep", DEEPEST);
     if (!find_axes(s, f)) return false;
     int depth = cx->loops.n;
     OpenLoop *l = loop_open(cx, s->var, s->var->reverse, (int)s->checkpoint);

@@ -147,15 +147,19 @@ static const Expr *at_number(const Resolve *r, const Expr *e, int n, OpenLoop *c
     for (int k = 0; k < at->nsub; k++) {             /* an indirect subscript is trusted: keep it inside */
         sub[k] = at->sub[k];
         if (!sub[k].ind) continue;
-        const Expr *i = sub[k].aff.n || sub[k].aff.c ? expr_op2(m, SC_ADD, sub[k].ind, expr_idx(m, sub[k].aff)) : sub[k].ind;
+        const Expr *i =
+            sub[k].aff.n || sub[k].aff.c ? expr_op2(m, SC_ADD, sub[k].ind, expr_idx(m, sub[k].aff)) : sub[k].ind;
         const Expr *last = expr_int(m, t->dim[k].size - 1);
-        if (t->dim[k].bound) last = expr_op2(m, SC_SUB, expr_cast(m, DT_I32, expr_bound(m, t->dim[k].bound)), expr_int(m, 1));
+        if (t->dim[k].bound)
+            last = expr_op2(m, SC_SUB, expr_cast(m, DT_I32, expr_bound(m, t->dim[k].bound)), expr_int(m, 1));
         const Expr *low = expr_op2(m, SC_LT, i, expr_int(m, 0)), *high = expr_op2(m, SC_LT, last, i);
         const Expr *out = lower_or(cx, low, high);
         inside = inside ? lower_and(cx, inside, lower_not(cx, out)) : lower_not(cx, out);
         sub[k] = (Sub){affine_const(0), expr_sel(m, low, expr_int(m, 0), expr_sel(m, high, last, i))};
     }
-    const Expr *zero = e->dtype == DT_PRED ? lower_bool(cx, false) : e->dtype == DT_I32 ? expr_int(m, 0) : lower_real(cx, 0);
+    const Expr *zero = e->dtype == DT_PRED  ? lower_bool(cx, false)
+                       : e->dtype == DT_I32 ? expr_int(m, 0)
+                                            : lower_real(cx, 0);
     return expr_sel(m, inside, expr_read(m, at->dtype, at->operand, at->nsub, sub, true), zero);
 }
 

@@ -103,7 +103,8 @@ bool dim_fits(Cx *cx, Form f, Loc at, const char *text) {
     if (size >= 1) return true;
     const char *value = arena_printf(cx->arena, "%lld", (long long)size);
     if (form_ragged(f))
-        return report(cx, at, E_SIZE_RANGE, "the size %s is %s for the longest sequences: a dim has at least 1", text, value);
+        return report(cx, at, E_SIZE_RANGE, "the size %s is %s for the longest sequences: a dim has at least 1", text,
+                      value);
     if (!strcmp(text, value)) return report(cx, at, E_SIZE_RANGE, "a dim has at least 1, this is %s", value);
     return report(cx, at, E_SIZE_RANGE, "the size %s is %s: a dim has at least 1", text, value);
 }

@@ -121,7 +121,8 @@ static void add_derived(Cx *cx, const Ty *ty, DimList *list) {
 
 void derived_dims(Cx *cx, const Value *result, DimList *list) {
     if (result->kind == V_TENSOR) add_derived(cx, &result->ty, list);
-    for (int i = 0; result->kind == V_TUPLE && i < result->u.tuple.n; i++) derived_dims(cx, result->u.tuple.at[i], list);
+    for (int i = 0; result->kind == V_TUPLE && i < result->u.tuple.n; i++)
+        derived_dims(cx, result->u.tuple.at[i], list);
 }
 
 /* Their names, behind those of the dims that the function ends itself. */

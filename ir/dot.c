@@ -51,7 +51,8 @@ static void put_scan(Buf *b, const Node *n, const char *prefix) {
         int k = a->u.arg.index;
         buf_printf(b, "  %sn%d -> %sn%d;\n", prefix, n->arg[k]->id, inner, i);
         if (k < n->u.scan.ncarry)
-            buf_printf(b, "  %sn%d -> %sn%d [style=dashed, constraint=false];\n", inner, body->outs.at[k].value->id, inner, i);
+            buf_printf(b, "  %sn%d -> %sn%d [style=dashed, constraint=false];\n", inner, body->outs.at[k].value->id,
+                       inner, i);
     }
 }
 

@@ -194,8 +194,8 @@ typedef struct {
     Graph      *body;           /* over the same bounds; its leaves are arguments and constants */
     int         ncarry, nover, nuse;
     Extent      trip;           /* number of steps; a bound cuts it */
-    Extent      part;           /* with a bound T: each step stands for `size` of T, and those past the last of them are not
-                                   made; the body would hold the carries there, and nothing reads what it would stack */
+    Extent      part;           /* with a bound T: each step stands for `size` of T; those past the last are not made:
+                                   the body would hold the carries, and nothing reads what it would stack */
     bool        reverse;
     int         checkpoint;     /* when differentiated: keep the carries of every so many steps; 0: all */
     const char *var;            /* the step's name, for printing */
@@ -219,7 +219,7 @@ struct Node {
         struct { uint32_t site; } rng;                         /* OP_RNG: hash of the call path */
         struct { int index; } arg;                             /* OP_ARG: operand of the scan, or ARG_STEP */
         Comp        comp;                                      /* OP_COMP */
-        Scan        scan;                                      /* OP_SCAN; its own type is f32[], and nothing reads it */
+        Scan        scan;          /* OP_SCAN; its own type is f32[], and nothing reads it */
         struct { int index; } result;                          /* OP_RESULT */
     } u;
     void       *mark;           /* scratch of the running pass; NULL between passes */
@@ -331,8 +331,9 @@ typedef struct {
 } Lifted;
 
 /* Node n of a body as a node of g, from what its operands are outside (known[id]); false if it cannot be. The new
- * axis is the step, unless the number of the step is itself known outside. A scan in the body becomes one whose carries,
- * stacks and lifted sequences have the new axis (known of the scan itself: the new one, to be read by results alone). */
+ * axis is the step, unless the number of the step is itself known outside. A scan in the body becomes one whose
+ * carries, stacks and lifted sequences have the new axis (known of the scan itself: the new one, to be read by results
+ * alone). */
 bool  lift_node(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known, Lifted *out);
 /* n, the same along a new first axis. */
 Node *lift_repeat(Graph *g, Extent ext, const char *var, Node *n);

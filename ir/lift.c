@@ -1,5 +1,5 @@
-/* Nodes of a body as nodes around the scan: for all steps at once, with the step as the first axis. Fission moves comps and
- * the like; beam search, whose new axis is the beams, lifts scans as well. */
+/* Nodes of a body as nodes around the scan: for all steps at once, with the step as the first axis. Fission moves comps
+ * and the like; beam search, whose new axis is the beams, lifts scans as well. */
 #include <string.h>
 
 #include "ir/ir_impl.h"
@@ -58,7 +58,9 @@ static const Expr *lift_expr(LiftCx *cx, const Expr *e) {
     if (!SCALARS[e->op].args) return e;
     for (int i = 0; i < SCALARS[e->op].args; i++) arg[i] = lift_expr(cx, e->arg[i]);
     if (e->op == SC_CAST) return expr_cast(a, e->dtype, arg[0]);
-    return arg[2] ? expr_sel(a, arg[0], arg[1], arg[2]) : arg[1] ? expr_op2(a, e->op, arg[0], arg[1]) : expr_op1(a, e->op, arg[0]);
+    return arg[2]   ? expr_sel(a, arg[0], arg[1], arg[2])
+           : arg[1] ? expr_op2(a, e->op, arg[0], arg[1])
+                    : expr_op1(a, e->op, arg[0]);
 }
 
 /* The comp over its variables and the step: an out (place 0) or a reduction variable (place nout). */
@@ -78,7 +80,8 @@ static Node *lift_comp(Graph *g, Extent trip, const char *name, const Node *n, c
     const Expr *e = lift_expr(&cx, c->expr);
     if (!cx.ok) return NULL;
     graph_at(g, n->name, n->loc);
-    return graph_comp(g, sum ? KIND_SUM : c->kind, c->nout + !sum, c->nred + sum, c->nder, var, e, cx.args.n, cx.args.at);
+    return graph_comp(g, sum ? KIND_SUM : c->kind, c->nout + !sum, c->nred + sum, c->nder, var, e, cx.args.n,
+                      cx.args.at);
 }
 
 /* A node none of whose operands changes from step to step. */
@@ -222,7 +225,8 @@ bool lift_node(Graph *g, Extent trip, const char *var, const Node *n, const Lift
 }
 
 Node *lift_sum(Graph *g, Extent trip, const char *var, const Node *n, const Lifted *known) {
-    bool comp = n->op == OP_COMP && (n->u.comp.kind == KIND_MAP || n->u.comp.kind == KIND_SUM) && n->type.dtype == DT_F32;
+    bool comp =
+        n->op == OP_COMP && (n->u.comp.kind == KIND_MAP || n->u.comp.kind == KIND_SUM) && n->type.dtype == DT_F32;
     return comp ? lift_comp(g, trip, var, n, known, true) : NULL;
 }
 
@@ -239,7 +243,9 @@ typedef struct {
 } Fission;
 
 static bool is_arg(const Node *n) { return n->op == OP_ARG; }
-static bool is_carry(const Fission *f, const Node *n) { return is_arg(n) && n->u.arg.index >= 0 && n->u.arg.index < f->s.ncarry; }
+static bool is_carry(const Fission *f, const Node *n) {
+    return is_arg(n) && n->u.arg.index >= 0 && n->u.arg.index < f->s.ncarry;
+}
 
 static bool is_over(const Fission *f, const Node *n) {
     int k = n->u.arg.index;
@@ -350,7 +356,8 @@ static bool read_after(const Fission *f, const Node *n) {
 
 static Node *smaller_scan(Fission *f) {
     Arena *a = f->g->arena;
-    ScanMake   l = {.trip = f->s.trip, .part = f->s.part, .reverse = f->s.reverse, .checkpoint = f->s.checkpoint, .var = f->s.var};
+    ScanMake l = {
+        .trip = f->s.trip, .part = f->s.part, .reverse = f->s.reverse, .checkpoint = f->s.checkpoint, .var = f->s.var};
     VEC(const Node *) stacked = {0};
     for (int i = 0; i < f->n; i++) {
         Node *n = f->body->nodes.at[i];
@@ -387,9 +394,18 @@ bool scan_fission(Graph *g, Node *scan, Node **result) {
     int     n = body->nodes.n;
     const char *name = g->at_name;
     Loc     loc = g->at_loc;
-    Fission f = {.g = g, .body = body, .scan = scan, .s = scan->u.scan, .n = n, .carried = ARENA_ARRAY(a, bool, n),
-                 .steps = ARENA_ARRAY(a, bool, n), .before = ARENA_ARRAY(a, bool, n), .kept = ARENA_ARRAY(a, bool, n),
-                 .after = ARENA_ARRAY(a, bool, n), .needed = ARENA_ARRAY(a, bool, n), .known = ARENA_ARRAY(a, Lifted, n)};
+    Fission f = {.g = g,
+                 .body = body,
+                 .scan = scan,
+                 .s = scan->u.scan,
+                 .n = n,
+                 .carried = ARENA_ARRAY(a, bool, n),
+                 .steps = ARENA_ARRAY(a, bool, n),
+                 .before = ARENA_ARRAY(a, bool, n),
+                 .kept = ARENA_ARRAY(a, bool, n),
+                 .after = ARENA_ARRAY(a, bool, n),
+                 .needed = ARENA_ARRAY(a, bool, n),
+                 .known = ARENA_ARRAY(a, Lifted, n)};
     classify(&f);
     place(&f);
     bool moved = moves(&f);
@@ -400,7 +416,9 @@ bool scan_fission(Graph *g, Node *scan, Node **result) {
             if (f.after[i]) lift_to(&f, body->nodes.at[i]);
         for (int i = 0; i < body->outs.n; i++) {
             const Lifted *l = &f.known[body->outs.at[i].value->id];
-            result[i] = i < f.s.ncarry ? graph_result(g, smaller, i) : l->steps ? l->node : lift_repeat(f.g, f.s.trip, f.s.var, l->node);
+            result[i] = i < f.s.ncarry ? graph_result(g, smaller, i)
+                        : l->steps     ? l->node
+                                       : lift_repeat(f.g, f.s.trip, f.s.var, l->node);
         }
     }
     graph_at(g, name, loc);

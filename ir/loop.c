@@ -131,8 +131,15 @@ Node *loop_close(Graph *g, const Graph *from, const ScanMake *l) {
     for (int i = 0; i < c.l.carry.n; i++) vec_push(scratch, &args, c.l.carry.at[i].outer);
     for (int i = 0; i < c.l.over.n; i++) vec_push(scratch, &args, c.l.over.at[i].outer);
     for (int i = 0; i < c.l.use.n; i++) vec_push(scratch, &args, c.l.use.at[i].outer);
-    Scan  s = {.body = c.body, .ncarry = c.l.carry.n, .nover = c.l.over.n, .nuse = c.l.use.n, .trip = l->trip, .part = l->part,
-               .reverse = l->reverse, .checkpoint = l->checkpoint, .var = l->var};
+    Scan s = {.body = c.body,
+              .ncarry = c.l.carry.n,
+              .nover = c.l.over.n,
+              .nuse = c.l.use.n,
+              .trip = l->trip,
+              .part = l->part,
+              .reverse = l->reverse,
+              .checkpoint = l->checkpoint,
+              .var = l->var};
     Node *scan = graph_scan(g, &s, args.n, args.at);
     arena_free(scratch);
     return scan;

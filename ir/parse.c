@@ -611,7 +611,8 @@ static bool scan(Parse *p, Node *n) {
     s->reverse = keyword(p, "reverse");
     p->args.at = NULL;
     p->args.n = p->args.cap = 0;
-    if (!operand_list(p, "carry", &s->ncarry) || !operand_list(p, "over", &s->nover) || !operand_list(p, "use", &s->nuse))
+    if (!operand_list(p, "carry", &s->ncarry) || !operand_list(p, "over", &s->nover) ||
+        !operand_list(p, "use", &s->nuse))
         return false;
     if (keyword(p, "checkpoint") && !whole(p, NUMBER, &k)) return false;
     s->checkpoint = (int)k;

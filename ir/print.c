@@ -242,9 +242,11 @@ static void  put_node(Print *p, const Node *n);
 static void put_scan(Print *p, const Node *n) {
     const Scan *s = &n->u.scan;
     const char *margin = arena_printf(p->arena, "%*s", p->margin + 2, "");
-    buf_printf(&p->out, "scan %s<", s->var && text_is_name(s->var) && !isdigit((unsigned char)s->var[0]) ? s->var : "t");
+    buf_printf(&p->out, "scan %s<",
+               s->var && text_is_name(s->var) && !isdigit((unsigned char)s->var[0]) ? s->var : "t");
     put_extent(&p->out, p->g, s->trip);
-    if (s->part.bound) buf_printf(&p->out, " by %lld of %s", (long long)s->part.size, p->g->bounds.at[s->part.bound].name);
+    if (s->part.bound)
+        buf_printf(&p->out, " by %lld of %s", (long long)s->part.size, p->g->bounds.at[s->part.bound].name);
     if (s->reverse) buf_puts(&p->out, " reverse");
     put_operands(p, n, "carry", 0, s->ncarry);
     put_operands(p, n, "over", s->ncarry, s->nover);
@@ -259,7 +261,8 @@ static void put_scan(Print *p, const Node *n) {
         buf_putc(&b.out, '\n');
     }
     for (int i = 0; i < s->body->outs.n; i++)
-        buf_printf(&b.out, "%s%s %s\n", margin, i < s->ncarry ? "carry" : "stack", name_of(&b, s->body->outs.at[i].value));
+        buf_printf(&b.out, "%s%s %s\n", margin, i < s->ncarry ? "carry" : "stack",
+                   name_of(&b, s->body->outs.at[i].value));
     buf_printf(&p->out, "%s%.*s}", b.out.s, p->margin, margin);
 }
 

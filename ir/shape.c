@@ -270,7 +270,8 @@ static const char *check_argument(Graph *g, const Node *n, const Node *arg) {
     if (k >= n->narg) return say(g, "the body reads argument %d of %d", k, n->narg);
     Type want = n->arg[k]->type;
     if (k >= s->ncarry && k < s->ncarry + s->nover) want = loop_slice(&want);
-    return type_equal(&want, &arg->type) ? NULL : say(g, "argument %d of the body has another type than its operand", k);
+    return type_equal(&want, &arg->type) ? NULL
+                                         : say(g, "argument %d of the body has another type than its operand", k);
 }
 
 static const char *check_operands(Graph *g, const Node *n) {
@@ -279,7 +280,8 @@ static const char *check_operands(Graph *g, const Node *n) {
         return say(g, "%d operands of a scan with %d, %d and %d", n->narg, s->ncarry, s->nover, s->nuse);
     for (int i = s->ncarry; i < s->ncarry + s->nover; i++) {
         const Type *t = &n->arg[i]->type;
-        if (!t->rank || !extent_equal(t->dim[0], s->trip)) return say(g, "the first axis of sequence %d is not the trip", i);
+        if (!t->rank || !extent_equal(t->dim[0], s->trip))
+            return say(g, "the first axis of sequence %d is not the trip", i);
     }
     return NULL;
 }
@@ -298,11 +300,12 @@ static const char *check_results(Graph *g, const Node *n) {
 
 /* All parts are steps, and none is cut by a bound. */
 static const char *check_part(Graph *g, const Scan *s) {
-    if (s->part.bound < 0 || s->part.bound >= g->bounds.n) return say(g, "steps are parts of a bound that is not there");
+    if (s->part.bound < 0 || s->part.bound >= g->bounds.n)
+        return say(g, "steps are parts of a bound that is not there");
     if (s->part.size < 1 || s->trip.bound || s->trip.size > INT64_MAX / s->part.size ||
         s->trip.size * s->part.size < g->bounds.at[s->part.bound].size)
-        return say(g, "%lld steps of %lld do not make up the bound %s", (long long)s->trip.size, (long long)s->part.size,
-                   g->bounds.at[s->part.bound].name);
+        return say(g, "%lld steps of %lld do not make up the bound %s", (long long)s->trip.size,
+                   (long long)s->part.size, g->bounds.at[s->part.bound].name);
     return NULL;
 }
 

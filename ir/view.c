@@ -105,7 +105,8 @@ static void tie_read(const Expr *e, void *p) {
 
 static bool tie_all(Item *from, int skip, Item *it, int put) {
     bool changed = false;
-    for (int k = 0; k + skip < from->n->type.rank && k + put < it->n->type.rank; k++) changed |= tie(from, k + skip, it, k + put);
+    for (int k = 0; k + skip < from->n->type.rank && k + put < it->n->type.rank; k++)
+        changed |= tie(from, k + skip, it, k + put);
     return changed;
 }
 
@@ -132,7 +133,8 @@ static bool tie_item(Maker *m, Item *it) {
     case OP_GATHER: return tie_all(operand(it, 1), 0, it, 0);
     case OP_STOP: return tie_all(operand(it, 0), 0, it, 0);
     case OP_RESHAPE:
-        for (int k = 0; k < it->n->type.rank && k < it->n->arg[0]->type.rank && same_extent(it->n->arg[0], k, it->n, k); k++)
+        for (int k = 0; k < it->n->type.rank && k < it->n->arg[0]->type.rank && same_extent(it->n->arg[0], k, it->n, k);
+             k++)
             changed |= tie(operand(it, 0), k, it, k);
         return changed;
     case OP_SCAN: return tie_scan(m, it);
@@ -196,7 +198,8 @@ static const Expr *held(const Item *it) {
     const Expr *e = it->n->u.comp.expr;
     if (!it->scope->scan || e->op != SC_SEL || e->arg[2]->op != SC_READ) return NULL;
     const Node *carry = it->n->arg[e->arg[2]->operand];
-    if (carry->op != OP_ARG || carry->u.arg.index < 0 || carry->u.arg.index >= it->scope->scan->u.scan.ncarry) return NULL;
+    if (carry->op != OP_ARG || carry->u.arg.index < 0 || carry->u.arg.index >= it->scope->scan->u.scan.ncarry)
+        return NULL;
     return it->scope->g->outs.at[carry->u.arg.index].value == it->n ? e->arg[1] : NULL;
 }
 
@@ -237,7 +240,8 @@ static Reach reach_of(const Item *it, Item *o, const Expr *e) {
     for (int k = 0; k < it->n->type.rank && own < 0; k++)
         if (it->axis[k] && it->axis[k] == it->time) own = k;
     const Affine *s = &e->sub[axis].aff;
-    if (own < 0 || it->time != o->time || e->sub[axis].ind || affine_coef(s, own) != 1) return (Reach){.kind = REACH_ALL};
+    if (own < 0 || it->time != o->time || e->sub[axis].ind || affine_coef(s, own) != 1)
+        return (Reach){.kind = REACH_ALL};
     r.lo = r.hi = (int)s->c;
     for (int i = 0; i < s->n; i++) {
         if (s->term[i].var == own) continue;

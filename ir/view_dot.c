@@ -152,8 +152,9 @@ static void put_column(Buf *b, const Drawing *d, int time, int step) {
     for (int i = 0; i < d->shapes.n; i++) {
         const Shape *x = &d->shapes.at[i];
         if (d->v->boxes.at[x->box].time != time || (x->step >= 0 && x->step != step)) continue;
-        if (!any) buf_printf(b, "  subgraph cluster_%d_%d {\n    style=rounded; color=\"#999999\"; label=\"%s\";\n", time, step,
-                             drawing_title(d, time, step));
+        if (!any)
+            buf_printf(b, "  subgraph cluster_%d_%d {\n    style=rounded; color=\"#999999\"; label=\"%s\";\n", time,
+                       step, drawing_title(d, time, step));
         any = true;
         put_shape(b, d, i);
     }

@@ -64,7 +64,8 @@ static void find_rows(Svg *s) {
 static bool after_steps(const Svg *s, int shape, int depth) {
     for (int i = 0; i < s->d->lines.n && depth < s->d->shapes.n; i++) {
         const Line *l = &s->d->lines.at[i];
-        if (l->to == shape && l->from != shape && (box_at(s, l->from)->time || after_steps(s, l->from, depth + 1))) return true;
+        if (l->to == shape && l->from != shape && (box_at(s, l->from)->time || after_steps(s, l->from, depth + 1)))
+            return true;
     }
     return false;
 }
@@ -140,28 +141,33 @@ static void put_text(Svg *s, double x, double y, const char *anchor, const char 
 static void put_column(Svg *s, const Column *c) {
     if (!c->time || !(c->w > 0)) return;
     double top = MARGIN + ROW - GAP / 2, height = s->height - top - MARGIN / 2;
-    buf_printf(s->b, "<rect x=\"%.0f\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\" rx=\"10\" fill=\"#fafafa\" stroke=\"#999999\"/>\n",
-               c->x - GAP, top, c->w + 2 * GAP, height);
+    buf_printf(
+        s->b,
+        "<rect x=\"%.0f\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\" rx=\"10\" fill=\"#fafafa\" stroke=\"#999999\"/>\n",
+        c->x - GAP, top, c->w + 2 * GAP, height);
     put_text(s, c->x + c->w / 2, s->height - MARGIN, "middle", "#555555", drawing_title(s->d, c->time, c->step));
 }
 
 static void put_shape(Svg *s, int i) {
     const Spot *p = &s->spot[i];
     const Box  *box = box_at(s, i);
-    buf_printf(s->b, "<rect x=\"%.0f\" y=\"%.0f\" width=\"%.0f\" height=\"%d\" fill=\"%s\" stroke=\"#333333\"/>\n", p->x, p->y, p->w,
-               BOX, box_color(box));
-    put_text(s, p->x + p->w / 2, p->y + (*box->note ? TEXT + 1 : TEXT + 8), "middle", "#000000", s->d->shapes.at[i].label);
+    buf_printf(s->b, "<rect x=\"%.0f\" y=\"%.0f\" width=\"%.0f\" height=\"%d\" fill=\"%s\" stroke=\"#333333\"/>\n",
+               p->x, p->y, p->w, BOX, box_color(box));
+    put_text(s, p->x + p->w / 2, p->y + (*box->note ? TEXT + 1 : TEXT + 8), "middle", "#000000",
+             s->d->shapes.at[i].label);
     put_text(s, p->x + p->w / 2, p->y + 2 * TEXT + 2, "middle", "#555555", box->note);
 }
 
 static void put_curve(Svg *s, const Line *l, double x0, double y0, double x1, double y1, double dx, double dy) {
     const char *color = l->carried ? "#cc0000" : "#333333";
-    buf_printf(s->b, "<path d=\"M%.0f,%.0f C%.0f,%.0f %.0f,%.0f %.0f,%.0f\" fill=\"none\" stroke=\"%s\"%s marker-end=\"url(#%s)\"/>\n",
+    buf_printf(s->b,
+               "<path d=\"M%.0f,%.0f C%.0f,%.0f %.0f,%.0f %.0f,%.0f\" fill=\"none\" stroke=\"%s\"%s "
+               "marker-end=\"url(#%s)\"/>\n",
                x0, y0, x0 + dx, y0 - dy, x1 + (l->carried ? (x1 > x0 ? -dx : dx) : dx), y1 + dy, x1, y1, color,
                l->carried ? " stroke-dasharray=\"5,3\"" : "", l->carried ? "back" : "on");
     double side = l->carried && x1 <= x0 ? dx : 0.75 * dx;
-    put_text(s, (x0 + x1) / 2 + (l->carried && x1 > x0 ? 0 : side) + 2, (y0 + y1) / 2 - 3, "start", l->carried ? color : "#555555",
-             l->mark);
+    put_text(s, (x0 + x1) / 2 + (l->carried && x1 > x0 ? 0 : side) + 2, (y0 + y1) / 2 - 3, "start",
+             l->carried ? color : "#555555", l->mark);
 }
 
 /* Feedback leaves at the right and enters at the left, within a column at the right; else from top to bottom. What
@@ -173,9 +179,11 @@ static void put_line(Svg *s, const Line *l) {
     else if (l->carried && p->column > q->column)
         put_curve(s, l, p->x, p->y + BOX / 2 + 6, q->x + q->w, q->y + BOX / 2 + 6, -COLUMN_GAP, 0);
     else if (l->carried)
-        put_curve(s, l, p->x + p->w, p->y + BOX / 4, q->x + q->w, q->y + 3 * BOX / 4, GAP + 8 * fabs((double)(p->row - q->row)), 0);
+        put_curve(s, l, p->x + p->w, p->y + BOX / 4, q->x + q->w, q->y + 3 * BOX / 4,
+                  GAP + 8 * fabs((double)(p->row - q->row)), 0);
     else {
-        bool round = p->column == q->column && q->row > p->row + 1 && fabs(p->x + p->w / 2 - q->x - q->w / 2) < q->w / 2;
+        bool round =
+            p->column == q->column && q->row > p->row + 1 && fabs(p->x + p->w / 2 - q->x - q->w / 2) < q->w / 2;
         put_curve(s, l, p->x + p->w / 2, p->y, q->x + q->w / 2, q->y + BOX, round ? fmax(p->w, q->w) / 2 : 0, ROW / 2);
     }
 }
@@ -183,18 +191,25 @@ static void put_line(Svg *s, const Line *l) {
 static void put_exit(Svg *s, const Exit *e) {
     const Spot *p = &s->spot[e->shape];
     double x = p->x + p->w / 2;
-    buf_printf(s->b, "<path d=\"M%.0f,%.0f L%.0f,%.0f\" stroke=\"#333333\" marker-end=\"url(#on)\"/>\n", x, p->y, x, p->y - 16);
+    buf_printf(s->b, "<path d=\"M%.0f,%.0f L%.0f,%.0f\" stroke=\"#333333\" marker-end=\"url(#on)\"/>\n", x, p->y, x,
+               p->y - 16);
     put_text(s, x + 4, p->y - 20, "middle", "#000000", e->name);
 }
 
 void drawing_svg(const Drawing *d, Buf *b) {
     Svg s = {.d = d, .a = d->v->arena, .b = b, .spot = ARENA_ARRAY(d->v->arena, Spot, d->shapes.n + 1)};
     place_all(&s);
-    buf_printf(b, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" font-family=\"monospace\" font-size=\"11\">\n"
-                  "<defs>", s.width, s.height);
+    buf_printf(b,
+               "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" font-family=\"monospace\" "
+               "font-size=\"11\">\n"
+               "<defs>",
+               s.width, s.height);
     for (int k = 0; k < 2; k++)
-        buf_printf(b, "<marker id=\"%s\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\">"
-                      "<path d=\"M0,0 L8,4 L0,8 z\" fill=\"%s\"/></marker>", k ? "back" : "on", k ? "#cc0000" : "#333333");
+        buf_printf(b,
+                   "<marker id=\"%s\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" "
+                   "orient=\"auto\">"
+                   "<path d=\"M0,0 L8,4 L0,8 z\" fill=\"%s\"/></marker>",
+                   k ? "back" : "on", k ? "#cc0000" : "#333333");
     buf_puts(b, "</defs>\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n");
     for (int i = 0; i < s.columns.n; i++) put_column(&s, &s.columns.at[i]);
     for (int i = 0; i < d->lines.n; i++) put_line(&s, &d->lines.at[i]);

@@ -24,7 +24,7 @@
 enum { MAX_WINDOW = 16, MAX_GROUP = 24, LONG_SUM = 1024 };
 
 const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed",
-                               "panel", "sink", "chain", "reuse", "order", "winograd", "threads", NULL};
+                               "panel", "sink", "rotate", "chain", "reuse", "order", "winograd", "threads", NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);

@@ -133,6 +133,7 @@ static void build_nests(Fuse *f) {
 /* Bodies first: what a scan stacks decides where its results lie. */
 static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int ncarry) {
     if (o->level >= 2 && fusion_on(o, "sink")) sink_maps(g);
+    if (o->level >= 2 && fusion_on(o, "rotate")) rotate_loops(g);
     lower_ops(g, ncarry);
     for (int i = 0; i < g->nodes.n; i++)
         if (g->nodes.at[i]->op == OP_SCAN) lower_all(g->nodes.at[i]->u.scan.body, t, o, g->nodes.at[i]->u.scan.ncarry);

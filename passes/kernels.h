@@ -3,6 +3,7 @@
  *   lower_ops.c    what is not a comp becomes one (gather), outputs get values of their own
  *   spread.c       gradients of images behind max-pooling become sums over pooled cells
  *   sink.c         maps over the steps of a loop go into its body
+ *   rotate.c       steps of a loop that begin with their sums
  *   panel.c        operands of contractions in panels, those that loops capture before them
  *   turn.c         other weights of loops in the order in which they load well
  *   pack.c         guarded and masked operands of contractions become tensors that load well

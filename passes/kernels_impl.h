@@ -64,6 +64,8 @@ Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
 void    sink_maps(Graph *g);
 /* The argument of the scan's body for `outer`, run over or captured; made if there is none. */
 Node   *scan_operand(Graph *g, Node *scan, Node *outer, bool over);
+/* rotate.c: loops of g (not in their bodies) whose steps are cut before a sum */
+void    rotate_loops(Graph *g);
 /* panel.c: operands that the loops of g (not their bodies) use in every step; other operands */
 void    panel_weights(Graph *g, const Target *t);
 void    panel_operands(Graph *g, const Target *t);

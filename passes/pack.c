@@ -15,10 +15,11 @@
 
 enum { MAX_FACTORS = 8, MAX_ARGS = 64, WORTH = 8 };   /* WORTH: products per packed number */
 
-/* An axis of a packed operand: a form without its constant, from lo to lo + size - 1. */
+/* An axis of a packed operand: a form without its constant, divided by `stride` (a stride that no tap fills: 1x1
+ * convolutions take every other number), from lo to lo + size - 1. */
 typedef struct {
     Affine form;
-    int64_t lo;
+    int64_t stride, lo;
     Extent  ext;
 } Axis;
 
@@ -59,14 +60,30 @@ static bool uses_open(const Pack *p, const Affine *a) {
     return false;
 }
 
+/* What all coefficients of a form are multiples of. */
+static int64_t common_stride(const Affine *a) {
+    int64_t d = 0;
+    for (int i = 0; i < a->n; i++) {
+        int64_t x = a->term[i].coef < 0 ? -a->term[i].coef : a->term[i].coef;
+        while (x) {
+            int64_t rest = d % x;
+            d = x;
+            x = rest;
+        }
+    }
+    return d ? d : 1;
+}
+
 /* The axis of a form (its constant aside), made if there is none; -1 if it cannot be one. */
 static int axis_of(Pack *p, Affine form) {
     const Var *var = p->n->u.comp.var;
     Extent     ext = {0};
     int        v;
     form = without_constant(form);
+    const int64_t stride = uses_open(p, &form) ? 1 : common_stride(&form);
+    for (int i = 0; i < form.n; i++) form.term[i].coef /= stride;
     for (int i = 0; i < p->naxis; i++)
-        if (affine_equal(&p->axis[i].form, &form)) return i;
+        if (p->axis[i].stride == stride && affine_equal(&p->axis[i].form, &form)) return i;
     if (p->naxis == MAX_RANK) return -1;
     int64_t lo, hi;
     form_range(p, &form, &lo, &hi);
@@ -82,7 +99,7 @@ static int axis_of(Pack *p, Affine form) {
         for (int i = 0; i < form.n; i++)
             if (var[form.term[i].var].ext.bound) return -1;
     }
-    p->axis[p->naxis] = (Axis){form, lo, ext};
+    p->axis[p->naxis] = (Axis){form, stride, lo, ext};
     return p->naxis++;
 }
 
@@ -102,7 +119,7 @@ static void look_at(const Expr *e, void *cx) {
     }
 }
 
-/* Is the factor a read that stays inside its tensor, whatever the variables are? */
+/* Is the factor a read that stays inside its tensor, whatever the variables are, and reads neighbours along its last axis? */
 static bool is_plain(const Pack *p, const Expr *e) {
     if (e->op == SC_CONST) return true;
     if (e->op != SC_READ) return false;
@@ -112,6 +129,7 @@ static bool is_plain(const Pack *p, const Expr *e) {
         int64_t lo, hi;
         int     v;
         if (e->sub[i].ind || uses_open(p, &a)) return false;
+        if (i == e->nsub - 1 && common_stride(&a) > 1) return false;
         if (affine_is_var(&a, &v) && p->n->u.comp.var[v].ext.bound == arg->type.dim[i].bound &&
             p->n->u.comp.var[v].ext.size <= arg->type.dim[i].size)
             continue;
@@ -128,9 +146,10 @@ static Affine on_axes(Pack *p, Affine a) {
     a = expand(p, &a);
     if (affine_is_const(&a)) return a;
     int    k = axis_of(p, a);
-    Affine r = affine_var(k);
-    r.c = a.c + p->axis[k].lo;
-    return r;
+    Affine r = {.c = a.c};
+    Affine at = affine_var(k);
+    at.c = p->axis[k].lo;
+    return affine_add(r, at, p->axis[k].stride);
 }
 
 static const Expr *move_to_axes(Pack *p, const Expr *e) {
@@ -168,6 +187,18 @@ static bool same_map(const Node *a, const Node *b) {
     return y->kind == KIND_MAP && x->nout == y->nout && expr_equal(x->expr, y->expr);
 }
 
+/* Does e over p's axes read every number of its operand at its place: is the operand what would be packed? */
+static bool is_whole(const Pack *p, const Expr *e) {
+    if (e->op != SC_READ || e->nsub != p->naxis) return false;
+    const Type *t = &p->n->arg[e->operand]->type;
+    for (int i = 0, var; i < e->nsub; i++) {
+        const Extent x = p->axis[i].ext;
+        if (e->sub[i].ind || !affine_is_var(&e->sub[i].aff, &var) || var != i) return false;
+        if (x.size != t->dim[i].size || x.bound != t->dim[i].bound) return false;
+    }
+    return true;
+}
+
 /* The node that holds factor e over p's axes; settled[] gets the derived variables whose range it sees to. */
 static Node *make_pack(Pack *p, const Expr *e, NodeList *packs, bool *settled) {
     const Comp *c = &p->n->u.comp;
@@ -185,6 +216,7 @@ static Node *make_pack(Pack *p, const Expr *e, NodeList *packs, bool *settled) {
         if (!zero_outside(p, e, v)) body = within(p->g, on_axes(p, affine_var(v)), c->var[v].ext.size, body);
         settled[v] = true;
     }
+    if (is_whole(p, body)) return p->n->arg[body->operand];
     for (int i = 0; i < p->naxis; i++) var[i] = (Var){.name = "i", .ext = p->axis[i].ext};
     graph_at(p->g, p->n->name, p->n->loc);
     Node *made = graph_comp(p->g, KIND_MAP, p->naxis, 0, 0, var, body, p->n->narg, p->n->arg);

@@ -8,7 +8,7 @@
 /* Bytes: a line; a cycle from beyond L2, from memory; the distance at which lines compete for one set of L1, and of L2; what a
  * core may count on of the cache that all cores share. */
 enum { LINE = 64, L3_CYCLE = 12, MEMORY_CYCLE = 4, L1_WAY = 4096, L2_WAY = 65536, SHARED = 8 << 20, LEVELS = MAX_VARS + 1 };
-enum { FAR = 1024, STREAMS = 8 };       /* bytes between runs of memory; such runs that a processor reads ahead */
+enum { LONG_RUN = 4096, FAR = 1024, STREAMS = 8 };      /* bytes: a run that is read ahead as a whole; between runs of memory; such runs that a processor reads ahead */
 static const double APART = 3;          /* what reading more of them takes than their bytes */
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
 static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */
@@ -30,6 +30,7 @@ typedef struct {
 } Foot;
 
 typedef struct {
+    const Target *t;
     const Nest *n;
     int         count;
     Stream      stream[MAX_READS + MAX_STORES];
@@ -88,7 +89,8 @@ static void add_stream(Walk *w, const Node *node, const Lin *off, double weight)
     }
 }
 
-static void find_streams(Walk *w, const Nest *n) {
+static void find_streams(Walk *w, const Target *t, const Nest *n) {
+    w->t = t;
     w->n = n;
     w->count = 0;
     for (int i = 0; i < n->naccess && i < MAX_READS; i++) {
@@ -122,11 +124,36 @@ static bool remainder_left(const Walk *w) {
     return false;
 }
 
+/* A result that does not stay in L2 is best written run by run: lines that are begun here and there are fetched one by one, where
+ * runs are fetched ahead. The variable that goes on with the runs of such a result, as long as they are short and all that is
+ * touched along it stays in L2, whence operands come fast. -1: none. */
+static int along_results(Walk *w) {
+    Foot each[MAX_READS + MAX_STORES];
+    for (int i = 0; i < w->count; i++) {
+        const Stream *s = &w->stream[i];
+        if (s->weight < 2 || s->most <= (double)w->t->l2) continue;
+        for (int k = 0; k < s->n; k++) {
+            int     v = s->var[k];
+            int64_t small = w->extent[v];
+            if (s->stride[k] * s->size > LONG_RUN) break;
+            if (v >= w->n->nout || small == w->n->var[v].size) continue;
+            if (small * s->stride[k] * s->size > LONG_RUN) break;
+            w->extent[v] = w->n->var[v].size;
+            bool fits = touched(w, each).l2 <= USABLE * w->t->l2;
+            if (fits) return v;
+            w->extent[v] = small;
+            break;
+        }
+    }
+    return -1;
+}
+
 /* Takes the next loop outwards: the variable with the least that is new per turn. -1: none is left. */
 static int next_loop(Walk *w, const int64_t *step, const Foot *each) {
     bool   apart = remainder_left(w);
-    int    best = -1;
+    int    best = apart ? -1 : along_results(w);
     double least = 0;
+    if (best >= 0) return best;
     for (int v = w->n->nout - 1; v >= 0; v--) {
         int64_t size = w->n->var[v].size, small = w->extent[v];
         if (small == size || (apart && !w->n->var[v].apart)) continue;
@@ -162,7 +189,7 @@ void traffic_order(const Target *t, const Nest *n, const int64_t *step, int *ord
     Walk w;
     Foot each[MAX_READS + MAX_STORES];
     int  at = n->nout, v, inner[MAX_VARS], count = 0;
-    find_streams(&w, n);
+    find_streams(&w, t, n);
     start_walk(&w, step);
     touched(&w, each);
     while ((v = next_loop(&w, step, each)) >= 0) {
@@ -244,7 +271,7 @@ void traffic_cost(const Task *w, Choice *c, double cycles) {
     const Nest   *n = w->n;
     static const int64_t CUTS[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
     Walk walk;
-    find_streams(&walk, n);
+    find_streams(&walk, t, n);
     c->cost = cycles_of(t, &walk, c->step, 0, cycles);
     if (n->cut_var < 0 || c->cost < WORTH_CUT * cycles) return;
     for (int i = 0; i < c->nlane; i++)

@@ -44,7 +44,8 @@ static int compare_identity(const netc_identity *id, const netc_tensors *s, cons
         free(key);
     }
     if (b.size)
-        netc_error(NETC_EXIT_DATA, "%s is of another run: %s. Use --fresh to start anew, or another --out", path, b.data);
+        netc_error(NETC_EXIT_DATA, "%s is of another run: %s. Use --fresh to start anew, or another --out", path,
+                   b.data);
     int code = b.size ? NETC_EXIT_DATA : NETC_EXIT_OK;
     netc_buf_free(&b);
     return code;

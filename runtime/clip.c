@@ -66,7 +66,8 @@ int netc_clip_read(const char *folder, const int64_t want[3], int64_t most, netc
     int code = netc_folder_list(folder, false, &files);
     if (!code && !files.count) code = netc_error(NETC_EXIT_DATA, "%s: empty: no .png, .pgm or .ppm in it", folder);
     if (!code && files.count > most)
-        code = netc_error(NETC_EXIT_DATA, "%s: has %d pictures, at most %lld fit", folder, files.count, (long long)most);
+        code =
+            netc_error(NETC_EXIT_DATA, "%s: has %d pictures, at most %lld fit", folder, files.count, (long long)most);
     for (int i = 0; i < files.count && !code; i++) {
         char *path = netc_format("%s/%s", folder, files.name[i]);
         code = add_frame(t, path, i && !want ? t->shape + 1 : want, i, files.count);

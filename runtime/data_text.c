@@ -1,6 +1,6 @@
 /* Texts: one long row of symbols, which `stream` cuts into lanes and windows. The dim of the fields says what a
- * symbol is: one of a vocabulary (characters, words, lines), or, of a dim of 256, a byte. By words, the end of a
- * line is <eos> if the vocabulary has it.
+ * symbol is: one of a vocabulary (characters, words, lines), or a byte. By words, the end of a line is <eos> if
+ * the vocabulary has it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -84,9 +84,10 @@ static int read_file(text_load *t) {
     if (code) return code;
     t->text = text;
     t->end = text + size;
-    const char *nul = t->vocab ? memchr(text, 0, size) : NULL;
+    bool bytes = t->vocab->by == NETC_BY_BYTE;
+    const char *nul = bytes ? NULL : memchr(text, 0, size);
     if (nul) code = bad_place(t, nul, "a NUL byte in the text");
-    else code = t->vocab ? read_symbols(t) : read_bytes(t);
+    else code = bytes ? read_bytes(t) : read_symbols(t);
     free(text);
     return code;
 }
@@ -96,7 +97,7 @@ int data_load_text(data_load *l) {
     text_load t = {.path = l->file[0], .port = l->s->column[0].port, .c = &l->s->column[0]};
     if (l->nfile != 1) return netc_error(NETC_EXIT_DATA, "text: one file is needed, not %d", l->nfile);
     int code = data_vocab(l, t.port, &own, &t.vocab);
-    if (!code && !t.vocab && t.port->size != BYTES)
+    if (!code && !t.vocab)
         code = netc_error(NETC_EXIT_DATA, "%s: %s has neither the symbols of a vocab nor a size of %d, for bytes",
                           t.path, t.port->name, BYTES);
     t.c->dtype = t.port->size <= BYTES ? NETC_U8 : NETC_I32;

@@ -210,6 +210,7 @@ static void parse_dims(parser *p, const netc_json *v) {
         d->ragged = netc_json_bool(netc_json_get(e, "ragged"), false);
         d->vocab = netc_json_get(e, "vocab");
         parse_vocab(p, d);
+        if (d->size == 256 && netc_json_bool(netc_json_get(e, "bytes"), false)) netc_vocab_bytes(&d->table);
     }
 }
 

@@ -44,7 +44,7 @@ typedef struct {
     int            nin, nout;
     int            nbound;      /* bounds of a call: 1 = rows, .. nbound - 1 */
     const char    *bound[NETC_BOUNDS];   /* their names */
-    int            bound_in[NETC_BOUNDS];/* the input with the lengths whose longest it is; -1: always the largest value */
+    int            bound_in[NETC_BOUNDS]; /* the input with the lengths whose longest it is; -1: always the largest value */
     int64_t        bound_size[NETC_BOUNDS];
 } netc_func;
 
@@ -90,7 +90,7 @@ struct netc_model {
     const char **cpu;
     int          ncpu;
     int64_t      batch;
-    int64_t      beam;                                  /* sequences that entries with `until` keep; 0: no beam search */
+    int64_t      beam;             /* sequences that entries with `until` keep; 0: no beam search */
     double       step_flops;
     netc_dim    *dim;    int ndim;
     netc_hyper  *hyper;  int nhyper;

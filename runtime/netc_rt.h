@@ -58,7 +58,8 @@ typedef struct {
  *   "batch": 10, "beam": 4,                           0 or left out: no beam search in the entries
  *   "dims":    [{"name":"Digit","size":10}, {"name":"T","size":25,"ragged":true},
  *               {"name":"Char","size":67,"vocab":{"file":"t.txt","by":"char","col":0,"min":1,"eos":false,
- *                "symbols":[plain ones, if they were known]}}],
+ *                "symbols":[plain ones, if they were known]}},
+ *               {"name":"Byte","size":256,"bytes":true}],                 its symbols are the bytes of a text
  *   "hypers":  [{"name":"eta","value":0.03,"grid":[0.01,0.03]}],
  *   "scalars": ["hyper.eta","step","epoch","batches","progress"],   order of netc_args.scalars; step counts
  *              from 0 over the whole training, batches = steps per epoch, progress = step / (epochs * batches)
@@ -74,7 +75,8 @@ typedef struct {
  *                 "out":[{"name":"loss","dtype":"f32","shape":[],"rows":false}, ...]}],
  *                 shapes are without the row axis; "rows":false = one value per call; "axes": the ragged dim of each
  *                 axis or null, left out if there is none; "lengths": the lengths of the dim of that name, one per
- *                 row: given (in) or found (out; of a formula of dims as well, "T-1"). bounds: what netc_args.bound holds, from [1] on; the first is the rows
+ *                 row: given (in) or found (out; of a formula of dims as well, "T-1"). bounds: what
+ *                 netc_args.bound holds, from [1] on; the first is the rows
  *                 "step_flops": N (forward multiply-adds x 2)
  *   "data":    {"name":"Mnist","fields":[{"name":"img","dtype":"f32","shape":[1,28,28]},
  *                                        {"name":"label","dtype":"i32","shape":[],"dim":"Digit","size":10}],

@@ -105,7 +105,8 @@ static bool known(netc_command c, int option) { return OPTIONS[option].commands 
 
 static int unknown_option(netc_command c, const char *text) {
     if (!strncmp(text, "--beam", 6))
-        return netc_error(NETC_EXIT_USAGE, "%s: beam search is compiled in: netc compile FILE.net --emit=trainer --beam N",
+        return netc_error(NETC_EXIT_USAGE,
+                          "%s: beam search is compiled in: netc compile FILE.net --emit=trainer --beam N",
                           COMMANDS[c].name);
     const char *names[NETC_OPT_COUNT + 1];
     char        name[64];

@@ -59,8 +59,8 @@ static netc_result *find_result(const netc_results *r, const char *text, const c
     for (int i = r->nmain; i < r->n && names_result(text); i++)
         netc_buf_printf(&b, "%s%s", i > r->nmain ? ", " : "; lengths: ", r->result[i].name);
     if (names_result(text))
-        netc_error(-1, "--out %s: %s has no result '%.*s'; it has: %s", text, r->call->func->name, (int)strcspn(text, "="),
-                   text, b.data);
+        netc_error(-1, "--out %s: %s has no result '%.*s'; it has: %s", text, r->call->func->name,
+                   (int)strcspn(text, "="), text, b.data);
     else
         netc_error(-1, "--out %s: %s has several results (%s): give --out NAME=FILE for each that you want", text,
                    r->call->func->name, b.data);

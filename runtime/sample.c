@@ -31,6 +31,14 @@ bool netc_sampler_due(const netc_sampler *s, int64_t step) {
     return s->call.func && step % s->engine->model->train.every == 0;
 }
 
+/* A drawn byte is no command for the terminal, and none ends the text. */
+static void hide_controls(char *s, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f) s[i] = '?';
+    }
+}
+
 char *netc_sampler_text(netc_sampler *s, const netc_blocks *b, const netc_time *t, uint64_t seed) {
     const netc_model *m = s->engine->model;
     netc_blocks       use = {.weights = b->weights, .opt = b->opt, .state = s->scratch.state};
@@ -48,5 +56,6 @@ char *netc_sampler_text(netc_sampler *s, const netc_blocks *b, const netc_time *
     }
     netc_results_free(&r);
     if (text.size) text.data[--text.size] = 0;          /* the last line's end */
+    hide_controls(text.data, text.size);
     return text.data;
 }

@@ -17,7 +17,8 @@ int   netc_sampler_new(netc_sampler *s, netc_engine *e);
 void  netc_sampler_free(netc_sampler *s);               /* {0} is allowed */
 /* Is one due after `step` steps? */
 bool  netc_sampler_due(const netc_sampler *s, int64_t step);
-/* What the entry says, a line per row; free() it. Random numbers are a function of seed and time. */
+/* What the entry says, a line per row, control characters as "?"; free() it. Random numbers are a function of seed
+ * and time. */
 char *netc_sampler_text(netc_sampler *s, const netc_blocks *b, const netc_time *t, uint64_t seed);
 
 #endif

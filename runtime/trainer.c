@@ -573,8 +573,10 @@ int netc_train_in(netc_engine *e, const netc_data *data, const netc_train_option
     if (!code) {
         r->was_finished = is_finished(&t);
         if (r->was_finished && t.at.epoch)
-            netc_progress_say(&t.progress, "%s is finished: %lld epochs are done; train.epochs=N trains longer, --fresh "
-                              "anew", t.folder.path, (long long)t.at.epoch);
+            netc_progress_say(&t.progress,
+                              "%s is finished: %lld epochs are done; train.epochs=N trains longer, --fresh "
+                              "anew",
+                              t.folder.path, (long long)t.at.epoch);
         code = train_epochs(&t);
     }
     if (!code) code = finish(&t, r);

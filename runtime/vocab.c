@@ -181,6 +181,13 @@ int netc_vocab_make(netc_vocab *v, netc_unit by, const char *const *symbol, int6
     return netc_error(NETC_EXIT_DATA, "a symbol stands twice in a vocabulary");
 }
 
+void netc_vocab_bytes(netc_vocab *v) {
+    enum { BYTES = 256 };
+    *v = (netc_vocab){.by = NETC_BY_BYTE, .count = BYTES, .plain = BYTES, .unk = -1, .bos = -1, .eos = -1};
+    v->symbol = netc_array(BYTES, sizeof *v->symbol);
+    for (int i = 0; i < BYTES; i++) v->symbol[i] = netc_strdup((char[]){(char)i, 0});
+}
+
 static const char *const UNIT[NETC_UNITS] = {"char", "word", "line"};
 
 bool netc_unit_find(const char *text, netc_unit *by) {
@@ -234,6 +241,7 @@ void netc_vocab_free(netc_vocab *v) {
 }
 
 int64_t netc_vocab_find(const netc_vocab *v, const char *text, size_t size) {
+    if (v->by == NETC_BY_BYTE) return size == 1 ? (unsigned char)*text : -1;
     if (!v->nslot) return -1;
     if (size == 1 && (unsigned char)*text < 128) {
         int64_t ascii = v->ascii[(unsigned char)*text];

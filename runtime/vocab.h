@@ -1,15 +1,15 @@
 /* Vocabularies: the symbols of `dim V = vocab(file, by=, col=, min=, eos=)`.
  *
- * Symbols are UTF-8 characters, blank-separated words, or lines. Order: sorted by code point; the
- * lines of a text file in the order of the file; then <unk> (min > 1), then <bos>, <eos> (eos=true).
- * With col >= 0 in a .csv or .tsv the symbols are those of that column (by="line": whole cells, sorted).
+ * Symbols are UTF-8 characters, blank-separated words, or lines; or, of a dim that no vocab declares, bytes. Order:
+ * sorted by code point; the lines of a text file in the order of the file; then <unk> (min > 1), then <bos>, <eos>
+ * (eos=true). With col >= 0 in a .csv or .tsv the symbols are those of that column (by="line": whole cells, sorted).
  */
 #ifndef NETC_RUNTIME_VOCAB_H
 #define NETC_RUNTIME_VOCAB_H
 #include "runtime/json.h"
 
 /* What one symbol is. */
-typedef enum { NETC_BY_CHAR, NETC_BY_WORD, NETC_BY_LINE, NETC_UNITS } netc_unit;
+typedef enum { NETC_BY_CHAR, NETC_BY_WORD, NETC_BY_LINE, NETC_UNITS, NETC_BY_BYTE = NETC_UNITS } netc_unit;
 
 typedef struct {
     netc_unit by;
@@ -26,6 +26,7 @@ typedef struct {
 int     netc_vocab_read(netc_vocab *v, const char *path, const char *by, int col, int64_t min, bool eos);
 /* From a list of plain symbols (a description's table). Refuses duplicates. */
 int     netc_vocab_make(netc_vocab *v, netc_unit by, const char *const *symbol, int64_t plain, bool unk, bool eos);
+void    netc_vocab_bytes(netc_vocab *v);                /* the 256 bytes in their order */
 void    netc_vocab_free(netc_vocab *v);                 /* {0} is allowed */
 /* Index of the symbol text[0..size), unk if there is one, else -1. */
 int64_t netc_vocab_find(const netc_vocab *v, const char *text, size_t size);
@@ -51,7 +52,7 @@ void    netc_symbols_add(netc_symbols *s, int64_t symbol);
  * *bad_size bytes, 0 where the text is no UTF-8. */
 bool    netc_vocab_encode(const netc_vocab *v, const char *text, size_t size, netc_symbols *to, const char **bad,
                           size_t *bad_size);
-/* Symbols as text, up to the first eos: characters one after the other, words and lines with blanks between. */
+/* Symbols as text, up to the first eos: characters and bytes one after the other, words and lines with blanks between */
 void    netc_vocab_decode(const netc_vocab *v, const int32_t *symbol, int64_t n, netc_buf *b);
 
 #endif

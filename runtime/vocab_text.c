@@ -21,6 +21,11 @@ static size_t whole_char(const char *p, const char *end) {
 int netc_next_symbol(netc_unit by, const char **p, const char *end, const char **symbol, size_t *size) {
     static const char *const BLANKS[NETC_UNITS] = {[NETC_BY_CHAR] = "", [NETC_BY_WORD] = " \t\r\n\v\f",
                                                    [NETC_BY_LINE] = "\r\n"};
+    if (by == NETC_BY_BYTE) {
+        *symbol = *p;
+        *size = 1;
+        return *p < end && (*p)++;
+    }
     *p += strspn(*p, BLANKS[by]);
     if (*p >= end) return 0;
     const char *stop = by == NETC_BY_CHAR ? *p + whole_char(*p, end) : *p + strcspn(*p, BLANKS[by]);
@@ -62,7 +67,9 @@ bool netc_vocab_encode(const netc_vocab *v, const char *text, size_t size, netc_
 void netc_vocab_decode(const netc_vocab *v, const int32_t *symbol, int64_t n, netc_buf *b) {
     for (int64_t i = 0; i < n; i++) {
         if (v->eos >= 0 && symbol[i] == v->eos) return;
-        if (i && v->by != NETC_BY_CHAR) netc_buf_text(b, " ");
-        if (symbol[i] >= 0 && symbol[i] < v->count) netc_buf_text(b, v->symbol[symbol[i]]);
+        if (i && (v->by == NETC_BY_WORD || v->by == NETC_BY_LINE)) netc_buf_text(b, " ");
+        if (symbol[i] < 0 || symbol[i] >= v->count) continue;
+        if (v->by == NETC_BY_BYTE) netc_buf_add(b, (char[]){(char)symbol[i]}, 1);
+        else netc_buf_text(b, v->symbol[symbol[i]]);
     }
 }

@@ -105,11 +105,13 @@ static void free_places(places *p) {
 /* The symbols of each vocab dim stand in the metadata: a trained model answers without the text. */
 static char *vocab_key(const char *dim) { return netc_format("netc.vocab.%s", dim); }
 
+static bool is_stored(const netc_dim *d) { return d->table.count && d->table.by != NETC_BY_BYTE; }
+
 static void collect_vocabs(const netc_model *m, netc_tensors *s) {
     for (int i = 0; i < m->ndim; i++) {
         netc_buf b = {0};
         char    *key = vocab_key(m->dim[i].name);
-        if (m->dim[i].table.count) {
+        if (is_stored(&m->dim[i])) {
             netc_vocab_put_json(&b, &m->dim[i].table);
             netc_tensors_add_meta(s, key, b.data);
         }
@@ -157,7 +159,7 @@ static int check_vocabs(const netc_model *m, const char *path, const netc_tensor
     for (int i = 0; i < m->ndim && !code; i++) {
         const netc_dim *d = &m->dim[i];
         netc_vocab v;
-        if (!d->table.count) continue;
+        if (!is_stored(d)) continue;
         code = find_vocab(path, s, d->name, &v);
         int64_t at = code || !v.count ? -1 : netc_vocab_difference(&v, &d->table);
         if (at >= 0) code = other_vocab(path, d, &v, at);

@@ -78,9 +78,12 @@ expect 0 '' "$netc" init rare.net -o rare.w
 for one in the never '<unk>'; do expect 0 '' "$netc" run rare.net sample -w rare.w first="$one" N=2; done
 expect 4 'first takes one symbol of dim Char' "$netc" run rare.net sample -w rare.w first='the cat' N=2
 expect 4 'first takes one symbol of dim Char' "$netc" run rare.net sample -w rare.w first= N=2
-sed 's/^dim Char.*/dim Char = 256/; s/text.txt/words.txt/; s/every = .*//' lm.net >bytelm.net
+sed 's/^dim Char.*/dim Char = 256/; s/text.txt/words.bin/' lm.net >bytelm.net
+{ head -120 text.txt; printf '\000\200\377'; } >words.bin
 expect 0 'valid loss' "$netc" train bytelm.net --out by-byte train.epochs=1
-expect 0 '^[0-9 ]*$' "$netc" run bytelm.net sample -w by-byte/weights.safetensors first=116 N=4 --seed 3
+expect 0 '' "$netc" run bytelm.net sample -w by-byte/weights.safetensors first=t N=4 --seed 3
+holds "four bytes were drawn" test "$(wc -c <out.txt)" = 5
+expect 4 "'te' is no symbol of dim Char" "$netc" run bytelm.net sample -w by-byte/weights.safetensors first=te N=4
 
 # Words of different lengths, read from both ends.
 awk 'BEGIN { for (i = 0; i < 90; i++) { w = ""; for (k = 0; k <= i * 7 % 6; k++) w = w substr("abcd", 1 + (i + k * k) % 4, 1)

@@ -1,4 +1,5 @@
-/* Makes pictures of one to five MNIST digits in a row, and what they show in words:   make_pictures MNIST_FOLDER FOLDER [COUNT]
+/* Makes pictures of one to five MNIST digits in a row, and what they show in words:
+ *     make_pictures MNIST_FOLDER FOLDER [COUNT]
  *
  * Writes FOLDER/pictures/00000.pgm ..., 24 high and 104 wide, and FOLDER/captions.tsv: for each picture its path,
  * tab, its words. COUNT (20,000) in all; the last 20th shows MNIST's test digits.

@@ -53,7 +53,8 @@ int main(int argc, char **argv) {
     FILE *images = open_at(argv[2], 16), *answers = open_at(argv[3], 8);
     long  right = 0, all = 0;
     size_t n;
-    while ((n = fread(pixels, DIGITS_CLASSIFY_IMG_COUNT, DIGITS_BATCH, images)) > 0 && fread(labels, 1, n, answers) == n) {
+    while ((n = fread(pixels, DIGITS_CLASSIFY_IMG_COUNT, DIGITS_BATCH, images)) > 0 &&
+           fread(labels, 1, n, answers) == n) {
         for (size_t i = 0; i < n * DIGITS_CLASSIFY_IMG_COUNT; i++) img[0][i] = pixels[0][i] / 255.0f;
         digits_classify_io io = {.size = sizeof io, .count = (uint32_t)n, .img = img[0], .out0 = class};
         int code = digits_classify(&io, weights, NULL, arena, DIGITS_CLASSIFY_ARENA_SIZE);

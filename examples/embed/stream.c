@@ -1,7 +1,7 @@
-/* A recurrent network step by step inside a C program: the entry `read` of ../charlm/lstm.net takes one character and the
- * state of the cell and gives what may follow and the state after it. The state is two arrays of ours, so a text may be of
- * any length, and stopped, kept or branched anywhere. It says how many bits a character of standard input costs, then
- * writes on for as many characters as are asked for. See the Makefile beside it. */
+/* A recurrent network step by step inside a C program: the entry `read` of ../charlm/lstm.net takes one character and
+ * the state of the cell and gives what may follow and the state after it. The state is two arrays of ours, so a text
+ * may be of any length, and stopped, kept or branched anywhere. It says how many bits a character of standard input
+ * costs, then writes on for as many characters as are asked for. See the Makefile beside it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,19 +38,16 @@ static void read_weights(const char *path) {
     if (fread(size, 1, 8, f) != 8) exit(4);
     for (int i = 3; i >= 0; i--) header = header << 8 | size[i];
     if (fseek(f, header, SEEK_CUR) || fread(plain, sizeof *plain, CHARLM_PLAIN_COUNT, f) != CHARLM_PLAIN_COUNT) exit(4);
-    void *state = block(CHARLM_STATE_SIZE);              /* of the training step; `read` leaves it alone */
-    if (charlm_pack(plain, weights, state)) exit(4);
-    free(state);
+    if (charlm_pack(plain, weights, NULL)) exit(4);     /* the model's own state is for training */
     free(plain);
     fclose(f);
 }
 
 /* The state after one character more, in the place of the one before. */
 static void step(Stream *s, int32_t character) {
-    static _Alignas(64) char state[CHARLM_STATE_SIZE + 64];
     charlm_read_io io = {.size = sizeof io, .count = 1, .char_ = &character, .h = s->h, .c = s->c,
                          .out0 = s->next, .h1 = s->h, .c1 = s->c};
-    int code = charlm_read(&io, weights, state, arena, CHARLM_READ_ARENA_SIZE);
+    int code = charlm_read(&io, weights, NULL, arena, CHARLM_READ_ARENA_SIZE);
     if (code) {
         fprintf(stderr, "charlm_read: %d\n", code);
         exit(4);

@@ -1,8 +1,8 @@
 /* Makes clips of moving digits from MNIST:   make_clips MNIST_FOLDER clips.safetensors [COUNT]
  *
  * COUNT (5,000) clips of 3 to 16 frames of 32x32; the last tenth shows MNIST's test digits, the others its training
- * digits. A digit moves in a straight line and turns at the borders. One frame in eight shows another digit than the one
- * before; in one of three a grey block hides a part of it. The label of a frame is the digit that is there.
+ * digits. A digit moves in a straight line and turns at the borders. One frame in eight shows another digit than the
+ * one before; in one of three a grey block hides a part of it. The label of a frame is the digit that is there.
  */
 #include "../mnist/digits.h"
 

@@ -27,7 +27,8 @@ static inline uint8_t *read_idx(const char *folder, const char *name, long skip,
     if (!f || fseek(f, 0, SEEK_END)) fail("cannot be read", path);
     *size = ftell(f) - skip;
     uint8_t *data = *size > 0 ? malloc((size_t)*size) : NULL;
-    if (!data || fseek(f, skip, SEEK_SET) || fread(data, 1, (size_t)*size, f) != (size_t)*size) fail("is cut off", path);
+    if (!data || fseek(f, skip, SEEK_SET) || fread(data, 1, (size_t)*size, f) != (size_t)*size)
+        fail("is cut off", path);
     fclose(f);
     return data;
 }

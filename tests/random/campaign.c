@@ -94,7 +94,8 @@ static void say(const Schedule *h, const char *what) {
     Target t;
     target_row(&t, h->how.target);
     snprintf(doing, DOING, "-O%d %s fusions off: %s; passes %s%s without %s; %s", h->how.level, t.name,
-             h->how.off ? h->how.off : "none", h->prepare ? "before and " : "", h->passes ? "on" : "off", h->pass_off ? h->pass_off : "none", what);
+             h->how.off ? h->how.off : "none", h->prepare ? "before and " : "", h->passes ? "on" : "off",
+             h->pass_off ? h->pass_off : "none", what);
 }
 
 static InterpEnv env_of(Check *c, int64_t rows) {
@@ -125,7 +126,8 @@ static void same_bits(Check *c, int64_t rows, char **one, char **other, const ch
         const Output *o = &c->plain->outs.at[i];
         int64_t       size = dtype_size(o->value->type.dtype);
         for (int64_t e = 0; e < type_count(&o->value->type); e++)
-            if (compiled_lives(&env, &o->value->type, e) && memcmp(one[i] + e * size, other[i] + e * size, (size_t)size))
+            if (compiled_lives(&env, &o->value->type, e) &&
+                memcmp(one[i] + e * size, other[i] + e * size, (size_t)size))
                 fail("%s[%lld]: other bits %s", o->name, (long long)e, what);
     }
 }
@@ -231,7 +233,8 @@ static void check_all(Check *c) {
             for (int off = -1; off < (level ? fusions() : 0); off++) {
                 target_row(&t, (TargetId)id);
                 if (!target_here(&t)) continue;
-                check_briefly(c, &(Schedule){{(TargetId)id, level, off < 0 ? NULL : FUSIONS[off]}, off % 2 != 0, false, NULL});
+                check_briefly(
+                    c, &(Schedule){{(TargetId)id, level, off < 0 ? NULL : FUSIONS[off]}, off % 2 != 0, false, NULL});
             }
 }
 

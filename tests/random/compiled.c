@@ -83,7 +83,7 @@ void compiled_free(Compiled *c) { codegen_free(c->cg); }
  * touched. */
 static char *block(const RunHow *how, int64_t size, uint32_t paint) {
     int64_t room = round_up(size + SLACK, PAGE);
-    char   *base = mmap(NULL, (size_t)(room + 2 * PAGE), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *p = base + PAGE;
+    char *base = mmap(NULL, (size_t)(room + 2 * PAGE), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *p = base + PAGE;
     if (base == MAP_FAILED || mprotect(p, (size_t)room, PROT_READ | PROT_WRITE)) return NULL;
     for (int64_t i = 0; i < room / 4; i++) ((uint32_t *)p)[i] = paint;
     return how->low ? p : p + (room - round_up(size, SLACK) - SLACK);
@@ -213,7 +213,8 @@ static bool unchanged(const Memory *m, const Slot *s) {
     char   *was = arena_alloc(m->c->a, (size_t)bytes_of(s->leaf) + 1), *is = leaf_at(m, s);
     write_live(m->how, s->leaf, was);
     for (int64_t e = 0; e < type_count(&s->leaf->type); e++)
-        if (compiled_lives(m->how->env, &s->leaf->type, e) && memcmp(was + e * size, is + e * size, (size_t)size)) return false;
+        if (compiled_lives(m->how->env, &s->leaf->type, e) && memcmp(was + e * size, is + e * size, (size_t)size))
+            return false;
     return true;
 }
 

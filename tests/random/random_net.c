@@ -214,7 +214,8 @@ static void add_norm(Net *n) {
     if (axis) mean = E2(DIV, mean, expr_bound(n->a, n->rows.bound));
     Node *mu = finish(n, KIND_SUM, 1, mean);
     start(n, rank, ext);
-    const Expr *off = E2(SUB, read_at(n, n->x, at), read_at(n, mu, FIRST)), *part = E2(DIV, E2(MUL, off, off), K(points));
+    const Expr *off = E2(SUB, read_at(n, n->x, at), read_at(n, mu, FIRST)),
+               *part = E2(DIV, E2(MUL, off, off), K(points));
     if (axis) part = E2(DIV, part, expr_bound(n->a, n->rows.bound));
     Node *var = finish(n, KIND_SUM, 1, part), *gain = param(n, "gain", 1, &t->dim[1]);
     start(n, rank, t->dim);

@@ -115,7 +115,8 @@ static inline int reference_compare(Reference *r, Graph *g, const char *what, co
         Record *x = strncmp(name, prefix, n) ? NULL : find_record(r, what, name + n);
         for (int64_t k = 0; x && k < x->n; k++)
             if (!isnan(x->value[k]) && !(fabs(out[i][k] - x->value[k]) <= 1e-8 * (1 + fabs(x->value[k]))))
-                fail_msg("%s %s[%ld] is %.12g, the reference has %.12g", g->name, name, (long)k, out[i][k], x->value[k]);
+                fail_msg("%s %s[%ld] is %.12g, the reference has %.12g", g->name, name, (long)k, out[i][k],
+                         x->value[k]);
         compared += x != NULL;
     }
     return compared;

@@ -44,9 +44,11 @@ static CPort TRAIN_OUT[] = {{.name = "loss"}, {.name = "metric.good"}};
 static CPort INIT_OUT[] = {{.name = "Toy.w", .rank = 1, .dim = {3}}, {.name = "Toy.a"}};
 
 static CFunction FUNCTIONS[] = {
-    {C_ENTRY, "scale", "entry.scale", 2, 2, ENTRY_IN, ENTRY_OUT, 100, false, 0, {0}, {0}},
-    {C_TRAIN, "train_step", "train", 1, 2, TRAIN_IN, TRAIN_OUT, 0, false, 0, {0}, {0}},
-    {C_INIT, "init", "init", 0, 2, NULL, INIT_OUT, 0, false, 0, {0}, {0}},
+    {.kind = C_ENTRY, .name = "scale", .function = "entry.scale", .nin = 2, .nout = 2, .in = ENTRY_IN, .out = ENTRY_OUT,
+     .arena = 100, .state = true},
+    {.kind = C_TRAIN, .name = "train_step", .function = "train", .nin = 1, .nout = 2, .in = TRAIN_IN, .out = TRAIN_OUT,
+     .state = true},
+    {.kind = C_INIT, .name = "init", .function = "init", .nout = 2, .out = INIT_OUT},
 };
 
 static CModel toy(TargetId id) {

@@ -79,6 +79,7 @@ static void penalties_and_clipping_agree(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(optimizers_agree), cmocka_unit_test(penalties_and_clipping_agree)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(optimizers_agree),
+                                       cmocka_unit_test(penalties_and_clipping_agree)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

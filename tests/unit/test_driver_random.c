@@ -45,7 +45,7 @@ static int finish(void **state) {
     return system(command);
 }
 
-/* ---- random ------------------------------------------------------------------------------------------------------- */
+/* ---- random ------------------------------------------------------------------------------------------------ */
 
 static const char *const SOURCES[] = {"graph", "network", "scans"};
 
@@ -93,7 +93,7 @@ static void few_numbers_are_without_a_bound(void **state) {
     assert_true(campaign_count->unbounded < campaign_count->numbers / 50);
 }
 
-/* ---- what was found once ------------------------------------------------------------------------------------------ */
+/* ---- what was found once ----------------------------------------------------------------------------------- */
 
 static bool check_file(const char *path, bool all) {
     Arena  *a = arena_new();

@@ -113,7 +113,8 @@ static int check(TargetId target, int level, bool passes, int first) {
             float y = ((const float *)got[r - first])[i];
             if (right(y, (double *const *const *)want, r, r - first, i)) continue;
             print_error("%s of %g, %g is %.9g, not %.9g (-O%d, passes %s, %s)\n", ROWS[r].text, SPECIAL[i / NSPECIAL],
-                        SPECIAL[i % NSPECIAL], y, want[0][r - first][i], level, passes ? "on" : "off", c->k->target.name);
+                        SPECIAL[i % NSPECIAL], y, want[0][r - first][i], level, passes ? "on" : "off",
+                        c->k->target.name);
             wrong++;
         }
     compiled_free(c);

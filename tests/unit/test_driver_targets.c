@@ -68,7 +68,8 @@ static const double *leaf(void *cx, const Node *n) {
         if (n->op == OP_PARAM) v[i] = (float)(v[i] / 4);
         if (n->op == OP_STATE) v[i] = fabs(v[i]);
         if (n->op == OP_INPUT && n->type.dtype == DT_I32) v[i] = (double)(i % 3);
-        if (n->op == OP_INPUT && n->u.input.kind == IN_SCALAR) v[i] = (float)(strncmp(kt_key(n), "hyper.", 6) ? 2 : 0.05);
+        if (n->op == OP_INPUT && n->u.input.kind == IN_SCALAR)
+            v[i] = (float)(strncmp(kt_key(n), "hyper.", 6) ? 2 : 0.05);
     }
     return v;
 }
@@ -112,8 +113,16 @@ static void write_input(const KtBuilt *b, const char *path) {
     const Kernels *k = b->k;
     FILE          *f = fopen(path, "wb");
     assert_non_null(f);
-    TargetFile h = {k->nin, k->nout, b->layout.used[SPACE_WEIGHTS], b->layout.used[SPACE_OPT], b->layout.used[SPACE_STATE],
-                    4 * b->layout.used[SPACE_SCALAR], k->arena_size, SEED, STEP, b->g->bounds.at[1].size};
+    TargetFile h = {k->nin,
+                    k->nout,
+                    b->layout.used[SPACE_WEIGHTS],
+                    b->layout.used[SPACE_OPT],
+                    b->layout.used[SPACE_STATE],
+                    4 * b->layout.used[SPACE_SCALAR],
+                    k->arena_size,
+                    SEED,
+                    STEP,
+                    b->g->bounds.at[1].size};
     fwrite(&h, sizeof h, 1, f);
     for (int i = 0; i < k->nin; i++) fwrite(&(int64_t){kt_bytes(k->in[i])}, sizeof(int64_t), 1, f);
     for (int i = 0; i < k->nout; i++) fwrite(&(int64_t){kt_bytes(k->out[i].value)}, sizeof(int64_t), 1, f);
@@ -184,7 +193,8 @@ static void check_machine(int machine) {
     KernelRun   r = {.a = arena_new(), .level = 2, .seed = SEED, .step = STEP, .leaf = leaf};
     Target      t;
     KtBuilt     built[NNETS];
-    const char *why = "", *object = arena_printf(r.a, "%s/net.o", folder), *program = arena_printf(r.a, "%s/net", folder);
+    const char *why = "", *object = arena_printf(r.a, "%s/net.o", folder),
+               *program = arena_printf(r.a, "%s/net", folder);
     target_row(&t, MACHINES[machine].id);
     const char *start = way_to_run(r.a, machine, &t);
     if (!start) skip();

@@ -38,7 +38,8 @@ static double largest(const netc_tensor *a) {
 /* The command that computes the gradients of tests/torch/NAME into a file. */
 static const char *command(const char *name, const char *out) {
     const char *dir = arena_printf(arena, "%s/tests/torch/%s", SOURCE_DIR, name);
-    const char *cmd = arena_printf(arena, "%s/netc grad %s/net.net --weights %s/weights.safetensors --out %s", BINARY_DIR, dir, dir, out);
+    const char *cmd = arena_printf(arena, "%s/netc grad %s/net.net --weights %s/weights.safetensors --out %s",
+                                   BINARY_DIR, dir, dir, out);
     DIR *d = opendir(dir);
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d));) {
@@ -54,19 +55,24 @@ static void check_network(const char *name, const char *options) {
     const char  *out = arena_printf(arena, "%s/torch_%s_%d.safetensors", BINARY_DIR, name, (int)getpid());
     netc_tensors want, got;
     if (system(arena_printf(arena, "%s %s", command(name, out), options))) fail_msg("netc grad failed on %s", name);
-    assert_int_equal(netc_safetensors_read(arena_printf(arena, "%s/tests/torch/%s/answers.safetensors", SOURCE_DIR, name), NULL, NULL, &want), 0);
+    assert_int_equal(
+        netc_safetensors_read(arena_printf(arena, "%s/tests/torch/%s/answers.safetensors", SOURCE_DIR, name), NULL,
+                              NULL, &want),
+        0);
     assert_int_equal(netc_safetensors_read(out, NULL, NULL, &got), 0);
     double floor = 0;
     for (int i = 0; i < want.count; i++) floor = fmax(floor, 5e-2 * largest(&want.t[i]));
     for (int i = 0; i < want.count; i++) {
         netc_tensor *w = &want.t[i];
         if (!strncmp(w->name, "f32:", 4)) continue;
-        netc_tensor *g = netc_tensors_find(&got, w->name), *f32 = netc_tensors_find(&want, arena_printf(arena, "f32:%s", w->name));
+        netc_tensor *g = netc_tensors_find(&got, w->name),
+                    *f32 = netc_tensors_find(&want, arena_printf(arena, "f32:%s", w->name));
         if (!g) fail_msg("%s: netc gives no %s", name, w->name);
         assert_int_equal(netc_tensor_count(g), netc_tensor_count(w));
         double ulp = fmax(largest(w), floor) * 0x1p-23, mine = distance(g, w), theirs = distance(f32, w);
         print_message("%-11s %-14s off by %.1e, PyTorch's f32 by %.1e\n", name, w->name, mine, theirs);
-        if (!(mine <= 2 * theirs + 4 * ulp)) fail_msg("%s: %s is off by %g; allowed %g", name, w->name, mine, 2 * theirs + 4 * ulp);
+        if (!(mine <= 2 * theirs + 4 * ulp))
+            fail_msg("%s: %s is off by %g; allowed %g", name, w->name, mine, 2 * theirs + 4 * ulp);
     }
     netc_tensors_free(&want);
     netc_tensors_free(&got);

@@ -126,7 +126,8 @@ static void eval_repeats_the_result(void **state) {
     strcpy(trained, tr_output);
     assert_int_equal(run_on(TM_PLAIN, netc_cmd_eval, "--data @" W), 0);
     assert_string_equal(tr_output, trained);
-    assert_int_equal(run_on(TM_PLAIN, netc_cmd_eval, "--data @ --split valid --weights @/run/ckpt-000000078.safetensors"), 0);
+    assert_int_equal(
+        run_on(TM_PLAIN, netc_cmd_eval, "--data @ --split valid --weights @/run/ckpt-000000078.safetensors"), 0);
     assert_non_null(strstr(tr_output, "valid loss"));
     assert_non_null(strstr(tr_output, "(40 examples)"));
     assert_int_equal(run_on(TM_PLAIN, netc_cmd_eval, "--data @ --split all" W), NETC_EXIT_DATA);
@@ -162,7 +163,8 @@ static void gradients_of_many_rows(void **state) {
     netc_tensors g;
     for (int r = 0; r < ROWS; r++) {
         make_npy(r, 1);
-        assert_int_equal(run_on(TM_PLAIN, netc_cmd_grad, W "--in x=@/x.npy --in label=@/label.npy --out @/g.safetensors"), 0);
+        assert_int_equal(
+            run_on(TM_PLAIN, netc_cmd_grad, W "--in x=@/x.npy --in label=@/label.npy --out @/g.safetensors"), 0);
         assert_int_equal(netc_safetensors_read(at("g.safetensors"), NULL, NULL, &g), 0);
         for (int i = 0; i < 12; i++) mean[i] += ((float *)netc_tensors_find(&g, "Net.w")->data)[i] / (double)ROWS;
         mean[12] += *(float *)netc_tensors_find(&g, "loss")->data / (double)ROWS;
@@ -226,7 +228,11 @@ static void members_vote(void **state) {
     for (int r = 0; r < 50; r++) {
         int32_t a[3], want;
         for (int i = 0; i < 3; i++) a[i] = ((int32_t *)one[i].data)[r];
-        want = a[0] == a[1] || a[0] == a[2] ? a[0] : a[1] == a[2] ? a[1] : a[0] < a[1] ? (a[0] < a[2] ? a[0] : a[2]) : a[1] < a[2] ? a[1] : a[2];
+        want = a[0] == a[1] || a[0] == a[2] ? a[0]
+               : a[1] == a[2]               ? a[1]
+               : a[0] < a[1]                ? (a[0] < a[2] ? a[0] : a[2])
+               : a[1] < a[2]                ? a[1]
+                                            : a[2];
         assert_int_equal(((int32_t *)all.data)[r], want);
     }
     for (int i = 0; i < 3; i++) netc_tensor_free(&one[i]);
@@ -344,9 +350,11 @@ static void filters_of_a_layer(void **state) {
     char  *png = contents("f.png", &size);
     assert_memory_equal(png, "\x89PNG", 4);
     free(png);
-    assert_int_equal(run_on(CONV, netc_cmd_filters, "--weights @/w.safetensors --layer Net.c -o @/g.png"), NETC_EXIT_USAGE);
+    assert_int_equal(run_on(CONV, netc_cmd_filters, "--weights @/w.safetensors --layer Net.c -o @/g.png"),
+                     NETC_EXIT_USAGE);
     assert_said("the model has Net.c1.w");
-    assert_int_equal(run_on(CONV, netc_cmd_filters, "--weights @/data.safetensors --layer Net.c1 -o @/g.png"), NETC_EXIT_DATA);
+    assert_int_equal(run_on(CONV, netc_cmd_filters, "--weights @/data.safetensors --layer Net.c1 -o @/g.png"),
+                     NETC_EXIT_DATA);
     assert_false(exists("g.png"));
 }
 

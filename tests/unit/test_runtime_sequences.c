@@ -11,11 +11,12 @@
 static const netc_function_entry TABLE[] = {{NULL, NULL}};
 
 /* Symbols a b c and, as Word, the words "one" "two" with unk, bos, eos. */
-#define DIMS \
-    "{\"name\":\"T\",\"size\":5,\"ragged\":true},{\"name\":\"S\",\"size\":4,\"ragged\":true}," \
-    "{\"name\":\"Char\",\"size\":3,\"vocab\":{\"by\":\"char\",\"min\":1,\"eos\":false,\"symbols\":[\"a\",\"b\",\"c\"]}}," \
+#define DIMS                                                                                                           \
+    "{\"name\":\"T\",\"size\":5,\"ragged\":true},{\"name\":\"S\",\"size\":4,\"ragged\":true},"                         \
+    "{\"name\":\"Char\",\"size\":3,\"vocab\":{\"by\":\"char\",\"min\":1,\"eos\":false,\"symbols\":[\"a\",\"b\",\"c\"]" \
+    "}},"                                                                                                              \
     "{\"name\":\"Word\",\"size\":5,\"vocab\":{\"by\":\"word\",\"min\":2,\"eos\":true,\"symbols\":[\"one\",\"two\"]}}," \
-    "{\"name\":\"Byte\",\"size\":256},{\"name\":\"Kind\",\"size\":4}"
+    "{\"name\":\"Byte\",\"size\":256,\"bytes\":true},{\"name\":\"Kind\",\"size\":4}"
 
 #define I32(name, shape, axes, dim, size) \
     "{\"name\":\"" name "\",\"dtype\":\"i32\",\"shape\":" shape axes ",\"dim\":\"" dim "\",\"size\":" #size "}"
@@ -288,7 +289,8 @@ static void padded_arrays(void **state) {
         row_of(&l, r, 1, "T", k);
         for (int t = 0; t < 5; t++) {
             bool there = t < lengths[r];
-            assert_true(f[2 * t] == (there ? 100 * r + 10 * t : 0) && f[2 * t + 1] == (there ? 100 * r + 10 * t + 1 : 0));
+            assert_true(f[2 * t] == (there ? 100 * r + 10 * t : 0) &&
+                        f[2 * t + 1] == (there ? 100 * r + 10 * t + 1 : 0));
             assert_int_equal(k[t], there ? t : 0);
         }
     }

@@ -7,8 +7,10 @@
 #define STREAMED SM_DESCRIPTION(SM_ABC, SM_STREAMS, "\"seed\":1,\"epochs\":3,\"keep\":{\"key\":\"ppl\",\"sign\":-1}")
 #define BUCKETED SM_DESCRIPTION(SM_ABC, SM_TABLE, "\"seed\":1,\"epochs\":3,\"bucket\":\"T\"")
 #define PLAIN    SM_DESCRIPTION(SM_ABC, SM_TABLE, "\"seed\":1,\"epochs\":3")
-#define SAMPLED(args) SM_DESCRIPTION(SM_ABC, SM_TABLE, "\"seed\":1,\"epochs\":2,\"every\":{\"steps\":7,\"entry\":\"grow\"," \
-                                     "\"args\":[" args "]}")
+#define SAMPLED(args)                                                                                                  \
+    SM_DESCRIPTION(SM_ABC, SM_TABLE,                                                                                   \
+                   "\"seed\":1,\"epochs\":2,\"every\":{\"steps\":7,\"entry\":\"grow\","                                \
+                   "\"args\":[" args "]}")
 
 static int on(const char *description, tr_command *command, const char *args) {
     netc_model *m = netc_model_new(description, strlen(description), SM_FUNCTIONS);
@@ -50,7 +52,8 @@ static void stream_goes_on_with_the_same_bits(void **state) {
     double loss, ppl, steps;
     int examples;
     strcpy(whole, tr_output);
-    assert_int_equal(sscanf(whole, "valid loss %lf ppl %lf steps %lf (%d examples)", &loss, &ppl, &steps, &examples), 4);
+    assert_int_equal(sscanf(whole, "valid loss %lf ppl %lf steps %lf (%d examples)", &loss, &ppl, &steps, &examples),
+                     4);
     assert_int_equal(examples, 16);
     assert_true(steps == 6 && fabs(ppl - exp(loss / 6)) < 1e-3);
     for (long stop = 0; stop < 3 * STEPS; stop += 5) {
@@ -231,7 +234,8 @@ static void padded_arrays(void **state) {
     }
     put_npy("v.npy", NETC_F32, 3, (int64_t[]){ROWS, LONGEST, 2}, v);
     put_npy("n.npy", NETC_I32, 1, (int64_t[]){ROWS}, n);
-    assert_int_equal(run("sums" W "--in v=@/v.npy --in T=@/n.npy --out s=@/s.npy --out parity=@/p.npy --out T=@/m.npy"), 0);
+    assert_int_equal(run("sums" W "--in v=@/v.npy --in T=@/n.npy --out s=@/s.npy --out parity=@/p.npy --out T=@/m.npy"),
+                     0);
     netc_tensor s, p, m;
     assert_int_equal(netc_npy_read(at("s.npy"), &s), 0);
     assert_int_equal(netc_npy_read(at("p.npy"), &p), 0);
@@ -239,7 +243,8 @@ static void padded_arrays(void **state) {
     assert_memory_equal(m.data, n, sizeof n);
     for (int r = 0; r < ROWS; r++) {
         assert_int_equal(((int32_t *)p.data)[r], n[r] % 2);
-        for (int t = 0; t < SM_T; t++) assert_true(((float *)s.data)[r * SM_T + t] == (t < n[r] ? 2 * (10 * r + t) : 0));
+        for (int t = 0; t < SM_T; t++)
+            assert_true(((float *)s.data)[r * SM_T + t] == (t < n[r] ? 2 * (10 * r + t) : 0));
     }
     netc_tensor_free(&s);
     netc_tensor_free(&p);
@@ -254,7 +259,8 @@ static void padded_arrays(void **state) {
 
 static void wrong_sequences(void **state) {
     (void)state;
-    static const struct { const char *args; int code; const char *why; } ROWS[] = {
+    static const struct { const char *args; int code; const char *why;
+    } ROWS[] = {
         {"echo" W, NETC_EXIT_USAGE, "echo needs --in x=FILE"},
         {"echo" W "x=abx", NETC_EXIT_DATA, "x: 'x' is no symbol of dim Char"},
         {"echo" W "x=abcabca", NETC_EXIT_DATA, "7 symbols, x takes 1 to 6"},
@@ -266,7 +272,8 @@ static void wrong_sequences(void **state) {
         {"grow" W "first=a N=0", NETC_EXIT_DATA, "a length is a whole number from 1 to 9"},
         {"grow" W "first=a N=10", NETC_EXIT_DATA, "a length is a whole number from 1 to 9"},
         {"sums" W "v=1", NETC_EXIT_USAGE, "v is an array"},
-        {"echo" W "--in x=@/x.npy --in T=@/n.npy", NETC_EXIT_DATA, "row 1 (the first is 0) has 4 steps of T, but the array holds 3"},
+        {"echo" W "--in x=@/x.npy --in T=@/n.npy", NETC_EXIT_DATA,
+         "row 1 (the first is 0) has 4 steps of T, but the array holds 3"},
         {"echo" W "--in x=@/x.npy --in T=@/zero.npy", NETC_EXIT_DATA, "has the length 0 of T"},
         {"echo" W "--in x=@/x.npy --in T=@/three.npy", NETC_EXIT_DATA, "the first axis is the batch"},
         {"echo" W "--in x=ab --in T=@/one.npy", NETC_EXIT_DATA, "x has 2 steps of T, another argument says 1"},
@@ -318,7 +325,8 @@ static void gradient_of_a_ragged_batch(void **state) {
     put_npy("x.npy", NETC_I32, 2, (int64_t[]){3, SM_T}, x);
     put_npy("y.npy", NETC_I32, 2, (int64_t[]){3, SM_T}, y);
     put_npy("n.npy", NETC_I32, 1, (int64_t[]){3}, n);
-    assert_int_equal(on(PLAIN, netc_cmd_grad, W "--in x=@/x.npy --in y=@/y.npy --in T=@/n.npy --out @/g.safetensors"), 0);
+    assert_int_equal(on(PLAIN, netc_cmd_grad, W "--in x=@/x.npy --in y=@/y.npy --in T=@/n.npy --out @/g.safetensors"),
+                     0);
     assert_int_equal(netc_safetensors_read(at("g.safetensors"), NULL, NULL, &g), 0);
     for (int i = 0; i < 9; i++) assert_true(fabs(mean[i] - ((float *)netc_tensors_find(&g, "Net.w")->data)[i]) < 1e-6);
     assert_true(fabs(mean[9] - *(float *)netc_tensors_find(&g, "loss")->data) < 1e-6);

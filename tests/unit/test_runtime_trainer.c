@@ -113,8 +113,8 @@ static void another_run_is_refused(void **state) {
 
 static void the_best_is_kept(void **state) {
     (void)state;
-    static const char *const GROWING = TM_DESCRIPTION(TM_SPLITS,
-                                                      "\"seed\":1,\"epochs\":4,\"keep\":{\"key\":\"loss\",\"sign\":1},\"patience\":2");
+    static const char *const GROWING =
+        TM_DESCRIPTION(TM_SPLITS, "\"seed\":1,\"epochs\":4,\"keep\":{\"key\":\"loss\",\"sign\":1},\"patience\":2");
     /* The loss falls, so the first epoch is the best when a larger one is better; then patience ends it. */
     tm_train_calls = 0;
     assert_int_equal(run_on(GROWING, netc_cmd_train, "-q --data @ --out @/run"), 0);
