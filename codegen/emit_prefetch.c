@@ -1,13 +1,13 @@
 /* Memory asked for before it is needed.
  *
- * The stores of a tile touch a few short runs of each tensor, rows apart, and no processor guesses which come next. If they do
- * not lie in a near cache every tile waits for them, although its sums take longer than any memory: so their lines are
- * asked for before the sums.
+ * The stores of a tile touch a few short runs of each tensor, rows apart, and no processor guesses which come next. If
+ * they do not lie in a near cache every tile waits for them, although its sums take longer than any memory: so their
+ * lines are asked for before the sums.
  *
- * The sums of a tile read rows of a matrix from end to end. Where few rows stand against it (a small batch), its numbers take
- * part in a few multiply-adds and then the next rows are needed: a matrix beyond the second cache is waited for whenever a
- * row or a page begins. So while a tile is summed up, what the next value of the loop reads in the same pass is asked
- * for: tiles that read the same rows again each ask for a part of the next ones. */
+ * The sums of a tile read rows of a matrix from end to end. Where few rows stand against it (a small batch), numbers
+ * take part in a few multiply-adds and then the next rows are needed: a matrix beyond the second cache is waited for
+ * whenever a row or a page begins. So while a tile is summed up, what the next value of the loop reads in the same pass
+ * is asked for: tiles that read the same rows again each ask for a part of the next ones. */
 #include "codegen/nest_impl.h"
 
 enum { LINE = 64, LEAST_SUM = 32, MOST_LINES = 48 };      /* bytes; points of a sum; lines asked for */
@@ -67,8 +67,8 @@ static int64_t sum_points(const Nest *n) {
 
 /* ---- the next tiles ------------------------------------------------------------------------------------ */
 
-/* Multiply-adds for each number read: with fewer of them nothing but the reading takes time, and processors read rows ahead
- * well enough; with more arithmetic rules. Lines asked for in a pass. */
+/* Multiply-adds for each number read: with fewer of them nothing but the reading takes time, and processors read rows
+ * ahead well enough; with more arithmetic rules. Lines asked for in a pass. */
 enum { LEAST_USES = 8, MOST_USES = 64, MOST_AHEAD = 24 };
 enum { LEAST_AHEAD = 2048 };            /* bytes to what is stored next */
 
@@ -113,7 +113,9 @@ static Val turn_of(Emit *e, int v) {
     while (++at < e->n->nloop) {
         int u = e->n->loop[at];
         if (nest_trips(e->n, u) < 2) continue;
-        Val now = e->base[u] ? LLVMBuildUDiv(cg->b, e->base[u], l_i64(cg, e->n->step[u]), "") : l_i64(cg, e->konst[u] / e->n->step[u]);
+        int64_t step = e->n->step[u];
+        Val     now = l_i64(cg, e->konst[u] / step);
+        if (e->base[u]) now = LLVMBuildUDiv(cg->b, e->base[u], l_i64(cg, step), "");
         turn = l_add(cg, LLVMBuildNSWMul(cg->b, turn, l_i64(cg, nest_trips(e->n, u)), ""), now);
     }
     return turn;
@@ -140,7 +142,8 @@ static void find_all_ahead(Emit *e) {
     const Nest *n = e->n;
     Reads       r = {.e = e};
     e->nahead = 0;
-    if (e->k->level < 2 || n->adds || n->list.on || !n->nstage || n->stage[0].nwin || n->stage[0].kind != KIND_SUM) return;
+    if (e->k->level < 2 || n->adds || n->list.on || !n->nstage) return;
+    if (n->stage[0].nwin || n->stage[0].kind != KIND_SUM) return;
     expr_walk(n->stage[0].expr, note_read, &r);
     for (int i = 0; i < r.n; i++)
         if (n->access[r.access[i]].dtype == DT_F32 && !n->access[r.access[i]].nguard) find_ahead(e, r.access[i]);
@@ -180,8 +183,8 @@ void emit_ahead(Emit *e) {
 
 /* ---- the stores ---------------------------------------------------------------------------------------- */
 
-/* Elements to what a later tile stores. The outermost loop is looked for whose turn touches so little that the next one's
- * memory may come meanwhile; 0: there is none, or turns of a loop inside touch the same again. */
+/* Elements to what a later tile stores. The outermost loop is looked for whose turn touches so little that the next
+ * one's memory may come meanwhile; 0: there is none, or turns of a loop inside touch the same again. */
 static int64_t next_tile(const Emit *e, const Lin *off) {
     const Nest *n = e->n;
     int64_t     bytes = sizeof(float), far = 0;

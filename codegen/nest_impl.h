@@ -60,7 +60,7 @@ enum { MEMO_HEADS = 1024 };
 typedef struct {
     int     access;
     int     var;                /* the loop that comes to other numbers of it; those inside come back to the same */
-    int     pieces, part;       /* of a tile's values of var, a line or a value each; how many of them this tile asks for */
+    int     pieces, part;       /* of a tile's values of var, a line or a value each; those that this tile asks for */
     int64_t piece;              /* elements from one to the next */
     Val     off;                /* i64: bytes to the first one that this tile asks for */
 } Ahead;

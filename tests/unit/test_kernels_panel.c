@@ -88,7 +88,8 @@ static void dense_layers(void **state) {
 static void short_sums(void **state) {
     (void)state;
     static const int SIZES[] = {7, 16, 33, 50};
-    for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++) check(dense_text, 40, i % 2 ? 37 : 40, SIZES[i], 2003, i % 2 ? NULL : "haswell");
+    for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
+        check(dense_text, 40, i % 2 ? 37 : 40, SIZES[i], 2003, i % 2 ? NULL : "haswell");
 }
 
 static void loops(void **state) {
@@ -174,7 +175,8 @@ static void one_barrier_a_step(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dense_layers), cmocka_unit_test(short_sums), cmocka_unit_test(loops), cmocka_unit_test(panels_are_chosen), cmocka_unit_test(maps_sink),
+        cmocka_unit_test(dense_layers), cmocka_unit_test(short_sums), cmocka_unit_test(loops),
+        cmocka_unit_test(panels_are_chosen), cmocka_unit_test(maps_sink),
         cmocka_unit_test(one_barrier_a_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* Schedules that memory asks for, against the interpreter: reductions that are cut into turns (passes/traffic.c), loads by
- * transposition (codegen/emit_access.c), memory asked for ahead of time
- * (codegen/emit_prefetch.c). Small caches make small products need them. */
+ * transposition (codegen/emit_access.c), memory asked for ahead of time (codegen/emit_prefetch.c). Small caches make
+ * small products need them. */
 #include "tests/unit/kernel_util.h"
 
 enum { L1 = 2048, L2 = 8192 };
