@@ -10,7 +10,7 @@
  * is asked for: tiles that read the same rows again each ask for a part of the next ones. */
 #include "codegen/nest_impl.h"
 
-enum { LINE = 64, LEAST_SUM = 32, MOST_LINES = 48 };      /* bytes; points of a sum; lines asked for */
+enum { LINE = 64, LEAST_SUM = 32, MOST_LINES = 112 };      /* bytes; points of a sum; lines asked for */
 
 typedef struct {
     Emit *e;
