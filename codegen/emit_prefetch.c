@@ -1,8 +1,16 @@
-/* What the stores of a tile read and write, asked for before its sums.
+/* Memory asked for before it is needed.
  *
- * The stores touch a few short runs of each tensor, rows apart, and no processor guesses which come next. If they do
- * not lie in a near cache every tile waits for them, although its sums take longer than any memory: so their lines are
- * asked for first. */
+ * The stores of a tile touch a few short runs of each tensor, rows apart, and no processor guesses which come next. If
+ * they do not lie in a near cache every tile waits for them, although its sums take longer than any memory: so their
+ * lines are asked for before the sums.
+ *
+ * The sums of a tile read rows of a matrix from end to end. Where few rows stand against it (a small batch), numbers
+ * take part in a few multiply-adds and then the next rows are needed: a matrix beyond the second cache is waited for
+ * whenever a row or a page begins. So while a tile is summed up, what the next value of the loop reads in the same pass
+ * is asked for: tiles that read the same rows again each ask for a part of the next ones.
+ *
+ * And a reduction may go through an operand in far steps (planes of an image): what its passes some cycles later read is
+ * asked for. */
 #include <stdlib.h>
 
 #include "codegen/nest_impl.h"
@@ -25,14 +33,18 @@ static void note_read(const Expr *x, void *cx) {
     r->access[r->n++] = x->operand;
 }
 
-static void ask_for(Emit *e, Val ptr, Ty element, int64_t off, bool write) {
+/* How near: the first cache, or the second. */
+enum { FIRST_CACHE = 3, NEXT_CACHE = 2 };
+
+static void ask_for(Emit *e, Val ptr, Ty element, int64_t off, bool write, int near) {
     Codegen *cg = e->cg;
-    Val      x[4] = {l_gep_const(cg, element, ptr, off), l_i32(cg, write), l_i32(cg, 3), l_i32(cg, 1)};
+    Val      x[4] = {l_gep_const(cg, element, ptr, off), l_i32(cg, write), l_i32(cg, near), l_i32(cg, 1)};
     l_intrinsic(cg, "llvm.prefetch", 1, &cg->ptr, 4, x);
 }
 
 /* The lines of all points of the tile, each once as far as constant offsets tell. */
-static int ask_for_all(Emit *e, const Layout *l, const Lin *off, const Node *node, Val ptr, bool write, int room) {
+static int ask_for_all(Emit *e, const Layout *l, const Lin *off, const Node *node, Val ptr, bool write, int near,
+                       int room) {
     int     size = dtype_size(node->type.dtype), count = 0;
     int64_t last = 0;
     for (int i = 0; i < l->rows * l->nvec; i++) {
@@ -43,7 +55,7 @@ static int ask_for_all(Emit *e, const Layout *l, const Lin *off, const Node *nod
         if (count == room) return count;
         last = at[0];
         count++;
-        ask_for(e, ptr, codegen_memory_type(e->cg, node->type.dtype), at[0], write);
+        ask_for(e, ptr, codegen_memory_type(e->cg, node->type.dtype), at[0], write, near);
     }
     return count;
 }
@@ -58,24 +70,179 @@ static int64_t sum_points(const Nest *n) {
     return most;
 }
 
+/* ---- the next tiles ------------------------------------------------------------------------------------ */
+
+/* Multiply-adds for each number read: with fewer of them nothing but the reading takes time, and processors read rows
+ * ahead well enough; with more arithmetic rules. Lines asked for in a pass. */
+enum { LEAST_USES = 8, MOST_USES = 64, MOST_AHEAD = 24 };
+enum { LEAST_AHEAD = 2048 };            /* bytes to what is stored next */
+
+static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+/* The innermost loop that comes to other numbers of the access; -1: none, or one of them is no plain loop. */
+static int moving_loop(const Nest *n, const Lin *off, int64_t *turns) {
+    *turns = 1;
+    for (int i = n->nloop - 1; i >= 0; i--) {
+        int v = n->loop[i];
+        if (n->var[v].apart) return -1;
+        if (nest_trips(n, v) < 2) continue;
+        if (off->k[v]) return v;
+        *turns *= nest_trips(n, v);
+    }
+    return -1;
+}
+
+/* Are the numbers, once read, of little further use, and do those of the next tiles fit beside the present ones? */
+static bool worth_asking(const Emit *e, const Lin *off, int64_t turns) {
+    const Nest *n = e->n;
+    int64_t     lo, hi, uses = turns, tile = sizeof(float);
+    lin_range(n, off, &lo, &hi);
+    for (int v = 0; v < n->nout; v++) {
+        if (off->k[v]) tile *= e->count[v];
+        else uses *= e->count[v];
+    }
+    for (int i = 0; i < n->stage[0].nred; i++) {
+        int v = n->stage[0].red[i];
+        if (off->k[v]) tile *= n->cut && v == n->cut_var ? n->cut : n->var[v].size;
+    }
+    if (uses < LEAST_USES || uses > MOST_USES) return false;
+    return (hi - lo) * (int64_t)sizeof(float) > e->k->target.l2 && 4 * tile <= e->k->target.l2;
+}
+
+/* The number of the present turn of the loops inside that of v. */
+static Val turn_of(Emit *e, int v) {
+    Codegen *cg = e->cg;
+    Val      turn = l_i64(cg, 0);
+    int      at = 0;
+    while (e->n->loop[at] != v) at++;
+    while (++at < e->n->nloop) {
+        int u = e->n->loop[at];
+        if (nest_trips(e->n, u) < 2) continue;
+        int64_t step = e->n->step[u];
+        Val     now = l_i64(cg, e->konst[u] / step);
+        if (e->base[u]) now = LLVMBuildUDiv(cg->b, e->base[u], l_i64(cg, step), "");
+        turn = l_add(cg, LLVMBuildNSWMul(cg->b, turn, l_i64(cg, nest_trips(e->n, u)), ""), now);
+    }
+    return turn;
+}
+
+static void find_ahead(Emit *e, int access) {
+    Codegen   *cg = e->cg;
+    const Lin *off = &e->n->access[access].off;
+    int64_t    turns, line = LINE / sizeof(float);
+    int        v = moving_loop(e->n, off, &turns);
+    if (v < 0 || e->nahead == MAX_AHEAD || !e->base[v] || !worth_asking(e, off, turns)) return;
+    int64_t k = magnitude(off->k[v]), values = k < line ? line / k : 1;
+    Ahead  *a = &e->ahead[e->nahead++];
+    *a = (Ahead){.access = access, .var = v, .piece = values * off->k[v]};
+    a->pieces = (int)((e->count[v] + values - 1) / values);
+    a->part = (int)((a->pieces + turns - 1) / turns);
+    Val first = LLVMBuildNSWMul(cg->b, turn_of(e, v), l_i64(cg, a->part), ""), last = l_i64(cg, a->pieces - a->part);
+    first = l_select(cg, l_icmp(cg, LLVMIntSLT, first, last), first, last);
+    first = LLVMBuildNSWMul(cg->b, first, l_i64(cg, a->piece), "");
+    a->off = LLVMBuildNSWMul(cg->b, l_add(cg, first, l_i64(cg, e->count[v] * off->k[v])), l_i64(cg, sizeof(float)), "");
+}
+
+static void find_all_ahead(Emit *e) {
+    const Nest *n = e->n;
+    Reads       r = {.e = e};
+    e->nahead = 0;
+    if (e->k->level < 2 || n->adds || n->list.on || !n->nstage) return;
+    if (n->stage[0].nwin || n->stage[0].kind != KIND_SUM) return;
+    expr_walk(n->stage[0].expr, note_read, &r);
+    for (int i = 0; i < r.n; i++)
+        if (n->access[r.access[i]].dtype == DT_F32 && !n->access[r.access[i]].nguard) find_ahead(e, r.access[i]);
+}
+
+/* Adds the lines of the pass, from element `at` on, over variables from..; false: too many. */
+static bool pass_lines(const Emit *e, const Ahead *a, int from, int64_t at, int64_t *line, int *n) {
+    const Lin *off = &e->n->access[a->access].off;
+    int        v = from;
+    while (v < e->n->nvar && (v == a->var || !off->k[v] || e->count[v] < 2)) v++;
+    if (v == e->n->nvar) {
+        for (int i = 0; i < *n; i++)
+            if (magnitude(line[i] - at) * (int64_t)sizeof(float) < LINE) return true;
+        if (*n == MOST_AHEAD) return false;
+        line[(*n)++] = at;
+        return true;
+    }
+    for (int64_t i = 0; i < e->count[v]; i++)
+        if (!pass_lines(e, a, v + 1, at + i * off->k[v], line, n)) return false;
+    return true;
+}
+
+void emit_ask_next_tiles(Emit *e) {
+    Codegen *cg = e->cg;
+    for (int i = 0; i < e->nahead; i++) {
+        const Ahead *a = &e->ahead[i];
+        const Lin   *off = &e->n->access[a->access].off;
+        int64_t      line[MOST_AHEAD], start = off->c;
+        int          n = 0;
+        for (int v = 0; v < e->n->nvar; v++) start += off->k[v] * e->konst[v];
+        if (!pass_lines(e, a, 0, start, line, &n)) continue;
+        Val ptr = l_gep(cg, cg->i8, e->ptr[a->access], a->off);
+        for (int p = 0; p < a->part; p++)
+            for (int k = 0; k < n; k++) ask_for(e, ptr, cg->f32, line[k] + p * a->piece, false, NEXT_CACHE);
+    }
+}
+
+/* ---- the stores ---------------------------------------------------------------------------------------- */
+
+/* Elements to what a later tile stores. The outermost loop is looked for whose turn touches so little that the next
+ * one's memory may come meanwhile; 0: there is none, or turns of a loop inside touch the same again. */
+static int64_t next_tile(const Emit *e, const Lin *off) {
+    const Nest *n = e->n;
+    int64_t     bytes = sizeof(float), far = 0;
+    for (int v = 0; v < n->nout; v++)
+        if (off->k[v]) bytes *= e->count[v];
+    for (int i = n->nloop - 1; i >= 0; i--) {
+        int     v = n->loop[i];
+        int64_t trips = nest_trips(n, v);
+        if (trips < 2) continue;
+        if (!off->k[v] || n->var[v].apart || 4 * bytes > e->k->target.l2) break;
+        far = n->step[v] * off->k[v] * ((LEAST_AHEAD + bytes - 1) / bytes);
+        bytes *= trips;
+    }
+    return far;
+}
+
+/* Where sums are short a tile is over before what it asks for has come: what tiles far behind it store is asked for. */
+static void ask_for_next(Emit *e, const Layout *l) {
+    const Nest *n = e->n;
+    int         room = MOST_AHEAD;
+    for (int i = 0; i < n->nstore; i++) {
+        const Store *s = &n->store[i];
+        int64_t      lo, hi, far = next_tile(e, &s->off);
+        Val          ptr = e->ptr[n->naccess + i];
+        lin_range(n, &s->off, &lo, &hi);
+        if (!far || s->node->type.dtype != DT_F32 || (hi - lo) * (int64_t)sizeof(float) <= e->k->target.l2) continue;
+        room -= ask_for_all(e, l, &s->off, s->node, l_gep_const(e->cg, e->cg->f32, ptr, far), true, NEXT_CACHE, room);
+    }
+}
+
 void emit_prefetch(Emit *e) {
     const Nest *n = e->n;
     Reads       r = {.e = e};
     int         vars[MAX_VARS], room = MOST_LINES;
     int64_t     bytes = 0;
-    if (e->k->level < 2 || n->adds || n->cut || n->list.on || sum_points(n) < LEAST_SUM) return;
+    find_all_ahead(e);
+    if (e->k->level < 2 || n->adds || n->cut || n->list.on || !n->nstage) return;
     for (int v = 0; v < n->nout; v++) vars[v] = v;
+    Layout l = layout_of(e, n->nout, vars, n->nlane, n->lane, n->width);
+    if (sum_points(n) < LEAST_SUM) {
+        ask_for_next(e, &l);
+        return;
+    }
     for (int i = 0; i < n->nstore; i++) expr_walk(n->store[i].expr, note_read, &r);
     for (int i = 0; i < r.n; i++) bytes += type_count(&n->access[r.access[i]].node->type) * dtype_size(n->access[r.access[i]].dtype);
     for (int i = 0; i < n->nstore; i++) bytes += type_count(&n->store[i].node->type) * dtype_size(n->store[i].node->type.dtype);
     if (bytes <= e->k->target.l1) return;
-    Layout l = layout_of(e, n->nout, vars, n->nlane, n->lane, n->width);
     for (int i = 0; i < r.n; i++) {
         const Access *a = &n->access[r.access[i]];
-        room -= ask_for_all(e, &l, &a->off, a->node, e->ptr[r.access[i]], false, room);
+        room -= ask_for_all(e, &l, &a->off, a->node, e->ptr[r.access[i]], false, FIRST_CACHE, room);
     }
     for (int i = 0; i < n->nstore; i++)
-        room -= ask_for_all(e, &l, &n->store[i].off, n->store[i].node, e->ptr[n->naccess + i], true, room);
+        room -= ask_for_all(e, &l, &n->store[i].off, n->store[i].node, e->ptr[n->naccess + i], true, FIRST_CACHE, room);
 }
 
 /* ---- operands -------------------------------------------------------------------------------------------- */
@@ -148,7 +315,7 @@ static bool comes_from_far(const Emit *e, const Access *a, int v, int64_t step) 
     return type_count(&a->node->type) * size > e->k->target.l2;
 }
 
-void emit_prefetch_ahead(Emit *e, const Stage *s, int level, int64_t vectors, int64_t step) {
+void emit_ask_next_passes(Emit *e, const Stage *s, int level, int64_t vectors, int64_t step) {
     const Nest *n = e->n;
     const int   v = s->loop[level];
     Runs        r;
@@ -168,6 +335,6 @@ void emit_prefetch_ahead(Emit *e, const Stage *s, int level, int64_t vectors, in
         if (!comes_from_far(e, a, v, step) || !e->ptr[i] || !find_elements(n, &a->off, dtype_size(a->dtype), &r)) continue;
         if (keep_lines(&r, dtype_size(a->node->type.dtype)) * WORK_PER_LINE > vectors) continue;
         for (int k = 0; k < r.n; k++)
-            ask_for(e, e->ptr[i], codegen_memory_type(e->cg, a->node->type.dtype), r.at[k] + passes * step * a->off.k[v], false);
+            ask_for(e, e->ptr[i], codegen_memory_type(e->cg, a->node->type.dtype), r.at[k] + passes * step * a->off.k[v], false, FIRST_CACHE);
     }
 }

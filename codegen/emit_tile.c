@@ -186,6 +186,7 @@ static void body(Loops *l) {
         for (int i = 0; i < w->nacc; i++) room -= !w->dead[i];
     }
     const Layout *red = &l->work[0].red;
+    if (l->work[0].stage == 0) emit_ask_next_tiles(e);
     e->loads = 0;
     e->in_order = room <= TIGHT && e->k->level >= 2;
     for (int i = 0, each = 0; i < red->rows * red->nvec; i++) {
@@ -261,7 +262,7 @@ static void reduce_loop(Loops *l, int level, int v, Val lo, Val hi, int64_t step
     e->base_max[v] = last;
     e->count[v] = step;
     move_pointers(e, v, loop.i);
-    emit_prefetch_ahead(e, l->work[0].s, level, l->work[0].nacc / l->work[0].s->chains, step);
+    emit_ask_next_passes(e, l->work[0].s, level, l->work[0].nacc / l->work[0].s->chains, step);
     reduce_level(l, level + 1);
     gather_carry(l);
     l_loop_end(e->cg, &loop, l->carry);

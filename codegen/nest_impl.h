@@ -3,7 +3,7 @@
  *   emit_function.c  functions, threads, loops of scans
  *   emit_nest.c    a nest's function, loops over outs
  *   emit_tile.c    one tile: stages (accumulators, reduction loops), then stores
- *   emit_prefetch.c  what the stores of a tile touch, ahead of its stages; operands of later passes
+ *   emit_prefetch.c  memory asked for before it is needed
  *   emit_expr.c    an expression at a vector of points
  *   emit_list.c    lists of the points that count; results that are added up in memory
  *   emit_access.c  loads and stores of a vector of points, guards
@@ -56,6 +56,17 @@ typedef struct {
 
 enum { MEMO_HEADS = 1024 };
 
+/* An operand of stage 0 whose next tiles are asked for while a tile is summed up: emit_prefetch.c. */
+typedef struct {
+    int     access;
+    int     var;                /* the loop that comes to other numbers of it; those inside come back to the same */
+    int     pieces, part;       /* of a tile's values of var, a line or a value each; those that this tile asks for */
+    int64_t piece;              /* elements from one to the next */
+    Val     off;                /* i64: bytes to the first one that this tile asks for */
+} Ahead;
+
+enum { MAX_AHEAD = 2 };
+
 typedef struct {
     Codegen       *cg;
     Arena         *a;
@@ -83,6 +94,8 @@ typedef struct {
     int            loads;       /* made since forget_loads */
     bool           in_order;    /* loads stay where they are: LLVM would move up to four of them to the first */
     int64_t        epoch;       /* of the loads that the memo may give */
+    int            nahead;
+    Ahead          ahead[MAX_AHEAD];
 } Emit;
 
 /* The tensors and random nodes that a nest touches, each once: what its code gets as parameters. */
@@ -164,10 +177,12 @@ Val    emit_address(Emit *e, const Node *n);
 Val    bound_value(Emit *e, int bound);
 Val    var_limit(Emit *e, int v);
 
-/* emit_prefetch.c: asks for the memory that the stores of the tile touch. */
+/* emit_prefetch.c: before a tile: asks for the memory that its stores touch, finds what to ask for within its sums. */
 void   emit_prefetch(Emit *e);
 /* What later passes of the reduction loop of `level` read, `step` values at a time; vectors: accumulators. */
-void   emit_prefetch_ahead(Emit *e, const Stage *s, int level, int64_t vectors, int64_t step);
+void   emit_ask_next_passes(Emit *e, const Stage *s, int level, int64_t vectors, int64_t step);
+/* In a pass of stage 0's loops: asks for what the same pass of the next tiles reads. */
+void   emit_ask_next_tiles(Emit *e);
 
 /* emit_scatter.c */
 void   emit_scatter(Emit *e, Val lo, Val hi);

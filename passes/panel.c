@@ -13,8 +13,10 @@ enum {
     VECTORS = 2,                /* of a panel that fills the lanes */
     LEAST_STEPS = 4,            /* of a loop whose captured values are copied */
     LEAST_ROWS = 4,             /* tiles of fewer rows gain nothing */
-    SAVES_FIFTH = 5,            /* of the time of the multiply-adds, by a panel */
-    SAVES_HALF = 2,             /* the same if the other factor loads badly, too */
+    SAVES_FIFTH = 20,           /* per cent of the time of the multiply-adds, by a panel */
+    SAVES_HALF = 50,            /* the same if the other factor loads badly, too */
+    SAVES_SUM = 3,              /* cycles a result, where lanes along a short sum would be added up at its end */
+    SHORT_SUM = 256,
     WORTH_FLOPS = 1 << 20,
     LINE = 64,                  /* bytes */
     CHEAP = 8,                  /* operations and reads of a map */
@@ -191,10 +193,13 @@ static bool loads_badly(const Target *t, const Node *n, const Factor *f, int pan
     return of->type.dim[last].size > 2 * panel && 4 * f->sum * (panel * (int64_t)sizeof(float) + LINE) > t->l1;
 }
 
-/* Does each number take part in so many multiply-adds that to copy it takes less than the panels save? */
+/* Does each number take part in so many multiply-adds that to copy it takes less than the panels save? A short sum
+ * along the rows of its operands ends before the lanes' sum pays. */
 static bool is_worth(const Target *t, const Node *n, const Factor *f, int saves) {
     int64_t bytes = type_count(&n->arg[f->read->operand]->type) * (int64_t)sizeof(float);
-    return f->rows / (t->width * t->fma_ports) >= saves * (bytes > t->l2 ? FAR_COPY : NEAR_COPY);
+    int64_t each = t->width * t->fma_ports;
+    if (f->axis != f->read->nsub - 1 && f->sum < SHORT_SUM) saves += (int)(100 * SAVES_SUM * each / f->sum);
+    return f->rows * saves >= 100 * each * (bytes > t->l2 ? FAR_COPY : NEAR_COPY);
 }
 
 /* Makes the copies that are worth it for n; with `use`, n reads those that there are. */

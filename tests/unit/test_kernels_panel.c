@@ -84,6 +84,14 @@ static void dense_layers(void **state) {
     check(dense_text, 360, 0, 47, 160, "x86-64");
 }
 
+/* Sums too short for lanes along them. */
+static void short_sums(void **state) {
+    (void)state;
+    static const int SIZES[] = {7, 16, 33, 50};
+    for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
+        check(dense_text, 40, i % 2 ? 37 : 40, SIZES[i], 2003, i % 2 ? NULL : "haswell");
+}
+
 static void loops(void **state) {
     (void)state;
     static const int SIZES[] = {1, 7, 8, 9, 13, 16, 17, 31, 32, 33, 63, 80};
@@ -103,6 +111,8 @@ static void panels_are_chosen(void **state) {
     assert_int_not_equal(panels_of(dense_text(a, 360, 160, 47), TARGET_AVX2, NULL), 0);
     assert_int_equal(panels_of(dense_text(a, 360, 160, 47), TARGET_AVX2, "panel"), 0);
     assert_int_equal(panels_of(dense_text(a, 10, 160, 47), TARGET_AVX2, NULL), 0);
+    assert_int_not_equal(panels_of(dense_text(a, 40, 33, 640), TARGET_AVX2, NULL), 0);
+    assert_int_equal(panels_of(dense_text(a, 40, 33, 640), TARGET_AVX2, "panel"), 0);
     assert_int_equal(panels_of(loop_text(a, 8, 32), TARGET_AVX2, NULL), 4);      /* two copies, two products */
     assert_int_equal(panels_of(loop_text(a, 2, 32), TARGET_AVX2, NULL), 0);
     assert_true(panels_of(loop_text(a, 68, 96), TARGET_AVX2, NULL) > 4);
@@ -165,7 +175,8 @@ static void one_barrier_a_step(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dense_layers), cmocka_unit_test(loops), cmocka_unit_test(panels_are_chosen), cmocka_unit_test(maps_sink),
+        cmocka_unit_test(dense_layers), cmocka_unit_test(short_sums), cmocka_unit_test(loops),
+        cmocka_unit_test(panels_are_chosen), cmocka_unit_test(maps_sink),
         cmocka_unit_test(one_barrier_a_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* Schedules that memory asks for, against the interpreter: reductions that are cut into turns (passes/traffic.c), loads by
- * transposition (codegen/emit_access.c). Small caches make small products need them. */
+ * transposition (codegen/emit_access.c), memory asked for ahead of time (codegen/emit_prefetch.c). Small caches make
+ * small products need them. */
 #include "tests/unit/kernel_util.h"
 
 enum { L1 = 2048, L2 = 8192 };
@@ -81,10 +82,35 @@ static void cuts_are_chosen(void **state) {
     arena_free(a);
 }
 
+static int times_asked(Arena *a, int rows, int l2) {
+    KtLayout     *l = ARENA_NEW(a, KtLayout);
+    KernelOptions o = {.level = 2, .place = kt_place, .cx = l};
+    Target        t;
+    int           n = 0;
+    l->a = a;
+    target_row(&t, TARGET_AVX2);
+    if (l2) t.l2 = l2;
+    Codegen *cg = codegen_new(a, &t, 2, "asked");
+    codegen_function(cg, kernels_build(a, ir_good(a, dense_text(a, rows, 32, 317)), &t, &o));
+    for (const char *p = codegen_llvm_text(cg, a); (p = strstr(p, "call void @llvm.prefetch")); p++) n++;
+    codegen_free(cg);
+    return n;
+}
+
+/* A matrix beyond the second cache is asked for ahead of time, if its numbers take part in several multiply-adds. */
+static void next_tiles_are_asked_for(void **state) {
+    (void)state;
+    Arena *a = arena_new();
+    assert_true(times_asked(a, 10, L2) > 0);
+    assert_int_equal(times_asked(a, 10, 0), 0);
+    assert_true(times_asked(a, 1, L2) < times_asked(a, 10, L2));
+    arena_free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cut_reductions), cmocka_unit_test(turned_loads), cmocka_unit_test(transposed_copies),
-        cmocka_unit_test(cuts_are_chosen),
+        cmocka_unit_test(cuts_are_chosen), cmocka_unit_test(next_tiles_are_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
