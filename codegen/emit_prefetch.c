@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { LINE = 64, LEAST_SUM = 32, MOST_LINES = 48 };      /* bytes; points of a sum; lines asked for */
+enum { LINE = 64, LEAST_SUM = 32, MOST_LINES = 112 };      /* bytes; points of a sum; lines asked for */
 
 typedef struct {
     Emit *e;

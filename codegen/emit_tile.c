@@ -155,13 +155,17 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
     w->seen[acc] = mask ? LLVMBuildOr(cg->b, w->seen[acc], mask, "") : every;
 }
 
-/* Every point of the tile with one point of the pass. */
+static bool is_product(const Stage *s) { return s->kind == KIND_SUM && s->expr->op == SC_MUL && s->expr->dtype == DT_F32; }
+
+/* Every point of the tile with one point of the pass. Of sums of products that share the loops each takes all points before
+ * the next one: what they have in common stays in registers, what belongs to one is needed no longer. */
 static void body_points(Loops *l, int u, int q, int chain) {
     const Layout *out = &l->work[0].out;
     bool          swap = l->work[0].s->vectors_first;
-    for (int i = 0; i < out->rows * out->nvec; i++) {
-        int r = swap ? i % out->rows : i / out->nvec, v = swap ? i / out->rows : i % out->nvec;
-        for (int k = 0; k < l->n; k++) {
+    int           points = out->rows * out->nvec, turns = is_product(l->work[0].s) ? l->n : 1, each = l->n / turns;
+    for (int i = 0; i < turns * points; i++) {
+        int at = i % points, r = swap ? at % out->rows : at / out->nvec, v = swap ? at / out->rows : at % out->nvec;
+        for (int k = i / points * each; k < (i / points + 1) * each; k++) {
             Work *w = &l->work[k];
             Point red = layout_point(l->e, &w->red, u, q), p = body_point(l->e, w, r, v, &red);
             accumulate(l->e, w, (r * w->out.nvec + v) * w->s->chains + chain % w->s->chains, &p);
@@ -522,7 +526,7 @@ static void start(Emit *e, Work *w, int stage) {
     find_dead(e, w);
 }
 
-/* The stage and those that run in its loops; their number. */
+/* The stage and those that run in its loops or go on from it; their number. */
 static int emit_stages(Emit *e, int stage) {
     Work  work[MAX_STAGES];
     Loops l = {.e = e, .work = work};
@@ -532,9 +536,15 @@ static int emit_stages(Emit *e, int stage) {
     } while (stage + l.n < e->n->nstage && e->n->stage[stage + l.n].joined);
     if (e->n->list.on) list_loop(&l);
     else reduce_level(&l, 0);
+    int done = l.n;
+    for (; stage + done < e->n->nstage && e->n->stage[stage + done].goes_on; done++) {
+        work[0].s = &e->n->stage[stage + done];
+        work[0].stage = stage + done;
+        reduce_level(&l, 0);
+    }
     for (int i = 0; i < l.n; i++) finish(e, &work[i]);
     for (int i = 0; i < work[0].s->nwin; i++) e->count[work[0].s->win[i]] = 1;
-    return l.n;
+    return done;
 }
 
 static void emit_points(Emit *e) {
@@ -560,6 +570,7 @@ static void emit_points(Emit *e) {
 static bool has_rows(const Emit *e, int v) {
     for (int i = 0; i < e->n->nstage; i++) {
         const StageValue *s = &e->stage[i];
+        if (!s->v) continue;            /* another goes on from it */
         if (!s->layout.nlane || s->layout.rows != e->count[v] || s->pack != s->layout.width) return false;
         if (l_element(s->v[0]) != e->cg->f32) return false;
     }
@@ -592,9 +603,11 @@ static void emit_rows(Emit *e, int v) {
     int      slots = e->n->naccess + e->n->nstore, mark = e->memo.n;
     int64_t  count = e->count[v], low = e->base_min[v], high = e->base_max[v];
     Val     *ptr = arena_copy(e->a, e->ptr, sizeof *ptr * (size_t)slots), base = e->base[v], at[MAX_STAGES];
-    for (int i = 0; i < e->n->nstage; i++) at[i] = put_down(e, &e->stage[i]);
+    for (int i = 0; i < e->n->nstage; i++)
+        if (e->stage[i].v) at[i] = put_down(e, &e->stage[i]);
     Loop loop = l_loop(cg, l_i64(cg, 0), l_i64(cg, count), 1, 0, NULL);
-    for (int i = 0; i < e->n->nstage; i++) take_row(e, &e->stage[i], v, at[i], loop.i);
+    for (int i = 0; i < e->n->nstage; i++)
+        if (e->stage[i].v) take_row(e, &e->stage[i], v, at[i], loop.i);
     if (!base) e->base_min[v] = e->base_max[v] = 0;
     e->base[v] = base ? l_add(cg, base, loop.i) : loop.i;
     e->base_max[v] += count - 1;

@@ -137,6 +137,7 @@ static void put_stage(Key *key, const Nest *n, const Stage *s) {
     for (int v = 0; v < n->nvar; v++) put(key, s->step[v]);
     put(key, s->chains);
     put(key, s->joined);
+    put(key, s->goes_on);
 }
 
 static void put_store(Key *key, const Kernels *k, const Nest *n, const Store *s, int slot) {

@@ -166,6 +166,8 @@ typedef struct {
     int64_t     step[MAX_VARS];           /* per reduction variable: values taken by one pass of its loop */
     int         chains;         /* independent partial results per point over unrolled reductions */
     bool        joined;         /* runs in the loops of the stage before (same reductions and window) */
+    bool        goes_on;        /* a sum that starts from what the stage before, a sum over the same reductions, has summed up;
+                                   nothing else reads that */
 } Stage;
 
 /* A result written to memory, at every point of outs. */

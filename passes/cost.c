@@ -182,10 +182,35 @@ static void count_expr(const Expr *e, void *cx) {
     if (c->w->nread < MAX_READS) c->w->read[c->w->nread++] = e->operand;
 }
 
+typedef struct {
+    int  access;
+    bool found;
+} Finding;
+
+static void look_for_access(const Expr *e, void *cx) {
+    Finding *f = cx;
+    f->found |= e->op == SC_READ && e->operand == f->access;
+}
+
+static bool is_product(const Stage *s) { return s->kind == KIND_SUM && s->expr->op == SC_MUL && s->expr->dtype == DT_F32; }
+
+/* Several sums of products in the same loops: what all of them read is kept while they take their turns at a point. */
+static void find_common(Task *w) {
+    for (int i = 0; i < w->nread && w->count > 1; i++) {
+        w->common[i] = true;
+        for (int s = w->first; s < w->first + w->count; s++) {
+            Finding f = {w->read[i], false};
+            expr_walk(w->n->stage[s].expr, look_for_access, &f);
+            w->common[i] &= f.found && is_product(&w->n->stage[s]);
+        }
+    }
+}
+
 Task task_of(const Target *t, const Nest *n, int first, int count) {
-    Task     w = {.t = t, .n = n, .first = first, .count = count};
+    bool     in_turn = count > 1 && n->stage[first + 1].goes_on;
+    Task     w = {.t = t, .n = n, .first = first, .count = in_turn ? 1 : count, .turns = in_turn ? count : 1};
     Counting c = {&w, 0};
-    for (int i = first; i < first + count; i++) {
+    for (int i = first; i < first + w.count; i++) {
         const Stage *s = &n->stage[i];
         bool         fused = s->kind == KIND_SUM && s->expr->op == SC_MUL;
         expr_walk(s->expr, count_expr, &c);
@@ -201,6 +226,8 @@ Task task_of(const Target *t, const Nest *n, int first, int count) {
     for (int i = 0; i < n->nstore; i++)
         if (!count) expr_walk(n->store[i].expr, count_expr, &c);
     if (!count) w.ops = c.ops;
+    w.points *= w.turns;
+    find_common(&w);
     find_moves(&w);
     return w;
 }
@@ -399,8 +426,9 @@ static void look_at_lanes(Task *w, const Choice *c, int width) {
 static double slowest(double a, double b) { return a > b ? a : b; }
 
 /* Cycles of one pass; *live: vectors that must stay in registers beside the accumulators: all of the operand that has
- * the fewest, one of the others. */
+ * the fewest, one of the others; all of one that several sums have in common. */
 static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double *live) {
+    double common = 0;
     double work = (w->ops > 0 ? w->ops : 1) * s->rows * s->unrolled * s->vecs * s->live, loads = 0, shuffles = 0, waiting = 0;
     *live = w->nread > 1 ? 64 : 1;
     for (int i = 0; i < w->nread; i++) {
@@ -420,8 +448,10 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
         shuffles += met * p.shuffles;
         double held = d / (c->across ? s->unrolled * s->vecs : s->unrolled);
         if (held < *live) *live = held < 1 ? 1 : held;
+        if (w->common[i]) common += held;
         if (turned) waiting += (TURN - 1) * held;
     }
+    if (*live < common) *live = common;
     *live += waiting;
     double updates = s->unrolled * s->live * (c->across ? s->vecs : 1) / c->chains;
     double cycles = slowest(work / w->t->fma_ports, loads / w->t->loads);
@@ -473,7 +503,7 @@ double choice_cost(Task *w, const Choice *c) {
         int v = n->stage[w->first].red[i];
         total *= passes(n, v, c->step[v]);
     }
-    total = total * pass + tile_cycles(w, c, &s);
+    total = total * pass * w->turns + tile_cycles(w, c, &s);
     for (int v = 0; v < n->nout; v++) {
         total *= passes(n, v, c->step[v]);
         if (n->var[v].size % c->step[v]) total *= REST;

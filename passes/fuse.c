@@ -11,6 +11,7 @@
  *   rows       a reduction whose outs are the group's space and that reads the group's values there:
  *              max, sum of exp, log of a softmax
  *   siblings   maps or reductions over the same space that read the same tensor
+ *   sums       sums of products that meet in a map: see sums.c
  *
  * Before that, spread.c (spread), pack.c (pack), unpool.c (unpool) and reuse.c (reuse) rewrite contractions and their
  * operands; after it, listed.c (listed) may run a sum over a list of the points that count.
@@ -24,7 +25,7 @@
 enum { MAX_WINDOW = 16, MAX_GROUP = 24, LONG_SUM = 1024 };
 
 const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed",
-                               "panel", "sink", "rotate", "chain", "reuse", "order", "winograd", "threads", NULL};
+                               "panel", "sink", "keep", "rotate", "sums", "chain", "reuse", "order", "winograd", "threads", NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);
@@ -69,7 +70,7 @@ static Reads reads_of(const Fuse *f, const Node *n, const Group *gr) {
     return r;
 }
 
-static bool same_outs(const Node *a, const Node *b) {
+bool same_outs(const Node *a, const Node *b) {
     const Comp *x = &a->u.comp, *y = &b->u.comp;
     if (x->nout != y->nout) return false;
     for (int i = 0; i < x->nout; i++)
@@ -77,7 +78,7 @@ static bool same_outs(const Node *a, const Node *b) {
     return true;
 }
 
-static bool same_reds(const Node *a, const Node *b) {
+bool same_reds(const Node *a, const Node *b) {
     const Comp *x = &a->u.comp, *y = &b->u.comp;
     if (x->nred != y->nred || x->nder || y->nder) return false;
     for (int i = 0; i < x->nred; i++) {
@@ -95,11 +96,13 @@ static bool is_contraction(const Node *n) {
     return n->op == OP_COMP && c->kind == KIND_SUM && c->nred && c->expr->op == SC_MUL && n->narg > 1;
 }
 
-static bool has_contraction(const Group *gr) {
-    for (int i = 0; i < gr->nodes.n; i++)
-        if (is_contraction(gr->nodes.at[i])) return true;
-    return false;
+static int contractions(const Group *gr) {
+    int count = 0;
+    for (int i = 0; i < gr->nodes.n; i++) count += is_contraction(gr->nodes.at[i]);
+    return count;
 }
+
+static bool has_contraction(const Group *gr) { return contractions(gr) > 0; }
 
 /* A contraction over so many points that its operands leave the caches: it may be cut into turns (schedule.c), which
  * leave their sums in the result's memory, so that an update has a nest of its own. To store the sums is little
@@ -140,7 +143,7 @@ static int group_stages(const Group *gr) {
     return n;
 }
 
-static bool has_room(const Group *gr, const Node *n) {
+bool group_has_room(const Group *gr, const Node *n) {
     return gr->nodes.n < MAX_GROUP && gr->nodes.n < MAX_STORES && (is_map(n) || group_stages(gr) < MAX_STAGES) &&
            group_vars(gr, n) <= MAX_VARS;
 }
@@ -223,7 +226,7 @@ static bool has_cut_outs(const Group *gr) {
 static bool join_windows(Fuse *f, Node *p, Group *gr) {
     Reads    first, r;
     NodeList all = {0};
-    if (gr->pool || !has_contraction(gr) || has_cut_outs(gr) || !is_window(f, p, gr, &first)) return false;
+    if (gr->pool || contractions(gr) != 1 || has_cut_outs(gr) || !is_window(f, p, gr, &first)) return false;
     for (int i = 0; i < gr->nodes.n; i++)
         if (is_output(f, gr->nodes.at[i]) || !readers(f, gr->nodes.at[i], gr, &all)) return false;
     for (int i = 0; i < all.n; i++) {
@@ -264,7 +267,7 @@ static bool is_random(const Node *n) {
 
 static bool join_at_point(Fuse *f, Node *n, Group *gr) {
     Reads r = reads_of(f, n, gr);
-    if (!r.reads || r.other || !same_outs(n, gr->space) || !reads_visible(f, n, gr) || !has_room(gr, n)) return false;
+    if (!r.reads || r.other || !same_outs(n, gr->space) || !reads_visible(f, n, gr) || !group_has_room(gr, n)) return false;
     if (is_map(n)) {
         if (is_random(n) && has_contraction(gr)) return false;
         if (!fusion_on(f->o, is_update(f, n) ? "update" : "epilogue") || (is_update(f, n) && has_long_sum(gr))) return false;
@@ -289,7 +292,7 @@ static bool share_operand(const Node *n, const Group *gr) {
 static bool join_sibling(Fuse *f, Node *n, Group *gr) {
     Node *first = gr->nodes.at[0];
     if (gr->pool || first->op != OP_COMP || is_contraction(n) || has_contraction(gr) || n->u.comp.nder) return false;
-    if (!same_outs(n, gr->space) || !share_operand(n, gr) || !has_room(gr, n)) return false;
+    if (!same_outs(n, gr->space) || !share_operand(n, gr) || !group_has_room(gr, n)) return false;
     if (is_map(n) != is_map(first) || (!is_map(n) && !same_reds(n, first))) return false;
     if (first->u.comp.nder || reads_of(f, n, gr).reads || group_cycle(f, n, gr)) return false;
     group_join(f, gr, n);
@@ -309,12 +312,15 @@ static bool join_some(Fuse *f, Node *n) {
     for (int i = n->narg - 1; i >= 0; i--) {
         Group *gr = f->group[node_storage(n->arg[i])->id];
         if (!gr || gr->alone || gr->nodes.at[0]->op != OP_COMP) continue;
-        if (join_at_point(f, n, gr)) return true;
+        if (join_at_point(f, n, gr)) {
+            if (f->o->level >= 2 && fusion_on(f->o, "sums")) join_terms(f, n, gr);
+            return true;
+        }
         if (fusion_on(f->o, "pool") && join_windows(f, n, gr)) return true;
     }
     for (int i = f->groups.n - 1; fusion_on(f->o, "siblings") && i >= 0 && i > f->groups.n - 1 - MAX_GROUP; i--)
         if (join_sibling(f, n, f->groups.at[i])) return true;
-    return false;
+    return f->o->level >= 2 && fusion_on(f->o, "sums") && join_sums(f, n);
 }
 
 void fuse_groups(Fuse *f) {

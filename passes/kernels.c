@@ -76,7 +76,7 @@ static void set_panels(Fuse *f) {
         const Node *n = f->g->nodes.at[i];
         Place      *p = &f->k->place[i];
         int         axis = n->panel - 1;
-        if (axis < 0 || !f->group[i]) continue;
+        if (axis < 0) continue;
         int64_t next = p->panel = n->panel_size;
         for (int d = n->type.rank - 1; d >= 0; d--) {
             p->stride[d] = d == axis ? 1 : next;
@@ -132,7 +132,10 @@ static void build_nests(Fuse *f) {
 
 /* Bodies first: what a scan stacks decides where its results lie. */
 static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int ncarry) {
-    if (o->level >= 2 && fusion_on(o, "sink")) sink_maps(g);
+    bool sink = o->level >= 2 && fusion_on(o, "sink");
+    if (sink) sink_maps(g);
+    while (o->level >= 2 && fusion_on(o, "keep") && keep_functions(g))
+        if (sink) sink_maps(g);     /* there is more room in the expressions now */
     if (o->level >= 2 && fusion_on(o, "rotate")) rotate_loops(g);
     lower_ops(g, ncarry);
     for (int i = 0; i < g->nodes.n; i++)
@@ -160,12 +163,12 @@ static void build_level(Fuse *f) {
     k->in = ARENA_ARRAY(f->a, Node *, g->nodes.n);
     k->out = ARENA_ARRAY(f->a, Output, g->outs.n);
     place_leaves(f);
+    set_panels(f);
     fuse_groups(f);
     if (!f->scan) settle_outputs(f);
     group_sort(f);
     group_stored(f);
     if (f->scan) place_body(f);
-    set_panels(f);
     set_rows_apart(f);
     align_rows(f);
     make_buffers(f);

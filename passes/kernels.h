@@ -3,6 +3,7 @@
  *   lower_ops.c    what is not a comp becomes one (gather), outputs get values of their own
  *   spread.c       gradients of images behind max-pooling become sums over pooled cells
  *   sink.c         maps over the steps of a loop go into its body
+ *   keep.c         what scans stack for others: functions in place of what they are functions of
  *   rotate.c       steps of a loop that begin with their sums
  *   panel.c        operands of contractions in panels, those that loops capture before them
  *   turn.c         other weights of loops in the order in which they load well
@@ -11,7 +12,7 @@
  *   winograd.c     convolutions with fewer multiplications
  *   reuse.c        sums read maps that are stored anyway
  *   order.c        operands of contractions with the axis last that fills the lanes
- *   fuse.c         which nodes are computed together; group.c: their dependence and order
+ *   fuse.c         which nodes are computed together; group.c: their dependence and order; sums.c: several sums in one nest
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
  *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model), listed.c;

@@ -11,6 +11,7 @@ struct Group {
     Node       *space;          /* its outs are the nest's outs */
     Node       *pool;           /* the first window reduction, or NULL: the nodes before it are computed at every
                                    position of its window */
+    NodeList    terms;          /* sums of which the nest computes the sum of all alone, each from what the one before has left */
     bool        alone;          /* nothing joins: the values are complete only when the nest has ended */
     GroupList   after;          /* groups that must run before, beyond those whose values it reads */
     int         first, last;    /* smallest and largest id of the nodes */
@@ -64,6 +65,8 @@ Node *lower_copy(Graph *g, Node *n);            /* a map that copies n */
 void    sink_maps(Graph *g);
 /* The argument of the scan's body for `outer`, run over or captured; made if there is none. */
 Node   *scan_operand(Graph *g, Node *scan, Node *outer, bool over);
+/* keep.c: functions that scans of g stack in place of what they are functions of */
+bool    keep_functions(Graph *g);
 /* rotate.c: loops of g (not in their bodies) whose steps are cut before a sum */
 void    rotate_loops(Graph *g);
 /* panel.c: operands that the loops of g (not their bodies) use in every step; other operands */
@@ -99,6 +102,13 @@ void   fuse_groups(Fuse *f);
 /* listed.c: a sum over the list of such reductions goes in blocks, so that what it reads over and over stays in the first
  * cache: values of block variable *red (of the comp) at a time; 0: no blocks, or not such a sum. */
 int64_t list_block(const Target *t, const Node *n);
+/* sums.c: several sums in one nest. A sum beside one like it that shares an operand; terms that map m, of group gr, adds up. */
+bool   join_sums(Fuse *f, Node *n);
+void   join_terms(Fuse *f, Node *m, Group *gr);
+/* fuse.c */
+bool   same_outs(const Node *a, const Node *b);
+bool   same_reds(const Node *a, const Node *b);
+bool   group_has_room(const Group *gr, const Node *n);
 /* group.c */
 Group *group_new(Fuse *f, Node *n);
 void   group_join(Fuse *f, Group *gr, Node *n);
@@ -117,7 +127,9 @@ void   settle_outputs(Fuse *f);
 Nest *nest_build(Fuse *f, Group *gr, int number);
 /* repeat.c */
 Searches *searches_new(Arena *a);
-/* schedule.c: fills the schedule of n. */
+/* schedule.c: cycles of n, which nothing needs afterwards. */
+double nest_cycles(const Fuse *f, Nest *n);
+/* Fills the schedule of n. */
 void  nest_schedule(const Fuse *f, Nest *n);
 /* How many of the outer loops the threads share: enough for a dozen of shares; none if the nest is small. */
 void  nest_share(Nest *n);

@@ -79,5 +79,5 @@ void merge_vars(Nest *n) {
     for (int v = 0; v < n->nout; v++) outs[v] = v;
     merge_list(n, n->nout, outs);
     for (int i = 0; i < n->nstage; i++)
-        if (!n->stage[i].joined) merge_list(n, n->stage[i].nred, n->stage[i].red);
+        if (!n->stage[i].joined && !n->stage[i].goes_on) merge_list(n, n->stage[i].nred, n->stage[i].red);
 }

@@ -170,7 +170,24 @@ static const Expr *rewrite_read(NestBuild *b, const Expr *e) {
     return same ? same : access_expr(b, &acc);
 }
 
+static bool is_term(const Group *gr, const Node *n) {
+    for (int i = 0; i < gr->terms.n; i++)
+        if (gr->terms.at[i] == n) return true;
+    return false;
+}
+
+/* A term that the next one has in it. */
+static bool is_absorbed(const NestBuild *b, const Expr *e) {
+    const NodeList *terms = &b->gr->terms;
+    if (!terms->n) return false;
+    if (e->op == SC_ADD) return is_absorbed(b, e->arg[0]) && is_absorbed(b, e->arg[1]);
+    const Node *n = e->op == SC_READ ? node_unstop(b->m->arg[e->operand]) : NULL;
+    return n && is_term(b->gr, n) && n != terms->at[terms->n - 1];
+}
+
 static const Expr *rewrite(NestBuild *b, const Expr *e) {
+    if (e->op == SC_ADD && is_absorbed(b, e->arg[0])) return rewrite(b, e->arg[1]);
+    if (e->op == SC_ADD && is_absorbed(b, e->arg[1])) return rewrite(b, e->arg[0]);
     for (int i = 0; i < b->memo.n; i++)
         if (b->memo.at[i].from == e) return b->memo.at[i].to;
     const Expr *to = e;
@@ -300,6 +317,7 @@ static const Expr *add_stage(NestBuild *b, bool inside) {
     Stage        s = {.node = b->m, .kind = b->m->u.comp.kind};
     const Stage *share = inside ? NULL : loops_to_share(b);
     const int   *given = share ? share->red : b->gr->pool && !inside ? b->win : NULL;
+    bool         more = is_term(b->gr, b->m) && b->m != b->gr->terms.at[0];
     map_reductions(b, &s, given);
     if (inside) {
         s.nwin = b->nwin;
@@ -307,7 +325,8 @@ static const Expr *add_stage(NestBuild *b, bool inside) {
     }
     s.expr = rewrite(b, b->m->u.comp.expr);
     s.flat = flat_form(b);
-    s.joined = share != NULL;
+    s.joined = share && !more;
+    s.goes_on = more;
     bool real_extreme = (s.kind == KIND_MAX || s.kind == KIND_MIN) && s.expr->dtype == DT_F32;    /* drops NaN */
     if (!s.nred && !s.nguard && s.kind >= KIND_SUM && s.kind <= KIND_MIN && !real_extreme) return s.expr;
     b->n->stage[b->n->nstage] = s;

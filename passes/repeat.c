@@ -91,6 +91,7 @@ static void put_stage(Key *k, const Nest *n, const Stage *s) {
     put_list(k, s->nred, s->red);
     put_list(k, s->nwin, s->win);
     put_guards(k, n, s->nguard, s->guard);
+    put(k, s->goes_on);
 }
 
 static Words key_of(Arena *a, const Task *w) {

@@ -152,9 +152,10 @@ static const Expr *carry_parts(Cut *c, Node *n, const Expr *e, int *narg, Node *
     }
     if (p.first || e->dtype != DT_F32 || *narg == MAX_OPERANDS) return NULL;
     graph_at(c->body, n->name, n->loc);
-    bool  whole = e->op == SC_READ && n->arg[e->operand]->op == OP_COMP && reads_own_point(n, e);
-    Node *value = whole ? n->arg[e->operand] : graph_comp(c->body, KIND_MAP, n->u.comp.nout, 0, 0, n->u.comp.var, e, n->narg, n->arg);
-    Node *arg = of_step_before(c, value);
+    const Comp *m = &n->u.comp;
+    bool        whole = e->op == SC_READ && n->arg[e->operand]->op == OP_COMP && reads_own_point(n, e);
+    Node       *value = whole ? n->arg[e->operand] : graph_comp(c->body, KIND_MAP, m->nout, 0, 0, m->var, e, n->narg, n->arg);
+    Node       *arg = of_step_before(c, value);
     Sub   sub[MAX_RANK] = {0};
     for (int i = 0; i < n->u.comp.nout; i++) sub[i].aff = affine_var(i);
     if (!arg) return NULL;
@@ -172,8 +173,9 @@ static Node *remake(Cut *c, Node *n, Node *const *made) {
     if (is_map(n) && !(e = carry_parts(c, n, e, &narg, args))) return NULL;
     for (int k = 0; k < n->narg; k++) {
         Node *arg = args[k];
+        bool  carried = is_sum(n) && !c->first[arg->id] && !is_captured(c, arg);
         if (c->first[arg->id]) args[k] = made[arg->id];
-        else if (is_sum(n) && !is_captured(c, arg)) args[k] = arg->op == OP_COMP && arg->type.dtype == DT_F32 ? of_step_before(c, arg) : NULL;
+        if (carried) args[k] = arg->op == OP_COMP && arg->type.dtype == DT_F32 ? of_step_before(c, arg) : NULL;
         if (!args[k]) return NULL;
     }
     const Comp *m = &n->u.comp;
@@ -266,7 +268,8 @@ static bool is_new(const Cut *c, const Node *n) {
     return false;
 }
 
-/* Operands and outputs of the scan: carries that stay, new ones, all others. to: the new number of each old carry that stays. */
+/* Operands and outputs of the scan: carries that stay, new ones, all others. to: the new number of each old carry that
+ * stays. */
 static void set_carries(Cut *c, int *to) {
     Scan   *s = &c->scan->u.scan;
     int     kept = 0, old = s->ncarry, nout = c->body->outs.n;
@@ -290,7 +293,8 @@ static void set_carries(Cut *c, int *to) {
     c->scan->narg += more;
     s->ncarry += more;
     c->body->outs.n = 0;
-    for (int i = 0; i < nout + more; i++) graph_output(c->body, OUT_VALUE, arena_printf(c->scratch, "%d", i), outs[i].value, NULL);
+    for (int i = 0; i < nout + more; i++)
+        graph_output(c->body, OUT_VALUE, arena_printf(c->scratch, "%d", i), outs[i].value, NULL);
     for (int i = 0; i < c->body->nodes.n; i++) {
         Node *n = c->body->nodes.at[i];
         if (n->op != OP_ARG || n->u.arg.index < 0 || is_new(c, n)) continue;
@@ -306,7 +310,8 @@ static Node *after_last(Cut *c, Node *n) {
     const Comp *m = &n->u.comp;
     Node       *args[2 * MAX_OPERANDS];
     if (n->op == OP_CONST) return graph_const(c->g, n->type, n->u.konst.value);
-    if (n->op == OP_ARG) return n->u.arg.index < s->ncarry ? graph_result(c->g, c->scan, n->u.arg.index) : c->scan->arg[n->u.arg.index];
+    if (n->op == OP_ARG && n->u.arg.index < s->ncarry) return graph_result(c->g, c->scan, n->u.arg.index);
+    if (n->op == OP_ARG) return c->scan->arg[n->u.arg.index];
     for (int k = 0; k < n->narg; k++) args[k] = after_last(c, n->arg[k]);
     graph_at(c->g, n->name, n->loc);
     return graph_comp(c->g, m->kind, m->nout, m->nred, m->nder, m->var, m->expr, n->narg, args);

@@ -8,6 +8,7 @@
 
 enum { DEEP = 12, MAX_STORE_WIDTH = 16, LONG_CODE = 200 };   /* operations; floats; operations on vectors */
 enum { WORTH_THREADS = 60000, ENOUGH_TRIPS = 12 };   /* operations + bytes; shares of a nest */
+enum { FEW_TRIPS = 8 };         /* of one loop that is shared out alone in a step, so that threads keep what they write */
 
 static bool in_list(const int *list, int n, int v) {
     for (int i = 0; i < n; i++)
@@ -185,7 +186,7 @@ static void apply_choice(Nest *n, int first, int count, const Choice *c) {
 
 int joined_stages(const Nest *n, int first) {
     int count = 1;
-    while (first + count < n->nstage && n->stage[first + count].joined) count++;
+    while (first + count < n->nstage && (n->stage[first + count].joined || n->stage[first + count].goes_on)) count++;
     return count;
 }
 
@@ -377,6 +378,57 @@ static bool force(const Fuse *f, Nest *n, int main, Task *w, Forced *x, const Ch
     return true;
 }
 
+/* ---- cut like another nest ------------------------------------------------------------------------------- */
+
+/* The same variables, and a main stage over the same of them? */
+static bool is_alike(const Nest *p, const Nest *n) {
+    if (p->kind != NEST_LOOPS || p->list.on || p->adds || p->cut) return false;
+    if (!p->nstage || !n->nstage || p->nout != n->nout) return false;
+    const Stage *s = &p->stage[nest_main_stage(p)], *t = &n->stage[nest_main_stage(n)];
+    if (s->nred != t->nred || s->nwin || t->nwin || s->kind != t->kind) return false;
+    for (int v = 0; v < n->nout; v++)
+        if (p->var[v].size != n->var[v].size || p->var[v].bound != n->var[v].bound) return false;
+    for (int i = 0; i < s->nred; i++)
+        if (s->red[i] != t->red[i] || p->var[s->red[i]].size != n->var[t->red[i]].size) return false;
+    return true;
+}
+
+static bool reads_result(const Nest *n, const Nest *p) {
+    for (int i = 0; i < n->naccess; i++)
+        for (int k = 0; k < p->nstore; k++)
+            if (n->access[i].node == p->store[k].node) return true;
+    return false;
+}
+
+/* What was chosen for p. */
+static Choice choice_of(const Nest *p) {
+    const Stage *s = &p->stage[nest_main_stage(p)];
+    Choice       c = {.width = s->width, .nlane = s->nlane, .chains = s->chains};
+    c.across = s->nlane && in_list(s->red, s->nred, s->lane[0]);
+    memcpy(c.lane, s->lane, sizeof c.lane);
+    for (int v = 0; v < p->nout; v++) c.step[v] = p->step[v];
+    for (int i = 0; i < s->nred; i++) c.step[s->red[i]] = s->step[s->red[i]];
+    return c;
+}
+
+/* In a loop, an earlier nest whose results n reads, if n's sums take hardly longer with its tile than with *c, which becomes
+ * that: then each thread reads what it has written itself, and need not wait for others. What else n reads comes once,
+ * whatever the tile. NULL: there is none. */
+static const Nest *cut_alike(const Fuse *f, Task *w, Choice *c) {
+    static const double HARDLY = 1.05;
+    for (int i = f->k->nnest - 1; i >= 0 && f->scan && w->count; i--) {
+        const Nest *p = f->k->nest[i];
+        if (!is_alike(p, w->n) || !reads_result(w->n, p)) continue;
+        Choice x = choice_of(p);
+        double cycles = choice_cost(w, &x);
+        if (cycles < 0 || cycles > HARDLY * choice_cost(w, c)) continue;
+        traffic_cost(w, &x, cycles);
+        *c = x;
+        return p;
+    }
+    return NULL;
+}
+
 static void tile_nest(const Fuse *f, Nest *n, Forced *x) {
     merge_vars(n);
     int    cut = may_hold_sums(f, n) ? cut_variable(n) : -1, main = nest_main_stage(n);
@@ -384,6 +436,7 @@ static void tile_nest(const Fuse *f, Nest *n, Forced *x) {
     Task   w = task_of(f->t, n, main, n->nstage ? joined_stages(n, main) : 0);
     n->cut_var = n->adds ? -1 : cut;
     if (!n->adds) c = choose_once(f, &w);
+    const Nest *like = n->adds || x ? NULL : cut_alike(f, &w, &c);
     if (x && force(f, n, main, &w, x, &c)) return;
     n->cut_var = -1;
     if (n->adds) {
@@ -393,6 +446,12 @@ static void tile_nest(const Fuse *f, Nest *n, Forced *x) {
     if (fusion_on(f->o, "listed") && list_schedule(f, n, c.cost, NULL)) return;
     n->cut_var = cut;
     tile_loops(f, n, main, &c, NULL);
+    if (like) memcpy(n->loop, like->loop, sizeof n->loop);
+}
+
+double nest_cycles(const Fuse *f, Nest *n) {
+    tile_nest(f, n, NULL);
+    return n->cycles;
 }
 
 void nest_schedule(const Fuse *f, Nest *n) {
@@ -404,6 +463,7 @@ void nest_schedule(const Fuse *f, Nest *n) {
     nest_count(n);
     if (n->kind == NEST_SCATTER) n->npar = n->nout;
     else nest_share(n);
+    if (f->scan && n->npar > 1 && nest_trips(n, n->loop[0]) >= FEW_TRIPS) n->npar = 1;
     if (!n->cycles) n->cycles = (double)(n->flops + n->bytes / 4);
     if (x && plain && !forced_read(x, &(Task){.t = f->t, .n = n}, &(Choice){.width = 1})) return;
     if (x && plain && x->steps) forced_fail(x, f->o->level < 2 ? "schedules are for -O2" : "loops of a scatter have no lanes");

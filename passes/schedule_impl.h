@@ -28,10 +28,12 @@ typedef struct {
 typedef struct {
     const Target *t;
     const Nest   *n;
-    int           first, count; /* stages; count 0: the stores */
+    int           first, count; /* stages in the same loops; count 0: the stores */
+    int           turns;        /* sums like the first that go on from it, and itself */
     int           nread, read[MAX_READS];       /* memory accesses of their expressions */
     int           nmove[MAX_READS], move[MAX_READS][MAX_VARS];    /* per read: variables that it moves with */
     bool          window[MAX_VARS];
+    bool          common[MAX_READS];      /* per read: by all of several sums */
     double        ops;          /* vector operations per point */
     double        points;       /* of outs, window and reductions that count */
     double        live;         /* share of all points that count, as far as remainders decide it */
@@ -53,7 +55,7 @@ bool   list_schedule(const Fuse *f, Nest *n, double cost, const Choice *want);
 
 /* The stage (with those that share its loops) that lanes and tile are chosen for. */
 int    nest_main_stage(const Nest *n);
-/* Stages first .. first + result - 1 share their loops. */
+/* Stages first .. first + result - 1 share their loops, or go on one from the other: they have one schedule. */
 int    joined_stages(const Nest *n, int first);
 
 /* cost.c */
