@@ -11,13 +11,13 @@ static Kernels *build(Arena *a, const char *text, const char *off) {
     return kernels_build(a, ir_good(a, text), &t, &o);
 }
 
-/* Whole layer, its loss gradient by hand, and the update. */
+/* Whole layer, its loss gradient by hand, and the update. The matrix stays in L2: a larger one is written row by row anyway. */
 static const char LAYER[] =
-    "graph train(n<=10) { %x = input data \"x\" : f32[n,784]\n %w = param \"w\" : f32[100,784]\n"
-    "%y = comp [b,o | k<784] sum mul(%w[o,k], %x[b,k]) : f32[n,100]\n"
-    "%z = comp [b,o] map max(%y[b,o], 0) : f32[n,100]\n"
-    "%d = comp [o,k | b<n] sum mul(%z[b,o], %x[b,k]) : f32[100,784]\n"
-    "%w1 = comp [o,k] map sub(%w[o,k], mul(0.001, %d[o,k])) : f32[100,784]\n out z = %z\n set %w = %w1\n}";
+    "graph train(n<=10) { %x = input data \"x\" : f32[n,784]\n %w = param \"w\" : f32[72,784]\n"
+    "%y = comp [b,o | k<784] sum mul(%w[o,k], %x[b,k]) : f32[n,72]\n"
+    "%z = comp [b,o] map max(%y[b,o], 0) : f32[n,72]\n"
+    "%d = comp [o,k | b<n] sum mul(%z[b,o], %x[b,k]) : f32[72,784]\n"
+    "%w1 = comp [o,k] map sub(%w[o,k], mul(0.001, %d[o,k])) : f32[72,784]\n out z = %z\n set %w = %w1\n}";
 
 static const char CELL[] =
     "graph train(n<=1, T<=25) {\n %u = input data \"u\" : f32[T,n,128]\n %U = param \"U\" : f32[128,128]\n"
