@@ -11,7 +11,7 @@ static Kernels *build(Arena *a, const char *text, const char *off) {
     return kernels_build(a, ir_good(a, text), &t, &o);
 }
 
-/* Whole layer, its loss gradient by hand, and the update. */
+/* Whole layer, its loss gradient by hand, and the update. The matrix stays in L2: a larger one is written by rows anyway. */
 static const char LAYER[] =
     "graph train(n<=10) { %x = input data \"x\" : f32[n,400]\n %w = param \"w\" : f32[100,400]\n"
     "%y = comp [b,o | k<400] sum mul(%w[o,k], %x[b,k]) : f32[n,100]\n"
