@@ -43,6 +43,10 @@ static const struct {
     {"model M { objective(x: [2147483647,2147483647]) { loss sum(x) } }\n", 1, 21, "more than 2^40 elements"},
     {"model M { c = Lstm(3); objective(x: [4], h: [3]) { a, b = c(x, h); loss sum(a) } }\n", 1, 60,
      "Lstm lacks its argument 'c'"},
+    {"dim Kind = 4\nmodel M { objective(x: [Kind]) { loss sum(x) }\n entry e(x: [Kind]) -> Kimd = argmax(x) }\n", 3, 24,
+     "did you mean 'Kind'"},
+    {"dim Kind = 4\nmodel M { objective(x: [Kind]) { loss sum(x) }\n entry e(x: [Kind]) -> [Kimd] = x }\n", 3, 25,
+     "did you mean 'Kind'"},
     {"data D(x: [4]) { train = csv(\"x.csv\") |> batch(32) }\n", 1, 42, "size of batches is set in the train block"},
     {"x = 3\n", 1, 1, "an equation cannot stand at the top of a file"},
 };
