@@ -20,7 +20,7 @@ typedef struct {
     bool        rows;               /* one row per example; false: one value per call */
     int64_t     range;              /* i32 inputs: the numbers must lie in 0 .. range-1; 0: any */
     const char *axis[MAX_RANK];     /* the ragged dim of an axis, which has room for the longest length; NULL: none */
-    int64_t     longest;            /* input: the lengths of the ragged dim of this name, 1 .. longest; 0: something else */
+    int64_t     longest;            /* input: the lengths of the ragged dim of this name, 1 .. longest; 0: other */
     bool        found;              /* result: the lengths of the ragged dim of this name */
 } CPort;
 

@@ -195,8 +195,8 @@ static void head(Header *h) {
                 " * call nothing: all memory is the caller's. Blocks (weights, opt, state, arena) are aligned to\n"
                 " * 64 bytes and as large as the sizes below. Threads may call at the same time with the same\n"
                 " * weights if opt, state and arena are not shared. Arrays are dense, in C order, the row (example)\n"
-                " * first; they must not overlap a block or each other, but a result may lie in the place of an input of its\n"
-                " * shape. docs/c-api.md of netc says more.\n");
+                " * first; they must not overlap a block or each other, but a result may lie in the place of an\n"
+                " * input of its shape. docs/c-api.md of netc says more.\n");
     buf_printf(b, " */\n#ifndef NETC_%s_H\n#define NETC_%s_H\n", h->up, h->up);
     buf_puts(b, "#include <stddef.h>\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
 }

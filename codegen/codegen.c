@@ -142,8 +142,8 @@ void codegen_time_report(const Codegen *cg, FILE *out) {
         else fprintf(out, "%8.3f ms  %d instructions\n", 1e3 * t->emit, t->instructions);
     }
     CodegenTimes t = codegen_times(cg);
-    fprintf(out, "LLVM, over all threads: passes %.1f ms, object code of %d modules %.1f ms, link %.1f ms\n", 1e3 * t.passes,
-            codegen_modules(cg), 1e3 * t.object, 1e3 * t.link);
+    fprintf(out, "LLVM, over all threads: passes %.1f ms, object code of %d modules %.1f ms, link %.1f ms\n",
+            1e3 * t.passes, codegen_modules(cg), 1e3 * t.object, 1e3 * t.link);
 }
 
 /* ---- pieces -------------------------------------------------------------------------------------- */

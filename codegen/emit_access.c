@@ -38,7 +38,8 @@ void move_pointers(Emit *e, int v, Val i) {
 /* ---- guards ------------------------------------------------------------------------------------------ */
 
 /* What a guard's form may be in each lane: c[lane] + lo .. c[lane] + hi. False if it is not known. */
-static bool guard_values(const Emit *e, const Guard *g, const Point *p, int64_t c[POINT_LANES], int64_t *lo, int64_t *hi) {
+static bool guard_values(const Emit *e, const Guard *g, const Point *p, int64_t c[POINT_LANES], int64_t *lo,
+                         int64_t *hi) {
     *lo = *hi = 0;
     for (int v = 0; v < e->n->nvar; v++) {
         int64_t k = g->lin.k[v];

@@ -128,7 +128,8 @@ static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
     Val  next = l_add(cg, loop.i, l_i64(cg, 1)), moved = l_mul(cg, l_sub(cg, lo, loop.i), l_i64(cg, chain->rows));
     for (int i = 0; i < chain->count; i++) {
         const Code *code = &c->code[e[i]->n->at];
-        emit_call(e[i], &code->slots, code->symbol, trips_before(e[i], chain, i, loop.i), trips_before(e[i], chain, i, next), moved);
+        emit_call(e[i], &code->slots, code->symbol, trips_before(e[i], chain, i, loop.i),
+                  trips_before(e[i], chain, i, next), moved);
     }
     l_loop_end(cg, &loop, NULL);
 }

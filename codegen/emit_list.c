@@ -82,9 +82,11 @@ static void append_lanes(Making *m, Val value, Val move, Val mask, int valid) {
 static void append(Making *m, const Point *p) {
     Emit    *e = m->e;
     Codegen *cg = e->cg;
-    Val value = widen(e, emit_eval(e, m->list->value, p), p->width), move = widen(e, emit_eval(e, m->list->move, p), p->width);
+    Val value = widen(e, emit_eval(e, m->list->value, p), p->width),
+        move = widen(e, emit_eval(e, m->list->move, p), p->width);
     Val mask = l_fcmp(cg, LLVMRealUNE, value, l_zero(LLVMTypeOf(value)));
-    if (p->width >= 8 && p->valid < p->width) mask = LLVMBuildAnd(cg->b, mask, l_mask_const(cg, 0, p->valid, p->width), "");
+    if (p->width >= 8 && p->valid < p->width)
+        mask = LLVMBuildAnd(cg->b, mask, l_mask_const(cg, 0, p->valid, p->width), "");
     if (p->width >= 8 && has_compress(e)) append_compressed(m, value, move, mask);
     else if (p->width == 8 && strstr(cg->target.features, "+avx2")) append_squeezed(m, value, move, mask);
     else append_lanes(m, value, move, mask, p->valid);

@@ -1,5 +1,5 @@
-/* A nest as a function of its own, `void (args, lo, hi, steps, addresses...)`: over a range of its parallel trips, in the
- * present steps of the scans around. No number depends on the range. Addresses are parameters: equal layers share
+/* A nest as a function of its own, `void (args, lo, hi, steps, addresses...)`: over a range of its parallel trips, in
+ * the present steps of the scans around. No number depends on the range. Addresses are parameters: equal layers share
  * the code of one nest (nest_key.c). */
 #include "codegen/nest_impl.h"
 
@@ -323,7 +323,7 @@ static void all_turns(Emit *e, Val lo, Val hi) {
     Codegen *cg = e->cg;
     bool     bound = e->n->var[e->n->cut_var].bound;
     Val      size = var_limit(e, e->n->cut_var), one = l_i64(cg, 1);
-    if (bound) size = l_select(cg, l_icmp(cg, LLVMIntSGT, size, one), size, one);       /* a sum of nothing is stored, too */
+    if (bound) size = l_select(cg, l_icmp(cg, LLVMIntSGT, size, one), size, one); /* a sum of nothing is stored, too */
     Loop     turn = l_loop(cg, l_i64(cg, 0), size, e->n->cut, 0, NULL);
     Val      next = l_add(cg, turn.i, l_i64(cg, e->n->cut));
     e->cut_lo = turn.i;
@@ -372,7 +372,8 @@ void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slo
     Val fn = codegen_shared(cg, symbol, nest_type(cg, a, s));
     l_attribute(cg, fn, LLVMAttributeFunctionIndex, "noinline", 0);
     /* A register that is spilled across two lines of the cache costs as much as dozens of operations. */
-    if (k->target.width > 4) l_attribute(cg, fn, LLVMAttributeFunctionIndex, "alignstack", 4 * (uint64_t)k->target.width);
+    if (k->target.width > 4)
+        l_attribute(cg, fn, LLVMAttributeFunctionIndex, "alignstack", 4 * (uint64_t)k->target.width);
     cg->fn = fn;
     l_at(cg, l_block(cg, "entry"));
     Emit *e = ARENA_NEW(a, Emit);
@@ -395,7 +396,8 @@ void emit_call(Emit *e, const Slots *s, const char *symbol, Val lo, Val hi, Val 
         arg[FIXED_PARAMS + i] = n->op == OP_RNG ? l_i32(cg, n->u.rng.site) : emit_address(e, n);
         if (!moved || n->op == OP_RNG || !e->k->local[n->id]) continue;
         int64_t row = e->k->place[n->id].stride[0] * dtype_size(n->type.dtype);
-        arg[FIXED_PARAMS + i] = l_gep(cg, cg->i8, arg[FIXED_PARAMS + i], LLVMBuildNSWMul(cg->b, moved, l_i64(cg, row), ""));
+        arg[FIXED_PARAMS + i] =
+            l_gep(cg, cg->i8, arg[FIXED_PARAMS + i], LLVMBuildNSWMul(cg->b, moved, l_i64(cg, row), ""));
     }
     LLVMBuildCall2(cg->b, type, codegen_callee(cg, symbol, type), arg, (unsigned)(FIXED_PARAMS + s->n), "");
 }

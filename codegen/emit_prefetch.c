@@ -9,8 +9,8 @@
  * whenever a row or a page begins. So while a tile is summed up, what the next value of the loop reads in the same pass
  * is asked for: tiles that read the same rows again each ask for a part of the next ones.
  *
- * And a reduction may go through an operand in far steps (planes of an image): what its passes some cycles later read is
- * asked for. */
+ * And a reduction may go through an operand in far steps (planes of an image): what its passes some cycles later read
+ * is asked for. */
 #include <stdlib.h>
 
 #include "codegen/nest_impl.h"
@@ -234,8 +234,10 @@ void emit_prefetch(Emit *e) {
         return;
     }
     for (int i = 0; i < n->nstore; i++) expr_walk(n->store[i].expr, note_read, &r);
-    for (int i = 0; i < r.n; i++) bytes += type_count(&n->access[r.access[i]].node->type) * dtype_size(n->access[r.access[i]].dtype);
-    for (int i = 0; i < n->nstore; i++) bytes += type_count(&n->store[i].node->type) * dtype_size(n->store[i].node->type.dtype);
+    for (int i = 0; i < r.n; i++)
+        bytes += type_count(&n->access[r.access[i]].node->type) * dtype_size(n->access[r.access[i]].dtype);
+    for (int i = 0; i < n->nstore; i++)
+        bytes += type_count(&n->store[i].node->type) * dtype_size(n->store[i].node->type.dtype);
     if (bytes <= e->k->target.l1) return;
     for (int i = 0; i < r.n; i++) {
         const Access *a = &n->access[r.access[i]];
@@ -247,8 +249,8 @@ void emit_prefetch(Emit *e) {
 
 /* ---- operands -------------------------------------------------------------------------------------------- */
 
-/* A reduction that goes through an operand in far steps (planes of an image, say) meets short runs of memory, a few in each
- * pass, that no processor guesses either. What the passes some cycles later read is asked for. */
+/* A reduction that goes through an operand in far steps (planes of an image, say) meets short runs of memory, a few in
+ * each pass, that no processor guesses either. What the passes some cycles later read is asked for. */
 enum {
     FAR = 1024,                 /* bytes from one pass to the next: more lie in too many pages to be guessed */
     AHEAD = 240,                /* cycles until memory answers */
@@ -268,7 +270,8 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Does a reduction slide over rows that a loop over an out goes along, too? Then all but its last were read a tile before. */
+/* Does a reduction slide over rows that a loop over an out goes along, too? Then all but its last were read a tile
+ * before. */
 static bool slides(const Nest *n, const Lin *off, int v, int size) {
     if (v < n->nout || off->k[v] * size < LINE) return false;
     for (int u = 0; u < n->nout; u++)
@@ -306,8 +309,8 @@ static int keep_lines(Runs *r, int size) {
     return r->n = kept;
 }
 
-/* Does it come from beyond L2, in steps of `step` values of v that are far apart? Images and sequences only: with matrices, whose
- * rows the loops over outs go along at once, asking costs more than it saves. */
+/* Does it come from beyond L2, in steps of `step` values of v that are far apart? Images and sequences only: with
+ * matrices, whose rows the loops over outs go along at once, asking costs more than it saves. */
 static bool comes_from_far(const Emit *e, const Access *a, int v, int64_t step) {
     if (!a->node || a->nind || a->listed || a->node->op == OP_RNG || a->nguard || a->node->type.rank < 3) return false;
     int64_t size = dtype_size(a->node->type.dtype), by = a->off.k[v] * step * size;
@@ -326,15 +329,18 @@ void emit_ask_next_passes(Emit *e, const Stage *s, int level, int64_t vectors, i
     for (int i = 0; i < level; i++) r.extent[s->loop[i]] = e->count[s->loop[i]];
     r.extent[v] = step;
     for (int i = 0; i < s->nred; i++) vectors *= r.extent[s->red[i]];
-    int64_t passes = 2 * AHEAD / (vectors > 0 ? vectors : 1) + 1, trips = (n->cut && v == n->cut_var ? n->cut : n->var[v].size) / step;
+    int64_t passes = 2 * AHEAD / (vectors > 0 ? vectors : 1) + 1,
+            trips = (n->cut && v == n->cut_var ? n->cut : n->var[v].size) / step;
     if (passes > MOST_PASSES) passes = MOST_PASSES;
     if (passes > trips / 4) passes = trips / 4;     /* the last ones ask for what nobody reads */
     if (passes < 1) return;
     for (int i = 0; i < n->naccess; i++) {
         const Access *a = &n->access[i];
-        if (!comes_from_far(e, a, v, step) || !e->ptr[i] || !find_elements(n, &a->off, dtype_size(a->dtype), &r)) continue;
+        if (!comes_from_far(e, a, v, step) || !e->ptr[i] || !find_elements(n, &a->off, dtype_size(a->dtype), &r))
+            continue;
         if (keep_lines(&r, dtype_size(a->node->type.dtype)) * WORK_PER_LINE > vectors) continue;
         for (int k = 0; k < r.n; k++)
-            ask_for(e, e->ptr[i], codegen_memory_type(e->cg, a->node->type.dtype), r.at[k] + passes * step * a->off.k[v], false, FIRST_CACHE);
+            ask_for(e, e->ptr[i], codegen_memory_type(e->cg, a->node->type.dtype),
+                    r.at[k] + passes * step * a->off.k[v], false, FIRST_CACHE);
     }
 }

@@ -25,8 +25,8 @@ static void multiply(Codegen *cg, Val a, uint32_t b, Val *high, Val *low) {
 
 static Val xor3(Codegen *cg, Val a, Val b, Val c) { return LLVMBuildXor(cg->b, LLVMBuildXor(cg->b, a, b, ""), c, ""); }
 
-/* The four words of the blocks numbered `block` (i32, one or a vector). The rounds are a loop: unrolled, they were 40 % of
- * a model's compile time, and the processor overlaps them either way. */
+/* The four words of the blocks numbered `block` (i32, one or a vector). The rounds are a loop: unrolled, they were 40 %
+ * of a model's compile time, and the processor overlaps them either way. */
 static void philox_words(Codegen *cg, RngKey k, Val block, Val c[4]) {
     int  n = l_lanes(block);
     Val  x[6] = {block, l_splat(cg, k.step_lo, n), l_splat(cg, k.step_hi, n), l_int_like(block, 0), k.key0, k.key1};

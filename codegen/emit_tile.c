@@ -155,10 +155,12 @@ static void accumulate(Emit *e, Work *w, int acc, const Point *p) {
     w->seen[acc] = mask ? LLVMBuildOr(cg->b, w->seen[acc], mask, "") : every;
 }
 
-static bool is_product(const Stage *s) { return s->kind == KIND_SUM && s->expr->op == SC_MUL && s->expr->dtype == DT_F32; }
+static bool is_product(const Stage *s) {
+    return s->kind == KIND_SUM && s->expr->op == SC_MUL && s->expr->dtype == DT_F32;
+}
 
-/* Every point of the tile with one point of the pass. Of sums of products that share the loops each takes all points before
- * the next one: what they have in common stays in registers, what belongs to one is needed no longer. */
+/* Every point of the tile with one point of the pass. Of sums of products that share the loops each takes all points
+ * before the next one: what they have in common stays in registers, what belongs to one is needed no longer. */
 static void body_points(Loops *l, int u, int q, int chain) {
     const Layout *out = &l->work[0].out;
     bool          swap = l->work[0].s->vectors_first;
@@ -241,7 +243,8 @@ static void list_loop(Loops *l) {
     Val move = list_move_at(e, loop.i);
     e->listed = list_value_at(e, loop.i);
     for (int i = 0; i < e->n->naccess; i++)
-        if (e->n->access[i].listed) e->ptr[i] = l_gep(cg, codegen_memory_type(cg, e->n->access[i].dtype), e->ptr[i], move);
+        if (e->n->access[i].listed)
+            e->ptr[i] = l_gep(cg, codegen_memory_type(cg, e->n->access[i].dtype), e->ptr[i], move);
     body(l);
     gather_carry(l);
     l_loop_end(cg, &loop, l->carry);

@@ -22,7 +22,8 @@ Slots slots_of(Arena *a, const Kernels *k, const Nest *n) {
         const Node *node = i < n->naccess ? n->access[i].node : n->store[i - n->naccess].node;
         Space       space = node ? k->place[node->id].space : SPACE_NONE;
         s.of[i] = -1;
-        if (!node || space == SPACE_SCALAR || space == SPACE_STEP || (space == SPACE_NONE && node->op != OP_RNG)) continue;
+        if (!node || space == SPACE_SCALAR || space == SPACE_STEP || (space == SPACE_NONE && node->op != OP_RNG))
+            continue;
         int at = 0;
         while (at < s.n && s.node[at] != node) at++;
         if (at == s.n) s.node[s.n++] = node;
@@ -198,7 +199,8 @@ const char *shared_nest(Codegen *cg, const Kernels *k, const Nest *n, const Slot
     for (int i = 0; i < w.n; i++) hash = (hash ^ (uint64_t)w.at[i] ^ hash >> 29) * 0xBF58476D1CE4E5B9u;
     for (int i = 0; i < cg->nests.n; i++) {
         const SharedNest *old = &cg->nests.at[i];
-        if (old->hash == hash && old->n == w.n && !memcmp(old->key, w.at, sizeof(int64_t) * (size_t)w.n)) return old->symbol;
+        if (old->hash == hash && old->n == w.n && !memcmp(old->key, w.at, sizeof(int64_t) * (size_t)w.n))
+            return old->symbol;
     }
     vec_push(cg->arena, &cg->nests, ((SharedNest){hash, w.at, w.n, symbol}));
     return NULL;

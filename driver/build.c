@@ -292,7 +292,8 @@ int build_schedules(const Build *b) {
     int count = 0;
     for (int init = 0; init < 2; init++)                /* those of first weights are the least wanted */
         for (int f = 0; f < b->functions.n; f++)
-            if ((strcmp(b->functions.at[f].name, "init") == 0) == init) kernel_names(b, b->functions.at[f].kernels, &names, &count);
+            if ((strcmp(b->functions.at[f].name, "init") == 0) == init)
+                kernel_names(b, b->functions.at[f].kernels, &names, &count);
     fprintf(stderr, "netc: --schedule: no kernel '%.*s'; there are: %s%s\n", (int)strcspn(b->forced.text[i], ":"),
             b->forced.text[i], names.n ? names.s : "none",
             count > NAMES_SHOWN ? " ... (--print-schedule shows all)" : "");

@@ -268,7 +268,7 @@ static int bench_kernels(Arena *a, const Request *r, Bench *b, Kernel **kernel, 
 
 enum { PARTS = 8 };             /* nests between a part of a gradient and the new value */
 
-/* Is n the new value, or a part of the gradient that it alone is made of, in other nests (sums, copies in another order)? */
+/* Is n the new value, or a part of the gradient that it alone is made of, in other nests (sums, copies)? */
 static bool serves(const Kernels *k, const Node *n, const Node *value, int depth) {
     int readers = 0;
     if (n == value) return true;
@@ -376,8 +376,8 @@ static void print_figures(Arena *a, const Bench *b, const Figures *f) {
     printf("%-10s %13s %13s %9s %10s %10s\n", "", "median", "minimum", "Gflop/s", "of peak", "of L1-fed");
     print_line("step", f->step, 6 * (double)f->macs, &f->peak);
     print_line("inference", f->infer, 2 * (double)f->macs, &f->peak);
-    printf("compile    %10.1f ms from the file to the first step (front end %.1f, lowering %.1f, passes %.1f, emission %.1f, "
-           "machine code %.1f), %.1f ms with inference\n",
+    printf("compile    %10.1f ms from the file to the first step (front end %.1f, lowering %.1f, passes %.1f, "
+           "emission %.1f, machine code %.1f), %.1f ms with inference\n",
            1e3 * f->compile, 1e3 * d->t_front, 1e3 * d->t_lower, 1e3 * d->t_passes, 1e3 * d->t_emit, 1e3 * d->t_code,
            1e3 * f->compile_all);
 }

@@ -170,7 +170,8 @@ int cmd_filters(Arena *a, const Options *o) {
 /* The entry's name is the first operand behind the file. */
 int cmd_run(Arena *a, const Options *o) {
     if (!o->rest.n || o->rest.at[0][0] == '-') {
-        fputs("netc: run needs the name of an entry: netc run FILE ENTRY --weights W --in name=x.npy --out y.npy\n", stderr);
+        fputs("netc: run needs the name of an entry: netc run FILE ENTRY --weights W --in name=x.npy --out y.npy\n",
+              stderr);
         return NETC_EXIT_USAGE;
     }
     const char *names[] = {arena_printf(a, "entry.%s", o->rest.at[0]), NULL};

@@ -45,10 +45,10 @@ typedef struct {
 /* In the body of a scan a place may move with the steps of the loops around: t0 of the outermost, t1 .. */
 typedef struct {
     Space   space;
-    int64_t offset;             /* bytes, or an index (see Space); SPACE_ARENA: within the buffer until plan.c is done */
+    int64_t offset;             /* bytes, or an index (see Space); SPACE_ARENA: in its buffer until plan.c is done */
     int64_t stride[MAX_RANK];   /* elements, per axis of the node's type */
-    int64_t panel;              /* 0, or values of axis Node.panel - 1 that lie together, in a panel with all values of the other
-                                   axes; the next panel begins panel_stride elements behind: passes/panel.c */
+    int64_t panel;              /* 0, or values of axis Node.panel - 1 that lie together, in a panel with all values of
+                                   the other axes; the next panel begins panel_stride elements behind: passes/panel.c */
     int64_t panel_stride;
     int64_t step[MAX_LOOPS];    /* bytes from one step of each loop to the next */
     int     turn;               /* 1 + the loop whose steps use two slots in turn; 0: none */
@@ -121,7 +121,7 @@ typedef struct {
     bool        apart;          /* a remainder (passes/residue.c): each value has code of its own, so that conditions
                                    on it are settled when the code is made */
     bool        panel;          /* the place in a panel: all values are in one tile */
-    bool        adds;           /* an out that does not tell results apart: what its values give is added up in memory */
+    bool        adds;           /* an out that does not tell results apart: what its values give is added in memory */
 } NestVar;
 
 /* Reductions of which few points count, as a list. Before the loops over the outs that `value` and `move` do not depend
@@ -131,8 +131,8 @@ typedef struct {
     bool        on;
     const Expr *value, *move;   /* f32, i32 */
     int64_t     most;           /* points at full size, of a block if there are blocks */
-    int64_t     block;          /* every thread runs through its share of the loops for so many values of block_var, then for
-                                   the next ones, and adds the results; 0: no blocks */
+    int64_t     block;          /* every thread runs through its share of the loops for so many values of block_var,
+                                   then for the next ones, and adds the results; 0: no blocks */
     int         block_var;
     /* schedule */
     int         level;          /* loops over outs around the list */
@@ -166,8 +166,8 @@ typedef struct {
     int64_t     step[MAX_VARS];           /* per reduction variable: values taken by one pass of its loop */
     int         chains;         /* independent partial results per point over unrolled reductions */
     bool        joined;         /* runs in the loops of the stage before (same reductions and window) */
-    bool        goes_on;        /* a sum that starts from what the stage before, a sum over the same reductions, has summed up;
-                                   nothing else reads that */
+    bool        goes_on;        /* a sum that starts from what the stage before, a sum over the same reductions, has
+                                   summed up; nothing else reads that */
 } Stage;
 
 /* A result written to memory, at every point of outs. */
@@ -197,8 +197,8 @@ typedef struct {
     bool     reverse;
     int      depth;             /* loops around it: the number of its own */
     bool     serial;            /* thread 0 alone runs it */
-    Node    *runs;              /* pred[n] in the body: rows that go on after the step. Where none does the steps end, and
-                                   stacks of whole numbers get zeros for the others; NULL: all steps are made */
+    Node    *runs;              /* pred[n] in the body: rows that go on after the step. Where none does the steps end,
+                                   and stacks of whole numbers get zeros for the others; NULL: all steps are made */
     int      at, end;           /* Nest.at of what is inside lies between */
 } ScanLoop;
 
@@ -220,13 +220,13 @@ typedef struct {
     /* schedule */
     int       width;            /* of the stores' vectors */
     int       nlane, lane[MAX_LANE_VARS];     /* outs in the stores' lanes, innermost first */
-    int       row_loop;         /* 1 + the out whose values in a tile the stores take in a loop, since the code of all is
-                                   large; 0: code for each */
+    int       row_loop;         /* 1 + the out whose values in a tile the stores take in a loop, since the code of all
+                                   is large; 0: code for each */
     int       nloop, loop[MAX_VARS];          /* loops over outs, outermost first */
     int64_t   step[MAX_VARS];   /* per out: values per tile */
     int       npar;             /* the first npar loops are shared out among the threads; 0: thread 0 alone */
-    int       cut_var;          /* a reduction of stage 0 that is cut into turns of `cut` values (0: it is not): in each turn all
-                                   tiles are visited; between turns store 0 holds what is summed up so far */
+    int       cut_var;          /* a reduction of stage 0 that is cut into turns of `cut` values (0: it is not): in each
+                                   turn all tiles are visited; between turns store 0 holds what is summed up so far */
     int64_t   cut;
     bool      barrier;          /* wait for all threads before this nest */
     bool      fixed;            /* order or npar were asked for (--schedule) */

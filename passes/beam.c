@@ -80,13 +80,17 @@ static Node *first_beam(Beam *x, Node *n) {
 
 /* ---- what is searched -------------------------------------------------------------------------- */
 
-static bool is_carry(const Scan *s, const Node *n) { return n->op == OP_ARG && n->u.arg.index >= 0 && n->u.arg.index < s->ncarry; }
+static bool is_carry(const Scan *s, const Node *n) {
+    return n->op == OP_ARG && n->u.arg.index >= 0 && n->u.arg.index < s->ncarry;
+}
 
 /* The next value of a carry is sel(runs, argmax, carry): a carried argmax of an example that may have ended. */
 static Node *fed_back(const Scan *s, const Node *next, Node **runs) {
-    if (next->op != OP_COMP || next->u.comp.kind != KIND_MAP || next->type.rank != 1 || next->type.dtype != DT_I32) return NULL;
+    if (next->op != OP_COMP || next->u.comp.kind != KIND_MAP || next->type.rank != 1 || next->type.dtype != DT_I32)
+        return NULL;
     const Expr *e = next->u.comp.expr;
-    if (e->op != SC_SEL || e->arg[0]->op != SC_READ || e->arg[1]->op != SC_READ || e->arg[2]->op != SC_READ) return NULL;
+    if (e->op != SC_SEL || e->arg[0]->op != SC_READ || e->arg[1]->op != SC_READ || e->arg[2]->op != SC_READ)
+        return NULL;
     Node *flag = next->arg[e->arg[0]->operand], *best = next->arg[e->arg[1]->operand];
     bool  ends = is_carry(s, flag) && flag->type.dtype == DT_PRED && is_carry(s, next->arg[e->arg[2]->operand]);
     if (!ends || best->op != OP_COMP || best->u.comp.kind != KIND_ARGMAX) return NULL;
@@ -105,7 +109,8 @@ static bool find_best(Beam *x, const char **why) {
     if (!x->best) return *why = "no argmax is fed back in a scan with 'until'", false;
     const Comp *c = &x->best->u.comp;
     bool plain = c->nout == 1 && c->nred == 1 && !c->nder && c->expr->dtype == DT_F32;
-    if (!plain || c->var[1].ext.bound) return *why = "the argmax that is fed back is not one over a vector of numbers", false;
+    if (!plain || c->var[1].ext.bound)
+        return *why = "the argmax that is fed back is not one over a vector of numbers", false;
     x->symbols = c->var[1].ext.size;
     if (x->symbols * x->beams >= 1 << 22) return *why = "beams times symbols are 2^22 or more", false;
     x->logits = graph_comp(x->body, KIND_MAP, 2, 0, 0, c->var, c->expr, x->best->narg, x->best->arg);
@@ -183,7 +188,8 @@ static void open_loop(Beam *x) {
     for (int k = 0; k < over; k++) {
         Node *arg = new_carry(x, lift_repeat(x->g, beam_axis(x), "m", x->n->arg[k]));
         for (int i = 0; i < x->count; i++)
-            if (x->body->nodes.at[i]->op == OP_ARG && x->body->nodes.at[i]->u.arg.index == k) x->known[i] = (Lifted){arg, true};
+            if (x->body->nodes.at[i]->op == OP_ARG && x->body->nodes.at[i]->u.arg.index == k)
+                x->known[i] = (Lifted){arg, true};
     }
 }
 
@@ -194,7 +200,8 @@ static void lift(Beam *x, const Node *n, const Lifted *known, Lifted *out) {
 /* Sums of log_softmax of every continuation, [beams, rows, symbols]. */
 static Node *candidates(Beam *x, Node *z, Node *sum) {
     Arena *a = x->g->arena;
-    Var    var[3] = {{.name = "m", .ext = beam_axis(x)}, {.name = "b", .ext = z->type.dim[1]}, {.name = "v", .ext = z->type.dim[2]}};
+    Var var[3] = {
+        {.name = "m", .ext = beam_axis(x)}, {.name = "b", .ext = z->type.dim[1]}, {.name = "v", .ext = z->type.dim[2]}};
     Node  *args[4] = {z}, *runs = x->known[x->runs->id].node;
     args[1] = graph_comp(x->g, KIND_MAX, 2, 1, 0, var, plain_read(x, 0, z), 1, args);
     const Expr *from_top = expr_op2(a, SC_SUB, plain_read(x, 0, z), plain_read(x, 1, args[1]));
@@ -230,7 +237,8 @@ static Node *side_by_side(Beam *x, Node *const *n) {
     Var    var[2] = {{.name = "j", .ext = beam_axis(x)}, {.name = "b", .ext = n[0]->type.dim[0]}};
     const Expr *e = read_at(x, x->beams - 1, n[0], NULL, 0, 1);
     for (int j = x->beams - 2; j >= 0; j--)
-        e = expr_sel(a, expr_op2(a, SC_EQ, expr_idx(a, affine_var(0)), expr_int(a, j)), read_at(x, j, n[0], NULL, 0, 1), e);
+        e = expr_sel(a, expr_op2(a, SC_EQ, expr_idx(a, affine_var(0)), expr_int(a, j)), read_at(x, j, n[0], NULL, 0, 1),
+                     e);
     return graph_comp(x->g, KIND_MAP, 2, 0, 0, var, e, x->beams, n);
 }
 
@@ -270,7 +278,8 @@ static void make_step(Beam *x) {
     Var   var[2] = {{.name = "m", .ext = beam_axis(x)}, {.name = "b", .ext = x->runs->type.dim[0]}};
     Arena *a = x->g->arena;
     const Expr *one = expr_op2(a, SC_EQ, expr_idx(a, affine_var(0)), expr_int(a, 0));
-    Node *first = graph_comp(x->g, KIND_MAP, 2, 0, 0, var, expr_sel(a, one, expr_const(a, 0), expr_const(a, -INFINITY)), 0, NULL);
+    Node *first =
+        graph_comp(x->g, KIND_MAP, 2, 0, 0, var, expr_sel(a, one, expr_const(a, 0), expr_const(a, -INFINITY)), 0, NULL);
     Node *sum = new_carry(x, first);                    /* the last carry */
     for (int i = 0; i < x->count; i++) {
         const Node *n = x->body->nodes.at[i];
@@ -297,11 +306,12 @@ static Node *trace(Beam *x, Node *parents) {
     Var      var = {.name = "b", .ext = parents->type.dim[2]};
     Node    *args[2];
     Node    *first = graph_comp(x->g, KIND_MAP, 1, 0, 0, &var, expr_int(a, 0), 0, NULL);
-    Node    *beam = args[1] = loop_arg(x->g, first->type), *parent = args[0] = loop_arg(x->g, loop_slice(&parents->type));
+    Node *beam = args[1] = loop_arg(x->g, first->type), *parent = args[0] = loop_arg(x->g, loop_slice(&parents->type));
     vec_push(x->scratch, &l.carry, ((Bind){beam, first}));
     vec_push(x->scratch, &l.over, ((Bind){parent, parents}));
     Sub head = {.ind = plain_read(x, 1, beam)};
-    vec_push(x->scratch, &l.next, graph_comp(x->g, KIND_MAP, 1, 0, 0, &var, read_at(x, 0, parent, &head, 1, 0), 2, args));
+    vec_push(x->scratch, &l.next,
+             graph_comp(x->g, KIND_MAP, 1, 0, 0, &var, read_at(x, 0, parent, &head, 1, 0), 2, args));
     vec_push(x->scratch, &l.stack, beam);
     return graph_result(x->g, loop_close(x->g, x->g, &l), 1);
 }
@@ -335,7 +345,8 @@ static void replace_results(Beam *x, Node *scan) {
 
 static bool search(Graph *g, Node *n, int beams, bool *none, const char **why) {
     Arena *a = arena_new();
-    Beam   x = {.g = g, .n = n, .s = n->u.scan, .beams = beams, .scratch = a, .body = graph_clone(g->arena, n->u.scan.body)};
+    Beam x = {
+        .g = g, .n = n, .s = n->u.scan, .beams = beams, .scratch = a, .body = graph_clone(g->arena, n->u.scan.body)};
     x.count = x.body->nodes.n;
     x.later = ARENA_ARRAY(a, bool, x.count);
     x.known = ARENA_ARRAY(a, Lifted, x.count + 1);

@@ -1,9 +1,9 @@
 /* Chains: nests that run one after the other for a few rows of the batch, then for the next rows.
  *
  * A layer of a large batch writes more than the caches hold, and the next layer would read it back from memory. If
- * both go through the batch in their outermost loop, and row r of the one needs nothing but row r of the other, they may
- * run for some rows together: what is passed on is still in the cache, and no thread waits for another between them. A
- * tensor that the chain alone uses lives in the rows of a thread's first turn: the same memory in every turn.
+ * both go through the batch in their outermost loop, and row r of the one needs nothing but row r of the other, they
+ * may run for some rows together: what is passed on is still in the cache, and no thread waits for another between
+ * them. A tensor that the chain alone uses lives in the rows of a thread's first turn: the same memory in every turn.
  *
  * What a nest computes and in which order it adds is the same with and without a chain. */
 #include <string.h>
@@ -11,7 +11,8 @@
 #include "passes/schedule_impl.h"
 
 enum { LEAST_TURNS = 8 };       /* of a chain at full size: shares for the threads */
-/* Of the cycles that a chain computes: what it must save. Where arithmetic rules, shares of single nests keep threads busier. */
+/* Of the cycles that a chain computes: what it must save. Where arithmetic rules, shares of single nests keep threads
+ * busier. */
 static const double WORTH = 0.05;
 
 typedef struct {
@@ -176,8 +177,8 @@ static void share_rows(Place *p, int64_t pitch, Rows *rows, int *n) {
     own->size = 0;
 }
 
-/* Tensors that live in turn, with rows equally far apart, lie in one memory: a thread's rows of the one are its rows of the
- * other. So what a deep chain passes on stays in the cache. */
+/* Tensors that live in turn, with rows equally far apart, lie in one memory: a thread's rows of the one are its rows of
+ * the other. So what a deep chain passes on stays in the cache. */
 void chain_share(Kernels *k, Arena *a) {
     int left = 0;
     for (int c = 0; c < k->nchain; c++) {

@@ -156,7 +156,8 @@ static bool was_tried(Search *s, const Choice *c) {
     for (int i = 0; i < MAX_LANE_VARS; i++) now.lane[i] = i < c->nlane ? c->lane[i] : -1;
     for (int i = 0; i < s->ntried; i++) {
         const Tried *t = &s->tried[i];
-        bool same = t->width == now.width && t->nlane == now.nlane && t->turning == now.turning && t->across == now.across;
+        bool same =
+            t->width == now.width && t->nlane == now.nlane && t->turning == now.turning && t->across == now.across;
         if (same && !memcmp(t->lane, now.lane, sizeof now.lane)) return true;
     }
     if (s->ntried < MAX_TRIED) s->tried[s->ntried++] = now;

@@ -195,7 +195,9 @@ static void look_for_access(const Expr *e, void *cx) {
     f->found |= e->op == SC_READ && e->operand == f->access;
 }
 
-static bool is_product(const Stage *s) { return s->kind == KIND_SUM && s->expr->op == SC_MUL && s->expr->dtype == DT_F32; }
+static bool is_product(const Stage *s) {
+    return s->kind == KIND_SUM && s->expr->op == SC_MUL && s->expr->dtype == DT_F32;
+}
 
 /* Several sums of products in the same loops: what all of them read is kept while they take their turns at a point. */
 static void find_common(Task *w) {
@@ -277,7 +279,8 @@ static bool is_turned(const Choice *c, const Nest *n, const Access *a) {
     return false;
 }
 
-/* Per vector. Twice what instructions say: LSTM-256's loops, where lines come from L2, take 1.13 times as long without. */
+/* Per vector. Twice what instructions say: LSTM-256's loops, where lines come from L2, take 1.13 times as long without.
+ */
 static Pattern turned_pattern(int width) {
     return (Pattern){2.0 * width / TURN * load_weight(TURN), 2.0 * width / TURN + 2, false, true};
 }
@@ -347,8 +350,8 @@ bool task_reduction(const Task *w, int v) {
     return false;
 }
 
-/* Passes over a variable. A smaller last one counts by its size, but not below a part of a whole one. Under a bound the same
- * holds for an out at full size; what is left over of a reduction is done one by one. */
+/* Passes over a variable. A smaller last one counts by its size, but not below a part of a whole one. Under a bound the
+ * same holds for an out at full size; what is left over of a reduction is done one by one. */
 static double passes(const Nest *n, int var, int64_t step) {
     const NestVar *v = &n->var[var];
     double         whole = (double)(v->size / step), rest = (double)(v->size % step) / (double)step;
@@ -434,7 +437,8 @@ static double slowest(double a, double b) { return a > b ? a : b; }
  * the fewest, one of the others; all of one that several sums have in common. */
 static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double *live) {
     double common = 0;
-    double work = (w->ops > 0 ? w->ops : 1) * s->rows * s->unrolled * s->vecs * s->live, loads = 0, shuffles = 0, waiting = 0;
+    double work = (w->ops > 0 ? w->ops : 1) * s->rows * s->unrolled * s->vecs * s->live, loads = 0, shuffles = 0,
+           waiting = 0;
     *live = w->nread > 1 ? 64 : 1;
     for (int i = 0; i < w->nread; i++) {
         const Access *a = &w->n->access[w->read[i]];

@@ -7,7 +7,8 @@ static int count_results(Graph *g, const Node *scan, int *number) {
     int n = scan_results(scan), kept = 0;
     for (int i = 0; i < n; i++) number[i] = i < scan->u.scan.ncarry ? 0 : -1;
     for (int i = 0; i < g->nodes.n; i++)
-        if (g->nodes.at[i]->op == OP_RESULT && g->nodes.at[i]->arg[0] == scan) number[g->nodes.at[i]->u.result.index] = 0;
+        if (g->nodes.at[i]->op == OP_RESULT && g->nodes.at[i]->arg[0] == scan)
+            number[g->nodes.at[i]->u.result.index] = 0;
     for (int i = 0; i < n; i++)
         if (number[i] == 0) number[i] = kept++;
     return kept;

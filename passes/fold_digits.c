@@ -3,8 +3,8 @@
  *     y[q] = sum over j < 7, k < 7 with i = (q - 7*j - k)/49 of f(i,j,k)     is f with its axes merged,
  *     y[c,i,j] = h[49*c + 7*i + j]                                           is h with its axis split:
  *
- * reshapes, which cost nothing. The first form is what the gradient rule makes of the second. Only copies: sums over the
- * windows of a pool have digits, too, and passes of their own (passes/unpool.c).
+ * reshapes, which cost nothing. The first form is what the gradient rule makes of the second. Only copies: sums over
+ * the windows of a pool have digits, too, and passes of their own (passes/unpool.c).
  */
 #include "passes/fold_impl.h"
 

@@ -1,7 +1,7 @@
 /* Whole quotients of indices: x[i/2] of an enlarged image, w[i/d] of a head of attention, i - 4*(i/4).
  *
- * The front end writes i/k as i32(floor(i / k)). Where every subscript is affine, the reads have strides, and a gradient
- * is a sum over the points that read an element, not over all with a test:
+ * The front end writes i/k as i32(floor(i / k)). Where every subscript is affine, the reads have strides, and a
+ * gradient is a sum over the points that read an element, not over all with a test:
  *
  *     floor((k*A + r) / k)              =  A           for 0 <= r < k
  *     f(floor((i + k*A) / k)), i < k*m  =  f(i1 + A),  i = k*i1 + i2        i becomes two variables

@@ -234,9 +234,9 @@ bool forced_check(Forced *x, Task *w) {
         if (x->c.lane[i] == n->cut_var) return forced_fail(x, "a reduction in the lanes cannot be cut");
     double cost = choice_cost(w, &x->c);
     if (cost < 0)
-        return forced_fail(x,
-                           "more sums than registers (%d), or too much code: fewer lanes, a smaller tile, less unrolling",
-                           w->t->registers);
+        return forced_fail(
+            x, "more sums than registers (%d), or too much code: fewer lanes, a smaller tile, less unrolling",
+            w->t->registers);
     x->c.cost = cost;
     int64_t cut = x->c.cut;
     if (w->count) traffic_cost(w, &x->c, cost);

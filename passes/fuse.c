@@ -24,8 +24,9 @@
 
 enum { MAX_WINDOW = 16, MAX_GROUP = 24, LONG_SUM = 1024 };
 
-const char *const FUSIONS[] = {"epilogue", "update", "pool", "rows", "siblings", "pack", "turn", "unpool", "spread", "listed",
-                               "panel", "sink", "keep", "rotate", "sums", "chain", "reuse", "order", "winograd", "threads", NULL};
+const char *const FUSIONS[] = {"epilogue", "update", "pool",   "rows",  "siblings", "pack",    "turn",
+                               "unpool",   "spread", "listed", "panel", "sink",     "keep",    "rotate",
+                               "sums",     "chain",  "reuse",  "order", "winograd", "threads", NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);
@@ -257,8 +258,8 @@ static bool reads_visible(const Fuse *f, const Node *n, const Group *gr) {
     return true;
 }
 
-/* Random numbers come in blocks of four vectors along memory, which the tile of a contraction rarely has: one by one they
- * take longer than to store the values and load them again. */
+/* Random numbers come in blocks of four vectors along memory, which the tile of a contraction rarely has: one by one
+ * they take longer than to store the values and load them again. */
 static bool is_random(const Node *n) {
     bool random = false;
     for (int i = 0; i < n->narg; i++) random |= n->arg[i]->op == OP_RNG;
@@ -267,10 +268,12 @@ static bool is_random(const Node *n) {
 
 static bool join_at_point(Fuse *f, Node *n, Group *gr) {
     Reads r = reads_of(f, n, gr);
-    if (!r.reads || r.other || !same_outs(n, gr->space) || !reads_visible(f, n, gr) || !group_has_room(gr, n)) return false;
+    if (!r.reads || r.other || !same_outs(n, gr->space) || !reads_visible(f, n, gr) || !group_has_room(gr, n))
+        return false;
     if (is_map(n)) {
         if (is_random(n) && has_contraction(gr)) return false;
-        if (!fusion_on(f->o, is_update(f, n) ? "update" : "epilogue") || (is_update(f, n) && has_long_sum(gr))) return false;
+        if (!fusion_on(f->o, is_update(f, n) ? "update" : "epilogue") || (is_update(f, n) && has_long_sum(gr)))
+            return false;
     } else if (!fusion_on(f->o, "rows") || n->u.comp.nder || is_contraction(n) || has_contraction(gr)) {
         return false;
     }

@@ -69,7 +69,8 @@ static void find_seeds(ScanGrad *x) {
 
 /* Operands that need a gradient, and carries that depend on one: until nothing is added. */
 static void find_wanted(ScanGrad *x) {
-    for (int k = 0; k < x->n->narg; k++) x->wanted[k] = x->arg[k] && is_real(x->arg[k]) && x->b->needed[x->n->arg[k]->id];
+    for (int k = 0; k < x->n->narg; k++)
+        x->wanted[k] = x->arg[k] && is_real(x->arg[k]) && x->b->needed[x->n->arg[k]->id];
     for (bool again = true; again;) {
         VEC(Node *) wrt = {0};
         for (int k = 0; k < x->n->narg; k++)
@@ -230,10 +231,12 @@ static Node *values_before(ScanGrad *x, int j) {
     if (x->s.reverse && bound) {
         now = expr_cast(a, DT_F32, now);
         start = expr_op2(a, SC_SUB, expr_bound(a, bound), expr_const(a, 1));
-        if (!trip.bound) start = expr_op1(a, SC_FLOOR, expr_op2(a, SC_DIV, start, expr_const(a, (double)x->s.part.size)));
+        if (!trip.bound)
+            start = expr_op1(a, SC_FLOOR, expr_op2(a, SC_DIV, start, expr_const(a, (double)x->s.part.size)));
     }
     const Expr *before = expr_read(a, t->dtype, 1, t->rank + 1, sub, true);
-    const Expr *e = expr_sel(a, expr_op2(a, SC_EQ, now, start), expr_read(a, t->dtype, 0, t->rank, first, false), before);
+    const Expr *e =
+        expr_sel(a, expr_op2(a, SC_EQ, now, start), expr_read(a, t->dtype, 0, t->rank, first, false), before);
     return graph_comp(x->g, KIND_MAP, t->rank + 1, 0, 0, var, e, 2, args);
 }
 
@@ -283,7 +286,8 @@ static void note_operand(ScanGrad *x, int k) {
     Node   *a = x->arg[k];
     if (!a || !is_read(x, a)) return;
     if (k < x->s.ncarry) note(x, a, &a->type, trip, STASH_KEPT, "the value of the step before");
-    else if (k < x->s.ncarry + x->s.nover) note(x, a, &a->type, trip, STASH_GIVEN, "a sequence that the scan runs over");
+    else if (k < x->s.ncarry + x->s.nover)
+        note(x, a, &a->type, trip, STASH_GIVEN, "a sequence that the scan runs over");
     else if (a->type.rank) note(x, a, &a->type, 1, STASH_CAPTURED, "the same in every step");
 }
 
@@ -294,9 +298,12 @@ static void note_all(ScanGrad *x) {
         Node *n = x->body->nodes.at[i];
         if (x->stash[i])
             note(x, n, &n->type, x->s.trip.size, STASH_KEPT,
-                 is_next(x, n) ? "a carry" : stack_of(x, n) >= 0 ? "an output of the scan" : "dearer to compute again than to keep");
+                 is_next(x, n)         ? "a carry"
+                 : stack_of(x, n) >= 0 ? "an output of the scan"
+                                       : "dearer to compute again than to keep");
         else if (x->again[i] && !all && n->narg)
-            note(x, n, &n->type, 1, STASH_AGAIN, x->fixed[i] ? "the same in every step" : "element by element from what is there");
+            note(x, n, &n->type, 1, STASH_AGAIN,
+                 x->fixed[i] ? "the same in every step" : "element by element from what is there");
     }
     for (int i = 0; i < x->inner.n; i++)
         note(x, x->inner.at[i].inner, &x->inner.at[i].inner->type, x->s.trip.size, STASH_KEPT, "of the scan inside");
@@ -338,7 +345,8 @@ static void carry_sum(ScanGrad *x, Node *part) {
 static Node *sum_later(ScanGrad *x, const Node *part) {
     graph_at(x->g, part->name, part->loc);
     if (part->op == OP_SCATTER)
-        return graph_scatter(x->g, x->known[part->arg[0]->id].node, x->known[part->arg[1]->id].node, part->type.dim[0].size);
+        return graph_scatter(x->g, x->known[part->arg[0]->id].node, x->known[part->arg[1]->id].node,
+                             part->type.dim[0].size);
     Node *sum = lift_sum(x->g, x->s.trip, x->s.var, part, x->known);
     if (!sum) ICE("the sum of a gradient over the steps of a scan");
     return sum;
@@ -351,8 +359,8 @@ static const NodeList *parts_of(const ScanGrad *x, int k) {
     return x->arg[k] && x->wanted[k] ? &x->walk.parts[x->arg[k]->id] : &NONE;
 }
 
-/* A share that is a sum of what the backward body computes anyway, as a gate's bias has one: its operand is then a stack
- * that another share wants, too. */
+/* A share that is a sum of what the backward body computes anyway, as a gate's bias has one: its operand is then a
+ * stack that another share wants, too. */
 static void share_maps(ScanGrad *x, NodeList *parts) {
     for (int i = 0; i < parts->n; i++) {
         Node *part = parts->at[i];
@@ -386,7 +394,8 @@ static void plan_loop(ScanGrad *x) {
     x->known = ARENA_ARRAY(x->scratch, Lifted, x->body->nodes.n);
     bind_all(x);
     for (int k = over; k < use; k++)
-        if (x->arg[k] && x->wanted[k] && x->walk.adjoint[x->arg[k]->id]) vec_push(x->scratch, &l->stack, x->walk.adjoint[x->arg[k]->id]);
+        if (x->arg[k] && x->wanted[k] && x->walk.adjoint[x->arg[k]->id])
+            vec_push(x->scratch, &l->stack, x->walk.adjoint[x->arg[k]->id]);
     for (int k = use; k < x->n->narg; k++)
         for (int i = 0; i < parts_of(x, k)->n; i++)
             if (sums_later(x, parts_of(x, k)->at[i])) stack_operands(x, parts_of(x, k)->at[i]);

@@ -1,8 +1,8 @@
 /* Checkpoints: a scan of T steps with `checkpoint k` becomes a scan over T/k segments (rounded up), of which
  * each is a scan of k steps. Differentiated, the outer one keeps only its carries and computes a segment
  * again when its turn comes: T/k + k stacked steps instead of T. Steps past the longest length of the batch hold the
- * carries, and segments past it are not run at all (Scan.part). What is computed for all steps before the scan and read by
- * it alone (fission put it there) goes back into the segments: W*x[t] for k steps at a time. */
+ * carries, and segments past it are not run at all (Scan.part). What is computed for all steps before the scan and read
+ * by it alone (fission put it there) goes back into the segments: W*x[t] for k steps at a time. */
 #include "passes/algebra.h"
 #include "passes/grad_impl.h"
 
@@ -45,7 +45,8 @@ static Node *join(const Segment *x, Node *stack) {
     }
     Node *flat = graph_reshape(x->g, stack, t->rank - 1, dim);
     if (!x->ragged) return flat;
-    return graph_comp(x->g, KIND_MAP, t->rank - 1, 0, 0, var, expr_read(a, t->dtype, 0, t->rank - 1, sub, false), 1, &flat);
+    return graph_comp(x->g, KIND_MAP, t->rank - 1, 0, 0, var, expr_read(a, t->dtype, 0, t->rank - 1, sub, false), 1,
+                      &flat);
 }
 
 static Node *argument(const Graph *body, int index) {
@@ -64,7 +65,8 @@ static Node *whole_step(Segment *x, Node *segment) {
     const Expr *start = expr_op2(a, SC_MUL, number(a, 0), expr_int(a, x->steps.size));
     Node *begin = graph_comp(x->g, KIND_MAP, 0, 0, 0, NULL, start, 1, &segment);
     Node *args[2] = {first, step};
-    Node *whole = graph_comp(x->body, KIND_MAP, 0, 0, 0, NULL, expr_op2(a, SC_ADD, number(a, 0), number(a, 1)), 2, args);
+    Node *whole =
+        graph_comp(x->body, KIND_MAP, 0, 0, 0, NULL, expr_op2(a, SC_ADD, number(a, 0), number(a, 1)), 2, args);
     if (old) graph_replace(x->body, old, whole);
     vec_push(a, &x->inner.use, ((Bind){first, begin}));
     x->inner.step = step;
@@ -153,7 +155,9 @@ static const Expr *without_step(Arena *a, const Expr *e, const Sinks *s, const A
     if (!SCALARS[e->op].args) return e;
     for (int i = 0; i < SCALARS[e->op].args; i++) arg[i] = without_step(a, e->arg[i], s, by);
     if (e->op == SC_CAST) return expr_cast(a, e->dtype, arg[0]);
-    return arg[2] ? expr_sel(a, arg[0], arg[1], arg[2]) : arg[1] ? expr_op2(a, e->op, arg[0], arg[1]) : expr_op1(a, e->op, arg[0]);
+    return arg[2]   ? expr_sel(a, arg[0], arg[1], arg[2])
+           : arg[1] ? expr_op2(a, e->op, arg[0], arg[1])
+                    : expr_op1(a, e->op, arg[0]);
 }
 
 /* One step of it, computed in the body: a segment makes its own part and no sequence of all steps is stored. */
@@ -170,7 +174,8 @@ static Node *sink(Segment *x, const Node *n, const Sinks *s) {
         else vec_push(a, &x->inner.use, ((Bind){arg[k], n->arg[k]}));
     }
     graph_at(x->body, n->name, n->loc);
-    Node *m = graph_comp(x->body, c->kind, c->nout - 1, c->nred, 0, c->var + 1, without_step(a, c->expr, s, by), n->narg, arg);
+    Node *m = graph_comp(x->body, c->kind, c->nout - 1, c->nred, 0, c->var + 1, without_step(a, c->expr, s, by),
+                         n->narg, arg);
     graph_at(x->body, NULL, (Loc){0});
     return m;
 }
@@ -180,7 +185,7 @@ static Node *sink(Segment *x, const Node *n, const Sinks *s) {
 static void plan_inner(Segment *x, Node *segment) {
     Arena *a = x->g->arena;
     int    over = x->s.ncarry, use = over + x->s.nover;
-    Node **had = ARENA_ARRAY(a, Node *, x->n->narg + 1);       /* arguments made from here on have numbers of their own */
+    Node **had = ARENA_ARRAY(a, Node *, x->n->narg + 1); /* arguments made from here on have numbers of their own */
     for (int k = 0; k < x->n->narg; k++) had[k] = argument(x->body, k);
     Node  *whole = x->ragged || argument(x->body, ARG_STEP) ? whole_step(x, segment) : NULL;
     for (int k = 0; k < x->n->narg; k++) {
@@ -227,7 +232,8 @@ static void segment(Graph *g, Node *n) {
     x.segments = (Extent){.size = (total + k - 1) / k};
     x.ragged = x.s.trip.bound || total % k;
     x.inner = (ScanMake){.trip = x.steps, .reverse = x.s.reverse, .var = x.s.var};
-    x.outer = (ScanMake){.trip = x.segments, .part = {k, x.s.trip.bound}, .reverse = x.s.reverse, .var = "a", .checkpoint = 1};
+    x.outer = (ScanMake){
+        .trip = x.segments, .part = {k, x.s.trip.bound}, .reverse = x.s.reverse, .var = "a", .checkpoint = 1};
     graph_at(g, n->name, n->loc);
     Node *number = loop_arg(g, type_of(DT_I32, 0, NULL));
     for (int j = 0; j < x.s.ncarry; j++) {

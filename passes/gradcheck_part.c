@@ -148,7 +148,8 @@ static Node *base_stops(Part *p, const Node *n) {
     s.body = graph_clone(p->arena, s.body);
     for (int i = 0; i < s.body->nodes.n; i++)
         if (s.body->nodes.at[i]->op == OP_STOP)
-            graph_output(s.body, OUT_VALUE, arena_printf(p->arena, "%d", s.body->outs.n), s.body->nodes.at[i]->arg[0], NULL);
+            graph_output(s.body, OUT_VALUE, arena_printf(p->arena, "%d", s.body->outs.n), s.body->nodes.at[i]->arg[0],
+                         NULL);
     for (int k = 0; k < n->narg; k++) args[k] = base_of(p, n->arg[k]);
     return graph_scan(p->part, &s, n->narg, args);
 }

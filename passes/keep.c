@@ -1,8 +1,10 @@
-/* The gradient of a scan reads functions of what the scan has stacked: tanh(z[t]), where the scan itself computes tanh of the
- * same z. Instead of z the function's value is stacked then, which takes no more memory, and nothing is computed twice.
+/* The gradient of a scan reads functions of what the scan has stacked: tanh(z[t]), where the scan itself computes tanh
+ * of the same z. Instead of z the function's value is stacked then, which takes no more memory, and nothing is computed
+ * twice.
  *
- * A function of a backward loop's maps is known to the scan if all that it reads is: stacks of the scan, sequences that both run
- * over, values that both capture. It is done for all of them if they are not more than the sequences that they save. */
+ * A function of a backward loop's maps is known to the scan if all that it reads is: stacks of the scan, sequences that
+ * both run over, values that both capture. It is done for all of them if they are not more than the sequences that they
+ * save. */
 #include "passes/draft.h"
 #include "passes/kernels_impl.h"
 #include "passes/pass.h"
@@ -219,7 +221,8 @@ static bool keep_for(Graph *g, Node *scan, Node *loop, Arena *a) {
     Keep   k = {.g = g, .forward = scan->u.scan.body, .back = back, .scan = scan, .loop = loop,
                 .known = ARENA_ARRAY(a, Node *, back->nodes.n), .reads = ARENA_ARRAY(a, int, back->nodes.n),
                 .saved = ARENA_ARRAY(a, int, back->nodes.n)};
-    if (scan->u.scan.trip.size != loop->u.scan.trip.size || scan->u.scan.trip.bound != loop->u.scan.trip.bound) return false;
+    if (scan->u.scan.trip.size != loop->u.scan.trip.size || scan->u.scan.trip.bound != loop->u.scan.trip.bound)
+        return false;
     for (int i = 0; i < back->nodes.n; i++) k.known[i] = known_in_scan(&k, back->nodes.at[i]);
     if (!is_worth(&k)) return false;
     keep(&k);
@@ -238,7 +241,8 @@ bool keep_functions(Graph *g) {
     for (int i = 0, count = g->nodes.n; i < count; i++)
         for (int k = 0; k < i; k++) {
             Node *loop = g->nodes.at[i], *scan = g->nodes.at[k];
-            if (loop->op == OP_SCAN && scan->op == OP_SCAN && reads_stack(loop, scan)) any |= keep_for(g, scan, loop, a);
+            if (loop->op == OP_SCAN && scan->op == OP_SCAN && reads_stack(loop, scan))
+                any |= keep_for(g, scan, loop, a);
         }
     if (any) {
         graph_sort(g);

@@ -182,8 +182,11 @@ void kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number) {
                   .searches = up->searches, .up = up,
                   .scan = scan, .first = ARENA_ARRAY(up->a, Group *, scan->u.scan.ncarry),
                   .last = ARENA_ARRAY(up->a, Group *, scan->u.scan.ncarry)};
-    *k = (Kernels){.name = arena_printf(up->a, "%s_%d_scan", up->k->name, number), .graph = f.g, .target = up->k->target,
-                   .level = up->k->level, .depth = up->k->depth + 1};
+    *k = (Kernels){.name = arena_printf(up->a, "%s_%d_scan", up->k->name, number),
+                   .graph = f.g,
+                   .target = up->k->target,
+                   .level = up->k->level,
+                   .depth = up->k->depth + 1};
     if (k->depth > MAX_LOOPS) ICE("scans are nested more than %d deep", MAX_LOOPS);
     build_level(&f);
     for (int i = 0; i < scan->u.scan.ncarry; i++) {

@@ -12,11 +12,12 @@
  *   winograd.c     convolutions with fewer multiplications
  *   reuse.c        sums read maps that are stored anyway
  *   order.c        operands of contractions with the axis last that fills the lanes
- *   fuse.c         which nodes are computed together; group.c: their dependence and order; sums.c: several sums in one nest
+ *   fuse.c         which nodes are computed together; group.c: their dependence and order; sums.c: several sums in
+ *                  one nest
  *   update.c       new values of parameters and states go over the old ones, or wait
  *   nest_build.c   a group as loops over one space: variables, stages, stores, accesses; residue.c: strides backwards
- *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model), listed.c;
- *                  repeat.c: searches that were made before
+ *   schedule.c     lanes, tiles, order, threads; merge.c, choose.c (the search), cost.c and traffic.c (the model),
+ *                  listed.c; repeat.c: searches that were made before
  *   forced.c       schedules from the command line; schedule_text.c: and in print
  *   chain.c        nests that run for a few rows of the batch at a time
  *   threads.c      which nests the threads share, and along which loop
@@ -45,7 +46,7 @@ typedef struct {
     Place     (*place)(void *cx, const Node *leaf);
     void       *cx;
     ForcedSchedules *forced;    /* NULL: none */
-    bool        eager;          /* winograd.c wherever it can be, also where it is estimated to take longer: for tests */
+    bool        eager;          /* winograd.c, sums.c wherever they can be, however long it takes: for tests */
 } KernelOptions;
 
 /* Names for `off` and what they stand for, NULL-terminated: for --help and tests. */

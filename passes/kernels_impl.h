@@ -11,7 +11,7 @@ struct Group {
     Node       *space;          /* its outs are the nest's outs */
     Node       *pool;           /* the first window reduction, or NULL: the nodes before it are computed at every
                                    position of its window */
-    NodeList    terms;          /* sums of which the nest computes the sum of all alone, each from what the one before has left */
+    NodeList    terms;          /* sums of which the nest computes the sum of all alone, each from what the one before left */
     bool        alone;          /* nothing joins: the values are complete only when the nest has ended */
     GroupList   after;          /* groups that must run before, beyond those whose values it reads */
     int         first, last;    /* smallest and largest id of the nodes */
@@ -39,8 +39,8 @@ typedef struct Fuse {
     /* of a body */
     struct Fuse   *up;          /* the graph around; NULL: a function */
     Node          *scan;
-    Group        **first, **last;         /* copies of first values before the steps, of last carries behind them; by carry,
-                                   NULL: none */
+    Group        **first, **last;   /* copies of first values before the steps, of last carries behind them; by
+                                   carry, NULL: none */
 } Fuse;
 
 bool  fusion_on(const KernelOptions *o, const char *name);
@@ -99,10 +99,11 @@ typedef struct {
 bool  spread_find(const Node *n, Spread *s);
 /* fuse.c: fills users, group, groups. */
 void   fuse_groups(Fuse *f);
-/* listed.c: a sum over the list of such reductions goes in blocks, so that what it reads over and over stays in the first
- * cache: values of block variable *red (of the comp) at a time; 0: no blocks, or not such a sum. */
+/* listed.c: a sum over the list of such reductions goes in blocks, so that what it reads over and over stays in the
+ * first cache: values of block variable *red (of the comp) at a time; 0: no blocks, or not such a sum. */
 int64_t list_block(const Target *t, const Node *n);
-/* sums.c: several sums in one nest. A sum beside one like it that shares an operand; terms that map m, of group gr, adds up. */
+/* sums.c: several sums in one nest. A sum beside one like it that shares an operand; terms that map m, of group gr,
+ * adds up. */
 bool   join_sums(Fuse *f, Node *n);
 void   join_terms(Fuse *f, Node *m, Group *gr);
 /* fuse.c */
@@ -135,8 +136,8 @@ void  nest_schedule(const Fuse *f, Nest *n);
 void  nest_share(Nest *n);
 /* cost.c: flops and bytes of n at full size. */
 void  nest_count(Nest *n);
-/* chain.c: fills k->chain; then, when the lives of buffers are known, k->local, lets local tensors share memory, and lets
- * buffers live as long as their chains. */
+/* chain.c: fills k->chain; then, when the lives of buffers are known, k->local, lets local tensors share memory, and
+ * lets buffers live as long as their chains. */
 void  chain_nests(Fuse *f);
 void  chain_locals(Kernels *k, Arena *a);
 void  chain_share(Kernels *k, Arena *a);
@@ -152,7 +153,7 @@ void  kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number);
 /* scan_done.c: the value of the body that tells which rows run on; NULL: all steps must be made */
 Node *scan_runs(Arena *a, const Node *scan);
 /* plan.c: a buffer of at least `bytes`; offsets of all buffers, barriers. */
-/* kernels.c: strides for n, which lies in the arena, that keep its rows and planes from meeting in few sets of a cache. */
+/* kernels.c: strides for n, which lies in the arena, that keep its rows and planes out of the same sets of a cache. */
 void    place_apart(const Fuse *f, const Node *n, Place *p);
 /* From the first byte of a node to the last. */
 int64_t place_bytes(const Place *p, const Type *t);

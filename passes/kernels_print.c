@@ -14,7 +14,8 @@ static void print_list(const Nest *n, const char *title, int count, const int *v
 }
 
 static void print_stage(const Nest *n, const Stage *s, FILE *out) {
-    fprintf(out, "    %s%s%s:", s->joined ? "with it " : s->goes_on ? "then " : "", KIND_TEXT[s->kind], s->nguard ? " (guarded)" : "");
+    const char *how = s->joined ? "with it " : s->goes_on ? "then " : "";
+    fprintf(out, "    %s%s%s:", how, KIND_TEXT[s->kind], s->nguard ? " (guarded)" : "");
     fprintf(out, " width %d", s->width);
     print_list(n, "lanes", s->nlane, s->lane, n->step, out);
     print_list(n, "window", s->nwin, s->win, NULL, out);

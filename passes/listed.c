@@ -1,9 +1,9 @@
 /* Sums over a list of the points that count.
  *
- * In a sum of products value * other, `value` may be zero at most points: the gradient behind a max-pooling is, at three
- * of four positions of a window, and behind relu at half of what is left. And `other` may be read at a place that an
- * index tensor tells. Then the points where `value` is not 0 are written into a list, each with its value and with the
- * distance to what it reads of `other`; the tile runs over the list:
+ * In a sum of products value * other, `value` may be zero at most points: the gradient behind a max-pooling is, at
+ * three of four positions of a window, and behind relu at half of what is left. And `other` may be read at a place that
+ * an index tensor tells. Then the points where `value` is not 0 are written into a list, each with its value and with
+ * the distance to what it reads of `other`; the tile runs over the list:
  *
  *     for outs that value or the distance depend on:      (for a weight gradient: the filter)
  *         make the list
@@ -85,8 +85,8 @@ static double share_of(const Nest *n, const Expr *e) {
     return MASKED * rest;
 }
 
-/* Factor `other` is a plain read, along lanes that `value` does not depend on; the list may pay for itself (what adds to
- * memory has no other schedule but plain loops). */
+/* Factor `other` is a plain read, along lanes that `value` does not depend on; the list may pay for itself (what adds
+ * to memory has no other schedule but plain loops). */
 static bool find_factors(Listing *l, const Expr *value, const Expr *other) {
     const Nest  *n = l->n;
     const Stage *s = &n->stage[0];
@@ -113,7 +113,8 @@ static bool find_factors(Listing *l, const Expr *value, const Expr *other) {
 static bool find_listing(Listing *l) {
     const Nest  *n = l->n;
     const Stage *s = &n->stage[0];
-    if (n->kind != NEST_LOOPS || n->nstage != 1 || s->kind != KIND_SUM || s->nguard || s->nwin || !s->nred) return false;
+    if (n->kind != NEST_LOOPS || n->nstage != 1 || s->kind != KIND_SUM || s->nguard || s->nwin || !s->nred)
+        return false;
     if (s->expr->op != SC_MUL || s->expr->dtype != DT_F32 || reads_stage(n)) return false;
     for (int v = 0; v < n->nvar; v++)
         if (n->var[v].div) return false;

@@ -1,17 +1,19 @@
 /* Operands of contractions in the order of axes in which they load well.
  *
- * The weight gradient of a convolution, sum over b, i, j of dy[b,o,i,j] x[b,c,i+r,j+s], finds numbers of neighbouring o or c
- * far apart; so does the image, w[o,c,r,s] x[b,c,2i+r,2j+s], with o, while neighbouring j are two apart. A copy of an operand
- * with another axis last (dy[b,i,j,o], w[c,r,s,o]) fills vectors by plain loads, whatever stride, padding or size of the image.
+ * The weight gradient of a convolution, sum over b, i, j of dy[b,o,i,j] x[b,c,i+r,j+s], finds numbers of neighbouring o
+ * or c far apart; so does the image, w[o,c,r,s] x[b,c,2i+r,2j+s], with o, while neighbouring j are two apart. A copy of
+ * an operand with another axis last (dy[b,i,j,o], w[c,r,s,o]) fills vectors by plain loads, whatever stride, padding or
+ * size of the image.
  *
  * For every variable that is the whole subscript of an axis, the search for a schedule (choose.c) says what the
- * contraction would cost if all operands had this axis last, and the result as well or not; copying them is paid for. */
+ * contraction would cost if all operands had this axis last, and the result as well or not; copying them is paid for.
+ */
 #include "passes/algebra.h"
 #include "passes/schedule_impl.h"
 
 enum { MAX_FACTORS = 4, LEAST_WORK = 1 << 18, NEAR = 1 << 20 };
 /* products of a contraction that is looked at; numbers of a tensor and its copy that stay in a cache */
-static const double GOOD = 0.6;         /* predicted share of the peak that leaves no such gain: the best tiles reach 0.7 */
+static const double GOOD = 0.6; /* predicted share of the peak that leaves no such gain: the best tiles reach 0.7 */
 static const double GAIN = 0.85;        /* of the cycles: what is more is not worth a copy */
 static const double COPY = 1.5, FAR_COPY = 4.5;    /* cycles to turn a number; of a tensor that lies in memory */
 
@@ -32,7 +34,8 @@ typedef VEC(Order) OrderList;
 
 static bool find_factors(Order *o, const Expr *e) {
     if (e->op == SC_MUL) return find_factors(o, e->arg[0]) && find_factors(o, e->arg[1]);
-    if (e->op != SC_READ || e->dtype != DT_F32 || o->nfactor == MAX_FACTORS || o->n->arg[e->operand]->panel) return false;
+    if (e->op != SC_READ || e->dtype != DT_F32 || o->nfactor == MAX_FACTORS || o->n->arg[e->operand]->panel)
+        return false;
     for (int i = 0; i < e->nsub; i++) {
         const Extent ext = o->n->arg[e->operand]->type.dim[i];
         if (e->sub[i].ind || (e->guarded && !affine_inside(&e->sub[i].aff, o->n->u.comp.var, ext))) return false;
@@ -82,7 +85,8 @@ static Nest *sketch(const Order *o, int v, bool result) {
     n->nvar = c->nout + c->nred;
     n->nout = c->nout;
     for (int i = 0; i < n->nvar; i++)
-        n->var[i] = (NestVar){.name = c->var[i].name, .size = c->var[i].ext.size, .bound = c->var[i].ext.bound, .per = 1};
+        n->var[i] =
+            (NestVar){.name = c->var[i].name, .size = c->var[i].ext.size, .bound = c->var[i].ext.bound, .per = 1};
     n->naccess = o->nfactor + 1;
     n->access = ARENA_ARRAY(o->a, Access, n->naccess);
     *s = (Stage){.node = o->n, .kind = KIND_SUM};
@@ -95,7 +99,8 @@ static Nest *sketch(const Order *o, int v, bool result) {
     }
     for (int i = c->nout; i < n->nvar; i++) s->red[s->nred++] = i;
     n->access[o->nfactor] = (Access){.stage = 0, .dtype = DT_F32};
-    n->store[0] = (Store){.node = o->n, .expr = expr_read(o->a, DT_F32, o->nfactor, 0, NULL, false), .off = lin_const(0)};
+    n->store[0] =
+        (Store){.node = o->n, .expr = expr_read(o->a, DT_F32, o->nfactor, 0, NULL, false), .off = lin_const(0)};
     n->nstage = n->nstore = 1;
     int64_t next = 1;
     for (int i = c->nout; i >= 0; i--) {
@@ -194,7 +199,8 @@ static Node *turned_result(const Order *o, const Expr *product, Node *const *arg
     }
     product = expr_subst(o->g->arena, product, by, c->nout + c->nred, NULL);
     Node *sum = graph_comp(o->g, KIND_SUM, c->nout, c->nred, 0, var, product, o->nfactor, arg);
-    return graph_comp(o->g, KIND_MAP, c->nout, 0, 0, c->var, expr_read(o->g->arena, DT_F32, 0, c->nout, sub, false), 1, &sum);
+    return graph_comp(o->g, KIND_MAP, c->nout, 0, 0, c->var, expr_read(o->g->arena, DT_F32, 0, c->nout, sub, false), 1,
+                      &sum);
 }
 
 static void turn_factors(const Order *o, NodeList *copies) {
@@ -213,8 +219,9 @@ static void turn_factors(const Order *o, NodeList *copies) {
         product = product ? expr_op2(o->g->arena, SC_MUL, product, moved) : moved;
     }
     graph_at(o->g, o->n->name, o->n->loc);
-    graph_replace(o->g, o->n, o->result ? turned_result(o, product, arg)
-                                        : graph_comp(o->g, KIND_SUM, c->nout, c->nred, 0, c->var, product, o->nfactor, arg));
+    graph_replace(o->g, o->n,
+                  o->result ? turned_result(o, product, arg)
+                            : graph_comp(o->g, KIND_SUM, c->nout, c->nred, 0, c->var, product, o->nfactor, arg));
 }
 
 /* Of images or sequences: products of matrices have panels (panel.c). LLVM 19's register allocator once crashed (in

@@ -8,8 +8,8 @@
  *     sum over o, r, s of w[o,c,r,s] dy[b,o,i,j]   with i = p - r, j = q - s inside the image,
  *
  * reads dy in a frame of zeros then: w[o,c,r,s] frame[b, o, p-r+4, q-s+4], and has no derived variable left.
- * A 1x1 convolution with a stride gets what it takes of the image, side by side. An operand that would be packed whole stays.
- * Equal operands are packed once (a convolution's padded image serves its weight gradient too). */
+ * A 1x1 convolution with a stride gets what it takes of the image, side by side. An operand that would be packed whole
+ * stays. Equal operands are packed once (a convolution's padded image serves its weight gradient too). */
 #include <string.h>
 
 #include "passes/kernels_impl.h"
@@ -120,7 +120,8 @@ static void look_at(const Expr *e, void *cx) {
     }
 }
 
-/* Is the factor a read that stays inside its tensor, whatever the variables are, and reads neighbours along its last axis? */
+/* Is the factor a read that stays inside its tensor, whatever the variables are, and reads neighbours along its last
+ * axis? */
 static bool is_plain(const Pack *p, const Expr *e) {
     if (e->op == SC_CONST) return true;
     if (e->op != SC_READ) return false;
@@ -325,8 +326,8 @@ static Node *pack_operands(Graph *g, Node *n, NodeList *packs) {
 
 /* ---- which of two to sum over ---------------------------------------------------------------------------- */
 
-/* The reduction r of a derived variable i = (p - r + c) / d that may change places with it, if i has fewer values than r has
- * taps for a p; -1: none. */
+/* The reduction r of a derived variable i = (p - r + c) / d that may change places with it, if i has fewer values than
+ * r has taps for a p; -1: none. */
 static int longer_reduction(const Comp *c, int derived) {
     const Var *i = &c->var[derived];
     int        red = -1;
@@ -343,8 +344,8 @@ static int longer_reduction(const Comp *c, int derived) {
     return i->ext.size * i->div < c->var[red].ext.size ? red : -1;
 }
 
-/* Few results, many taps: the gradient of the image, summed over the taps, meets the border of its frame nearly always. It is
- * the sum over the results instead, with r = p - d i + c, and the weights in a frame. In place. */
+/* Few results, many taps: the gradient of the image, summed over the taps, meets the border of its frame nearly always.
+ * It is the sum over the results instead, with r = p - d i + c, and the weights in a frame. In place. */
 static void sum_over_fewer(Graph *g, Node *n) {
     Comp *c = &n->u.comp;
     for (int v = c->nout + c->nred; v < c->nout + c->nred + c->nder; v++) {

@@ -3,8 +3,8 @@
  * The tiles of a product, sum over k of U[i,k] h[b,k], take 16 (say) neighbouring i and all k, again and again for
  * other b. Where i is far apart in U they are loaded number by number; where it is not, each k lies in another row,
  * and the rows of a long sum do not stay in the first cache. So U is copied once, in panels [i/16][k][i%16]: a tile
- * reads one run of memory from its first number to its last. The copy is a node whose place has panels (ir/nest.h); a nest
- * that reads it has its out i cut in two, i = 16 whole + rest (residue.c), and stores its results as ever.
+ * reads one run of memory from its first number to its last. The copy is a node whose place has panels (ir/nest.h); a
+ * nest that reads it has its out i cut in two, i = 16 whole + rest (residue.c), and stores its results as ever.
  *
  * Values that a scan captures are copied before its loop. */
 #include "passes/kernels_impl.h"
@@ -35,7 +35,7 @@ int panel_variable(const Node *n, const Expr *read) {
 /* A factor of a contraction. */
 typedef struct {
     const Expr *read;
-    int         var, axis;      /* an out that moves this factor alone, by one axis of its operand; -1: there is none or more */
+    int var, axis; /* an out that moves this factor alone, by one axis of its operand; -1: there is none or more */
     int64_t     size;           /* its values */
     int64_t     rows;           /* results for which each of the operand's numbers is used */
     int64_t     sum;            /* points of the reduction */
@@ -113,7 +113,9 @@ static void read_copies(Graph *g, Node *n, const Factor f[2], Node *const copy[2
         read[i] = expr_read(g->arena, f[i].read->dtype, i, f[i].read->nsub, f[i].read->sub, false);
     }
     graph_at(g, n->name, n->loc);
-    graph_replace(g, n, graph_comp(g, c->kind, c->nout, c->nred, 0, c->var, expr_op2(g->arena, SC_MUL, read[0], read[1]), 2, args));
+    graph_replace(
+        g, n,
+        graph_comp(g, c->kind, c->nout, c->nred, 0, c->var, expr_op2(g->arena, SC_MUL, read[0], read[1]), 2, args));
 }
 
 /* ---- copies ---------------------------------------------------------------------------------------------- */
@@ -216,7 +218,8 @@ static void panel_factors(Graph *g, const Target *t, CopyList *list, Node *n, bo
         Node *of = n->arg[f[i].read->operand];
         if (!size[i]) continue;
         if (use) copy[i] = find_copy(list, of, f[i].axis, size[i]);
-        else if (is_worth(t, n, &f[i], size[0] && size[1] ? SAVES_HALF : SAVES_FIFTH)) copy_of(g, list, of, f[i].axis, size[i]);
+        else if (is_worth(t, n, &f[i], size[0] && size[1] ? SAVES_HALF : SAVES_FIFTH))
+            copy_of(g, list, of, f[i].axis, size[i]);
     }
     if (copy[0] || copy[1]) read_copies(g, n, f, copy);
 }

@@ -6,9 +6,9 @@
  * (loads may run over the ends). All is static and depends on nothing but the nests.
  *
  * A barrier stands before a nest that touches memory which a nest since the last barrier has written, or writes what
- * one has read; nests that thread 0 alone runs do not need one between them, nor those of a chain (chain.c), nor those whose
- * shared loops are cut alike, where each thread meets what it has written itself. What came before a step of a scan is what
- * came before the scan, or the step before.
+ * one has read; nests that thread 0 alone runs do not need one between them, nor those of a chain (chain.c), nor those
+ * whose shared loops are cut alike, where each thread meets what it has written itself. What came before a step of a
+ * scan is what came before the scan, or the step before.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -137,10 +137,11 @@ static int64_t bytes_of(const Place *p, const Node *n) { return p->span ? p->spa
 
 static Range range_of(const Kernels *k, const Node *n) {
     const Place *p = &k->place[n->id];
-    bool         numbered = p->space == SPACE_OUT || p->space == SPACE_IN || p->space == SPACE_SCALAR, moves = p->turn != 0;
+    bool numbered = p->space == SPACE_OUT || p->space == SPACE_IN || p->space == SPACE_SCALAR, moves = p->turn != 0;
     int64_t      size = bytes_of(p, n);
     for (int i = 0; i < k->depth; i++) moves |= p->step[i] != 0;
-    if (p->space == SPACE_ARENA && moves) return (Range){p->space, p->buffer->offset, p->buffer->offset + p->buffer->size};
+    if (p->space == SPACE_ARENA && moves)
+        return (Range){p->space, p->buffer->offset, p->buffer->offset + p->buffer->size};
     return (Range){p->space, p->offset, p->offset + (numbered ? 1 : size)};
 }
 
@@ -167,8 +168,8 @@ static bool places_meet(const Ran *x, const Node *a, const Ran *y, const Node *b
     return p->offset < q->offset + bytes_of(q, b) && q->offset < p->offset + bytes_of(p, a);
 }
 
-/* What trip number i of a nest's one shared loop touches of a tensor lies, `period` aside, from span * i on, in less than
- * span elements. */
+/* What trip number i of a nest's one shared loop touches of a tensor lies, `period` aside, from span * i on, in less
+ * than span elements. */
 typedef struct {
     int64_t span, period;
 } Part;
@@ -204,7 +205,8 @@ static bool in_chain(const Ran *r) {
 /* Both touch a tensor, but each of its elements in the same trip of their shared loops: so the same thread does. */
 static bool thread_keeps(const Ran *a, const Node *of, const Lin *x, const Ran *b, const Node *too, const Lin *y) {
     Part p, q;
-    if (of != too || !part_of(a->n, x, &p) || !part_of(b->n, y, &q) || !same_trips(a->n, b->n) || p.span != q.span) return false;
+    if (of != too || !part_of(a->n, x, &p) || !part_of(b->n, y, &q) || !same_trips(a->n, b->n) || p.span != q.span)
+        return false;
     int64_t period = common_divisor(p.period, q.period);
     return (!period || period >= p.span * nest_trips(a->n, a->n->loop[0])) && !in_chain(a) && !in_chain(b);
 }
@@ -215,7 +217,8 @@ static bool writes_meet(const Ran *x, const Ran *y) {
         const Store *s = &a->store[i];
         for (int j = 0; j < b->nstore; j++) {
             const Store *t = &b->store[j];
-            if (places_meet(x, s->node, y, t->node) && !thread_keeps(x, s->node, &s->off, y, t->node, &t->off)) return true;
+            if (places_meet(x, s->node, y, t->node) && !thread_keeps(x, s->node, &s->off, y, t->node, &t->off))
+                return true;
         }
         for (int j = 0; j < b->naccess; j++) {
             const Access *r = &b->access[j];

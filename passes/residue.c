@@ -6,7 +6,8 @@
  * its stride (pooling) only t = 0 is left and the reduction is gone. With an odd padding, (p - r + 1) / 2, it is
  * r = 1 - rest + 2 t; with larger strides p is moved, p = 3 whole + rest - 1.
  *
- * Outs that tell the panel of an operand (panel.c) are cut in the same way: 16 whole + rest, with all rests in one tile.
+ * Outs that tell the panel of an operand (panel.c) are cut in the same way: 16 whole + rest, with all rests in one
+ * tile.
  *
  * Every remainder has code of its own (NestVar.apart): how many taps it has is known there, so nothing is tested
  * in a loop. Where the size is no multiple of the stride the last whole has remainders that are

@@ -46,7 +46,8 @@ static bool whole_axes(const Match *m) {
     for (int u = 0; u < map->nout; u++) {
         int v = m->of[u];
         if (v < 0 || v >= sum->nout + sum->nred) return false;
-        if (sum->var[v].ext.size != map->var[u].ext.size || sum->var[v].ext.bound != map->var[u].ext.bound) return false;
+        if (sum->var[v].ext.size != map->var[u].ext.size || sum->var[v].ext.bound != map->var[u].ext.bound)
+            return false;
         for (int k = 0; k < u; k++)
             if (m->of[k] == v) return false;
     }

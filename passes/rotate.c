@@ -1,18 +1,19 @@
 /* Steps of a loop that begin with their sums.
  *
  * Backwards in time a step of a cell computes dz from dh, point by point, then the next dh[b,k] = sum over i of
- * U[i,k] dz[b,i]. Threads wait for each other before the sum, which needs all of dz, and again before the next step, whose dz
- * is not cut as dh was. If the step is cut between the two instead,
+ * U[i,k] dz[b,i]. Threads wait for each other before the sum, which needs all of dz, and again before the next step,
+ * whose dz is not cut as dh was. If the step is cut between the two instead,
  *
  *     dh[b,k] = sum over i of U[i,k] dz[b,i]          dz of the step before
  *     dz[b,k] = f(dh[b,k])
  *
  * then dz goes from step to step, f is computed where the sum's results are, in registers, and threads wait once.
  *
- * What goes first: sums that no other sum of the step needs and nothing that is stacked, with the maps of them, if they make
- * next values of carries that maps alone read, each at its own point. What these sums and maps read of the rest becomes
- * carries; parts of such maps that need none of the sums stay where they are. In the first step the sums are over zeros; if
- * that does not give the first value, it is selected. The last ones are made behind the loop, if something reads them. */
+ * What goes first: sums that no other sum of the step needs and nothing that is stacked, with the maps of them, if they
+ * make next values of carries that maps alone read, each at its own point. What these sums and maps read of the rest
+ * becomes carries; parts of such maps that need none of the sums stay where they are. In the first step the sums are
+ * over zeros; if that does not give the first value, it is selected. The last ones are made behind the loop, if
+ * something reads them. */
 #include "passes/draft.h"
 #include "passes/kernels_impl.h"
 
@@ -138,8 +139,8 @@ static void look_at_part(const Expr *e, void *cx) {
     p->moves |= !p->c->first[arg->id] && !is_captured(p->c, arg);
 }
 
-/* e, of map n that goes first, with carries in place of what is computed behind it; NULL: it cannot be. The operands of n are
- * followed by the new ones in `args`. */
+/* e, of map n that goes first, with carries in place of what is computed behind it; NULL: it cannot be. The operands of
+ * n are followed by the new ones in `args`. */
 static const Expr *carry_parts(Cut *c, Node *n, const Expr *e, int *narg, Node **args) {
     Part p = {.c = c, .n = n};
     expr_walk(e, look_at_part, &p);
@@ -154,7 +155,7 @@ static const Expr *carry_parts(Cut *c, Node *n, const Expr *e, int *narg, Node *
     graph_at(c->body, n->name, n->loc);
     const Comp *m = &n->u.comp;
     bool        whole = e->op == SC_READ && n->arg[e->operand]->op == OP_COMP && reads_own_point(n, e);
-    Node       *value = whole ? n->arg[e->operand] : graph_comp(c->body, KIND_MAP, m->nout, 0, 0, m->var, e, n->narg, n->arg);
+    Node *value = whole ? n->arg[e->operand] : graph_comp(c->body, KIND_MAP, m->nout, 0, 0, m->var, e, n->narg, n->arg);
     Node       *arg = of_step_before(c, value);
     Sub   sub[MAX_RANK] = {0};
     for (int i = 0; i < n->u.comp.nout; i++) sub[i].aff = affine_var(i);
@@ -243,7 +244,8 @@ static Node *value_in_step(Cut *c, int i, Node *made) {
     Node *init = c->scan->arg[i];
     if (is_zero(c, made) && is_map(init) && expr_is_const(init->u.comp.expr, 0)) return made;
     Node *args[3] = {step_number(c), scan_operand(c->g, c->scan, init, false), made};
-    const Expr *t = own_point(c->body, args[0], 0), *start = own_point(c->body, init, 1), *sum = own_point(c->body, made, 2);
+    const Expr *t = own_point(c->body, args[0], 0), *start = own_point(c->body, init, 1),
+               *sum = own_point(c->body, made, 2);
     graph_at(c->body, made->name, made->loc);
     return map_of(c->body, &made->type, expr_sel(c->body->arena, in_first_step(c, t), start, sum), 3, args);
 }

@@ -106,7 +106,8 @@ static Place outer_place(const Fuse *f, Node *n) {
     const Node *store = node_storage(n);
     Place       p = f->up->k->place[store->id];
     int64_t     next = 1;
-    for (int i = n->type.rank - 1; i >= 0 && node_unstop(n) != store; next *= n->type.dim[i].size, i--) p.stride[i] = next;
+    for (int i = n->type.rank - 1; i >= 0 && node_unstop(n) != store; next *= n->type.dim[i].size, i--)
+        p.stride[i] = next;
     if (p.space == SPACE_CONST && !p.table) p.table = store;
     if (!p.span) p.span = place_bytes(&p, &store->type);
     return p;

@@ -8,7 +8,7 @@
 
 enum { DEEP = 12, MAX_STORE_WIDTH = 16, LONG_CODE = 200 };   /* operations; floats; operations on vectors */
 enum { WORTH_THREADS = 60000, ENOUGH_TRIPS = 12 };   /* operations + bytes; shares of a nest */
-enum { FEW_TRIPS = 8 };         /* of one loop that is shared out alone in a step, so that threads keep what they write */
+enum { FEW_TRIPS = 8 }; /* of one loop that is shared out alone in a step, so that threads keep what they write */
 
 static bool in_list(const int *list, int n, int v) {
     for (int i = 0; i < n; i++)
@@ -208,8 +208,8 @@ static bool reduces_window(const Nest *n, const Stage *s) {
     return false;
 }
 
-/* The lanes of what comes after a window: the outs in the lanes of the window's values, and as many outs of the tile beside
- * them as fill a vector best. */
+/* The lanes of what comes after a window: the outs in the lanes of the window's values, and as many outs of the tile
+ * beside them as fill a vector best. */
 static Choice beside_window(const Nest *n, const Choice *c) {
     Choice  x = *c;
     int64_t lanes = 1;
@@ -242,15 +242,16 @@ static double stores_weight(const Nest *n) {
     return weight;
 }
 
-/* Each operation of exp or tanh waits for the one before: two vectors of points side by side take hardly longer than one. */
+/* Each operation of exp or tanh waits for the one before: two vectors of points side by side take hardly longer than
+ * one. */
 static void widen_stores(Nest *n) {
     int64_t lanes = 1;
     for (int i = 0; i < n->nlane; i++) lanes *= n->step[n->lane[i]];
     if (stores_weight(n) >= DEEP && lanes % (2 * n->width) == 0 && 2 * n->width <= MAX_STORE_WIDTH) n->width *= 2;
 }
 
-/* The code for all points of a tile should not leave the first cache of instructions: the out that makes the rows, if they
- * are many and one out makes them all. */
+/* The code for all points of a tile should not leave the first cache of instructions: the out that makes the rows, if
+ * they are many and one out makes them all. */
 static void loop_over_rows(Nest *n) {
     int     row = -1, rows = 0;
     int64_t lanes = 1;
@@ -303,7 +304,8 @@ int cut_variable(const Nest *n) {
     enum { SEVERAL = 4 };
     const Stage *s = &n->stage[0];
     int          best = -1;
-    if (n->nstage != 1 || n->kind != NEST_LOOPS || s->kind != KIND_SUM || s->expr->dtype != DT_F32 || s->nwin) return -1;
+    if (n->nstage != 1 || n->kind != NEST_LOOPS || s->kind != KIND_SUM || s->expr->dtype != DT_F32 || s->nwin)
+        return -1;
     if (n->store[0].node->type.dtype != DT_F32) return -1;
     for (int i = 0; i < s->nred; i++) {
         int  v = s->red[i];
@@ -363,15 +365,17 @@ static bool force(const Fuse *f, Nest *n, int main, Task *w, Forced *x, const Ch
     if (!forced_read(x, w, chosen)) return false;
     if (!x->list && n->adds) {
         if (!x->steps) return false;
-        return forced_fail(x, "results of this kernel are added up in memory: over a list (list:lanes=..:tile=..) or plain loops");
+        return forced_fail(
+            x, "results of this kernel are added up in memory: over a list (list:lanes=..:tile=..) or plain loops");
     }
     if (x->list) {
         int cut = n->cut_var;
         n->cut_var = -1;
         if (list_schedule(f, n, -1, x->steps ? &x->c : NULL)) return true;
         n->cut_var = cut;
-        return forced_fail(x, "no list with these lanes and this tile: lanes are outs that lie side by side in the operand that is "
-                           "not zero, as they are in the printed schedule");
+        return forced_fail(
+            x, "no list with these lanes and this tile: lanes are outs that lie side by side in the operand that is "
+               "not zero, as they are in the printed schedule");
     }
     if (!forced_check(x, w)) return false;
     tile_loops(f, n, main, &x->c, x);
@@ -411,9 +415,9 @@ static Choice choice_of(const Nest *p) {
     return c;
 }
 
-/* In a loop, an earlier nest whose results n reads, if n's sums take hardly longer with its tile than with *c, which becomes
- * that: then each thread reads what it has written itself, and need not wait for others. What else n reads comes once,
- * whatever the tile. NULL: there is none. */
+/* In a loop, an earlier nest whose results n reads, if n's sums take hardly longer with its tile than with *c, which
+ * becomes that: then each thread reads what it has written itself, and need not wait for others. What else n reads
+ * comes once, whatever the tile. NULL: there is none. */
 static const Nest *cut_alike(const Fuse *f, Task *w, Choice *c) {
     static const double HARDLY = 1.05;
     for (int i = f->k->nnest - 1; i >= 0 && f->scan && w->count; i--) {
@@ -466,6 +470,7 @@ void nest_schedule(const Fuse *f, Nest *n) {
     if (f->scan && n->npar > 1 && nest_trips(n, n->loop[0]) >= FEW_TRIPS) n->npar = 1;
     if (!n->cycles) n->cycles = (double)(n->flops + n->bytes / 4);
     if (x && plain && !forced_read(x, &(Task){.t = f->t, .n = n}, &(Choice){.width = 1})) return;
-    if (x && plain && x->steps) forced_fail(x, f->o->level < 2 ? "schedules are for -O2" : "loops of a scatter have no lanes");
+    if (x && plain && x->steps)
+        forced_fail(x, f->o->level < 2 ? "schedules are for -O2" : "loops of a scatter have no lanes");
     if (x) forced_share(x, n);
 }

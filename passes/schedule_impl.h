@@ -43,8 +43,8 @@ typedef struct {
     Pattern       pattern[MAX_READS], store[MAX_STORES];
 } Task;
 
-/* schedule.c: the reduction that may be cut, or -1: of a nest that is one sum, the outermost in memory, so that the operands
- * pass by in one go. */
+/* schedule.c: the reduction that may be cut, or -1: of a nest that is one sum, the outermost in memory, so that the
+ * operands pass by in one go. */
 int    cut_variable(const Nest *n);
 
 /* merge.c */
@@ -82,8 +82,8 @@ int64_t var_stride(const Nest *n, int v);
 /* schedule_text.c: a variable as --print-schedule calls it. */
 const char *nest_var_name(Arena *a, const Nest *n, int v);
 
-/* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches, and
- * c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
+/* traffic.c: sets c->cost to the cycles of a choice that computes for `cycles`, with what it moves between the caches,
+ * and c->cut if it moves less that way; the loops over outs with tiles of step[], outermost first. */
 void   traffic_cost(const Task *w, Choice *c, double cycles);
 /* To bring a tensor of so many bytes, more than a core's own caches hold, from where it is. */
 double far_cycles(double bytes);

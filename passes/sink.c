@@ -4,8 +4,8 @@
  *
  *     i[t,b,j] = sigmoid(z[t,b,j])           of a sequence that the body reads as well,
  *
- * would be written for all steps, to leave the caches, and be read back step by step. Beside the body's other maps it costs
- * its arithmetic alone, of which they often have a part already. */
+ * would be written for all steps, to leave the caches, and be read back step by step. Beside the body's other maps it
+ * costs its arithmetic alone, of which they often have a part already. */
 #include "passes/draft.h"
 #include "passes/kernels_impl.h"
 
@@ -43,7 +43,8 @@ static int operand_at(const Node *scan, const Node *outer, int from, int to) {
 /* The number of `outer` among the sequences of the scan (or the captured values), made if it is new. */
 static int operand_of(Graph *g, Node *scan, Node *outer, bool over) {
     Scan *s = &scan->u.scan;
-    int   first = s->ncarry, end = first + s->nover, at = over ? operand_at(scan, outer, first, end) : operand_at(scan, outer, end, scan->narg);
+    int first = s->ncarry, end = first + s->nover,
+        at = over ? operand_at(scan, outer, first, end) : operand_at(scan, outer, end, scan->narg);
     if (at >= 0) return at;
     at = over ? end : scan->narg;
     Node **args = ARENA_ARRAY(g->arena, Node *, scan->narg + 1);
@@ -90,7 +91,8 @@ Node *scan_operand(Graph *g, Node *scan, Node *outer, bool over) {
 
 /* Without the first subscript where that is the step. */
 static const Expr *of_a_step(Arena *a, const Reads *r, const Expr *e) {
-    if (e->op == SC_READ) return r->over[e->operand] ? expr_read(a, e->dtype, e->operand, e->nsub - 1, e->sub + 1, e->guarded) : e;
+    if (e->op == SC_READ)
+        return r->over[e->operand] ? expr_read(a, e->dtype, e->operand, e->nsub - 1, e->sub + 1, e->guarded) : e;
     if (!SCALARS[e->op].args) return e;
     Expr *made = arena_copy(a, e, sizeof *e);
     for (int i = 0; i < SCALARS[e->op].args; i++) made->arg[i] = of_a_step(a, r, e->arg[i]);

@@ -1,12 +1,12 @@
 /* Several sums of products in one nest, if the model says that it takes less than a nest for each.
  *
- * Beside each other: sums over the same space and the same reductions that have an operand in common and meet in a map, as
- * the gates of a cell do:
+ * Beside each other: sums over the same space and the same reductions that have an operand in common and meet in a map,
+ * as the gates of a cell do:
  *
  *     i[b,j] = f(sum over k of U[j,k] h[b,k], sum over k of V[j,k] h[b,k], ...)
  *
- * A tile holds the results of all, for which the common operand is loaded once, and the map is its epilogue. But it holds
- * fewer results of each, and reads the other operands of all, which must stay in the first cache.
+ * A tile holds the results of all, for which the common operand is loaded once, and the map is its epilogue. But it
+ * holds fewer results of each, and reads the other operands of all, which must stay in the first cache.
  *
  * After one another: sums that a map adds up and nothing else reads,
  *
@@ -151,7 +151,8 @@ static void find_terms(Fuse *f, const Node *m, const Expr *e, const Group *gr, N
     if (!n || !is_product_sum(n) || f->users[n->id].n != 1 || !reads_own_point(m, e) || terms->n == MAX_STAGES) return;
     expr_walk(m->u.comp.expr, count_reads, &c);
     const Group *own = f->group[n->id];
-    if (c.count != 1 || !own || own->pool || own->alone || own->nodes.n != (own == gr ? 2 : 1) || !same_outs(n, m)) return;
+    if (c.count != 1 || !own || own->pool || own->alone || own->nodes.n != (own == gr ? 2 : 1) || !same_outs(n, m))
+        return;
     if (terms->n && !same_reds(n, terms->at[0])) return;
     for (int i = 0; i < f->g->outs.n; i++)
         if (node_storage(f->g->outs.at[i].value) == n) return;

@@ -3,8 +3,8 @@
  * A nest that is shared out costs a start together with the others, and what one thread wrote and another reads has to
  * move from cache to cache, line by line: a small nest on two threads is slower than on one, and so is a small step
  * whose weights are cut along rows when they are read and along columns when they are written. The model goes through
- * the nests in the order of execution for two threads (more of them gain more) and notes which part of every tensor lies
- * in whose cache. From all shared and from none shared, one nest after the other takes the way that makes the step
+ * the nests in the order of execution for two threads (more of them gain more) and notes which part of every tensor
+ * lies in whose cache. From all shared and from none shared, one nest after the other takes the way that makes the step
  * shortest: alone, shared as it was scheduled, or, if what it touches stays in a cache, with another loop outermost, so
  * that a thread writes the rows that it reads.
  *

@@ -5,9 +5,17 @@
  * The same estimate orders the loops over outs: innermost the variable whose next value touches least that is new. */
 #include "passes/schedule_impl.h"
 
-/* Bytes: a line; a cycle from beyond L2, from memory; the distance at which lines compete for one set of L1, and of L2; what a
- * core may count on of the cache that all cores share. */
-enum { LINE = 64, L3_CYCLE = 12, MEMORY_CYCLE = 4, L1_WAY = 4096, L2_WAY = 65536, SHARED = 8 << 20, LEVELS = MAX_VARS + 1 };
+/* Bytes: a line; a cycle from beyond L2, from memory; the distance at which lines compete for one set of L1, and of L2;
+ * what a core may count on of the cache that all cores share. */
+enum {
+    LINE = 64,
+    L3_CYCLE = 12,
+    MEMORY_CYCLE = 4,
+    L1_WAY = 4096,
+    L2_WAY = 65536,
+    SHARED = 8 << 20,
+    LEVELS = MAX_VARS + 1
+};
 /* Bytes of a run that is fetched ahead by itself; between runs of memory; such runs that a processor reads ahead. */
 enum { LONG_RUN = 4096, FAR = 1024, STREAMS = 8 };
 static const double APART = 3;          /* what reading more of them takes than their bytes */
@@ -125,9 +133,9 @@ static bool remainder_left(const Walk *w) {
     return false;
 }
 
-/* A result that does not stay in L2 is best written run by run: lines that are begun here and there are fetched one by one, where
- * runs are fetched ahead. The variable that goes on with the runs of such a result, as long as they are short and all that is
- * touched along it stays in L2, whence operands come fast. -1: none. */
+/* A result that does not stay in L2 is best written run by run: lines that are begun here and there are fetched one by
+ * one, where runs are fetched ahead. The variable that goes on with the runs of such a result, as long as they are
+ * short and all that is touched along it stays in L2, whence operands come fast. -1: none. */
 static int along_results(Walk *w) {
     Foot each[MAX_READS + MAX_STORES];
     for (int i = 0; i < w->count; i++) {
@@ -161,7 +169,8 @@ static int next_loop(Walk *w, const int64_t *step, const Foot *each) {
         double more = 0;
         w->extent[v] = size;
         for (int i = 0; i < w->count; i++)
-            if (w->stream[i].off->k[v]) more += w->stream[i].weight * (footprint(w, &w->stream[i]).bytes - each[i].bytes);
+            if (w->stream[i].off->k[v])
+                more += w->stream[i].weight * (footprint(w, &w->stream[i]).bytes - each[i].bytes);
         more *= (double)step[v] / (double)(size - step[v] ? size - step[v] : 1);
         w->extent[v] = small;
         if (best < 0 || more < least) best = v, least = more;
@@ -233,8 +242,8 @@ static void find_levels(Walk *w, const int64_t *step, int64_t cut, Levels *l) {
     }
 }
 
-/* Bytes that come into a cache that the levels below `fit` fit in; from beyond L2 they come run by run of the tile. Nothing waits
- * for what is written. */
+/* Bytes that come into a cache that the levels below `fit` fit in; from beyond L2 they come run by run of the tile.
+ * Nothing waits for what is written. */
 static double bytes_into(const Walk *w, const Levels *l, int fit, int64_t l2) {
     double sum = 0, turns = 1;
     int    k = fit ? fit - 1 : 0;

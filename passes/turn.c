@@ -81,7 +81,8 @@ static const Expr *read_turned(Graph *g, const Expr *read, int axis, int operand
 static const Expr *turn_factors(Turn *t, TurnedList *list, const Node *n, const Expr *e, Node **args, int *narg) {
     Arena *a = t->scan->u.scan.body->arena;
     if (e->op == SC_MUL) {
-        const Expr *x = turn_factors(t, list, n, e->arg[0], args, narg), *y = turn_factors(t, list, n, e->arg[1], args, narg);
+        const Expr *x = turn_factors(t, list, n, e->arg[0], args, narg),
+                   *y = turn_factors(t, list, n, e->arg[1], args, narg);
         return x == e->arg[0] && y == e->arg[1] ? e : expr_op2(a, SC_MUL, x, y);
     }
     int axis = axis_to_turn(t, n, e);

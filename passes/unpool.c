@@ -231,8 +231,8 @@ static bool product_with(const Expr *e, const Node *n, const Node *g) {
     return e->op == SC_MUL && (product_with(e->arg[0], n, g) || product_with(e->arg[1], n, g));
 }
 
-/* The outs that alone run over an axis of a moved operand, as turned: they come last. Renumbers the variables of e; false:
- * they are last already. */
+/* The outs that alone run over an axis of a moved operand, as turned: they come last. Renumbers the variables of e;
+ * false: they are last already. */
 static bool turn_outs(const Sum *s, Var *var, const Expr **e, int *place) {
     const Comp *c = &s->n->u.comp;
     Affine      map[MAX_VARS];

@@ -3,8 +3,8 @@
 #define NETC_PASSES_UNPOOL_IMPL_H
 #include "passes/kernels_impl.h"
 
-/* The gradient of a max over disjoint windows (see unpool.c). Axis k of g is pooled (div[k] > 0) or the same axis of arg
- * and d. */
+/* The gradient of a max over disjoint windows (see unpool.c). Axis k of g is pooled (div[k] > 0) or the same axis of
+ * arg and d. */
 typedef struct {
     Node       *g, *arg;
     const Expr *value;          /* d: over g's variables, every read at the window's point */

@@ -9,12 +9,12 @@
  *     M[u, t, ..] = the contraction of U and V, with u as an axis of both and the sum over r gone
  *     y[.., m t + i, ..] = sum over u of A'[i,u] M[u, t, ..]
  *
- * The gradient with respect to the image has the same form, with the taps in reverse. In the weight gradient, sum over i of
- * dy[i] x[i+r], the taps r are the results and the sum is long: F(k, m), summed over the tiles before A'.
+ * The gradient with respect to the image has the same form, with the taps in reverse. In the weight gradient, sum over
+ * i of dy[i] x[i+r], the taps r are the results and the sum is long: F(k, m), summed over the tiles before A'.
  *
- * One axis alone is treated, and not the last one, which fills the lanes: tiles would lie across the vectors. A second axis
- * would move more memory between the caches than it saves arithmetic. Results differ from the plain sum's by rounding: see
- * docs/performance.md for the bound. */
+ * One axis alone is treated, and not the last one, which fills the lanes: tiles would lie across the vectors. A second
+ * axis would move more memory between the caches than it saves arithmetic. Results differ from the plain sum's by
+ * rounding: see docs/performance.md for the bound. */
 #include <math.h>
 #include <string.h>
 
@@ -22,7 +22,8 @@
 
 enum { MOST_POINTS = 8, LEAST_TAPS = 3 };
 static const double EFFICIENCY = 0.75;  /* of contractions: share of the peak */
-static const double NEAR = 0.9, NEAR_COST = 0.4, FAR_COST = 1.4;    /* of L2; cycles for a number to or from L2, from beyond */
+static const double NEAR = 0.9, NEAR_COST = 0.4,
+                    FAR_COST = 1.4;     /* of L2; cycles for a number to or from L2, from beyond */
 static const double STARTING = 6000;    /* cycles of three nests more */
 static const double POINTS[MOST_POINTS - 1] = {0, 1, -1, 2, -2, 0.5, -0.5};
 
@@ -210,8 +211,8 @@ static Node *transform(const Winograd *w, Node *x, Node *table, int axis, int64_
 }
 
 /* The read e of the contraction, of what `transform` made of its operand; map: its variables. */
-static const Expr *read_points(const Winograd *w, const Expr *e, const Affine *map, int nvar, int axis, int u, bool tiles,
-                               int t, int operand) {
+static const Expr *read_points(const Winograd *w, const Expr *e, const Affine *map, int nvar, int axis, int u,
+                               bool tiles, int t, int operand) {
     Sub   sub[MAX_RANK + 1] = {0};
     int   n = 0;
     Node *x = w->n->arg[e->operand];
@@ -225,8 +226,8 @@ static const Expr *read_points(const Winograd *w, const Expr *e, const Affine *m
     return expr_read(w->g->arena, DT_F32, operand, e->nsub + (tiles ? 1 : 0), sub, e->guarded);
 }
 
-/* The contraction over the points: the out `at` or the reduction `tap` runs over tiles, the other is gone, and the out u
- * is new. map[]: its variables for those of the old one. */
+/* The contraction over the points: the out `at` or the reduction `tap` runs over tiles, the other is gone, and the out
+ * u is new. map[]: its variables for those of the old one. */
 static Node *multiply(Winograd *w, Affine *map) {
     const Comp *c = &w->n->u.comp;
     int         drop = w->long_sum ? w->at : w->tap, keep = w->long_sum ? w->tap : w->at;

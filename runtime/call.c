@@ -161,7 +161,8 @@ void netc_call_run(netc_call *c, netc_blocks *b, const netc_time *t, uint64_t se
         .state = b->state, .arena = e->arena, .scalars = e->scalars, .seed = seed, .step = (uint64_t)t->step,
         .barrier = netc_pool_threads(e->pool) > 1 ? netc_pool_barrier : NULL, .pool = e->pool};
     set_bounds(c, count, args.bound);
-    netc_pool_run(e->pool, run_region, &(region){c->func->fn ? c->func->fn : netc_model_code(e->model, c->func->name), &args});
+    netc_pool_run(e->pool, run_region,
+                  &(region){c->func->fn ? c->func->fn : netc_model_code(e->model, c->func->name), &args});
 }
 
 /* ---- feeds ------------------------------------------------------------------------------------------- */

@@ -44,7 +44,7 @@ typedef struct {
     int            nin, nout;
     int            nbound;      /* bounds of a call: 1 = rows, .. nbound - 1 */
     const char    *bound[NETC_BOUNDS];   /* their names */
-    int            bound_in[NETC_BOUNDS]; /* the input with the lengths whose longest it is; -1: always the largest value */
+    int            bound_in[NETC_BOUNDS]; /* the input with the lengths whose longest it is; -1: always the largest */
     int64_t        bound_size[NETC_BOUNDS];
 } netc_func;
 
