@@ -57,6 +57,14 @@ static Node *argument(const Graph *body, int index) {
 
 static const Expr *number(Arena *a, int operand) { return expr_read(a, DT_I32, operand, 0, NULL, false); }
 
+/* What is read by the number of the step stays inside of its axis in the steps past the last, which hold the carries. */
+static Node *last_at_most(Segment *x, Node *whole) {
+    Arena *a = x->g->arena;
+    const Expr *now = number(a, 0), *last = expr_int(a, x->s.trip.size - 1);
+    const Expr *e = expr_sel(a, expr_op2(a, SC_LT, now, last), now, last);
+    return graph_comp(x->body, KIND_MAP, 0, 0, 0, NULL, e, 1, &whole);
+}
+
 /* The number of the step in the whole: segment * steps + step. */
 static Node *whole_step(Segment *x, Node *segment) {
     Arena *a = x->g->arena;
@@ -67,7 +75,7 @@ static Node *whole_step(Segment *x, Node *segment) {
     Node *args[2] = {first, step};
     Node *whole =
         graph_comp(x->body, KIND_MAP, 0, 0, 0, NULL, expr_op2(a, SC_ADD, number(a, 0), number(a, 1)), 2, args);
-    if (old) graph_replace(x->body, old, whole);
+    if (old) graph_replace(x->body, old, x->ragged ? last_at_most(x, whole) : whole);
     vec_push(a, &x->inner.use, ((Bind){first, begin}));
     x->inner.step = step;
     return whole;

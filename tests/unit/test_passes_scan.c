@@ -122,6 +122,29 @@ static void checkpoints_change_nothing(void **state) {
     arena_free(a);
 }
 
+/* A table of as many rows as there are steps at most, read by the number of the step: nothing past its end is read in the
+ * last segment. */
+static void checkpoints_stay_inside_of_tables(void **state) {
+    (void)state;
+    static const char TABLE[] = "  %%P = param \"P\" : f32[5,3]\n"
+                                "  %%s = scan t<T%s carry(%%h0) over(%%xt) use(%%W, %%U, %%len, %%P)%s {\n%s";
+    static const char BODY[] = CELL "%P = arg 5 : f32[5,3]\n%m = comp [b,i] map mul(%g[b,i], %P[{%t},i]) : f32[n,3]\n"
+                                    "carry %m\nstack %m\n}\n" LOSS;
+    Arena *a = arena_new();
+    for (int reverse = 0; reverse < 2; reverse++) {
+        double **due = NULL;
+        for (int k = 0; k < 7; k++) {
+            const char *way = reverse ? " reverse" : "", *how = k ? arena_printf(a, " checkpoint %d", k) : "";
+            Graph      *g = net(a, arena_printf(a, TABLE, way, how, BODY));
+            grad_params(g);
+            must_verify(g);
+            if (!k) due = values(a, g);
+            else compare(g, due, values(a, g), 1e-13);
+        }
+    }
+    arena_free(a);
+}
+
 /* Segments past the longest of the batch are not run, and what they would stack (the interpreter has NaN there) is read by
  * nothing: with a bound that ends inside, at the end and at the beginning of a segment. */
 static void segments_past_the_end(void **state) {
@@ -362,7 +385,8 @@ static void what_is_kept_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(budgets), cmocka_unit_test(own_checkpoints_stay), cmocka_unit_test(what_is_kept_is_told),
-        cmocka_unit_test(forward_and_back), cmocka_unit_test(checkpoints_change_nothing), cmocka_unit_test(segments_past_the_end),
+        cmocka_unit_test(forward_and_back), cmocka_unit_test(checkpoints_change_nothing),
+        cmocka_unit_test(checkpoints_stay_inside_of_tables), cmocka_unit_test(segments_past_the_end),
         cmocka_unit_test(a_vanilla_cell_keeps_h_alone), cmocka_unit_test(fission), cmocka_unit_test(nested),
         cmocka_unit_test(dead_results_go), cmocka_unit_test(padding_does_not_matter),
     };
