@@ -342,10 +342,18 @@ static void carry_sum(ScanGrad *x, Node *part) {
     vec_push(x->scratch, &x->loop.next, graph_map2(x->body, SC_ADD, sum, part));
 }
 
+/* What a node of the body is in all steps at once; the step's number is not among what is known. */
+static Node *in_all_steps(ScanGrad *x, const Node *n) {
+    const Lifted *l = &x->known[n->id];
+    Var           t = {.name = x->s.var, .ext = x->s.trip};
+    if (n == x->step) return graph_comp(x->g, KIND_MAP, 1, 0, 0, &t, expr_idx(x->g->arena, affine_var(0)), 0, NULL);
+    return l->steps ? l->node : lift_repeat(x->g, x->s.trip, x->s.var, l->node);
+}
+
 static Node *sum_later(ScanGrad *x, const Node *part) {
     graph_at(x->g, part->name, part->loc);
     if (part->op == OP_SCATTER)
-        return graph_scatter(x->g, x->known[part->arg[0]->id].node, x->known[part->arg[1]->id].node,
+        return graph_scatter(x->g, in_all_steps(x, part->arg[0]), in_all_steps(x, part->arg[1]),
                              part->type.dim[0].size);
     Node *sum = lift_sum(x->g, x->s.trip, x->s.var, part, x->known);
     if (!sum) ICE("the sum of a gradient over the steps of a scan");

@@ -122,20 +122,23 @@ static void checkpoints_change_nothing(void **state) {
     arena_free(a);
 }
 
-/* A table of as many rows as there are steps at most, read by the number of the step: nothing past its end is read in the
- * last segment. */
+/* A table of as many rows as there are steps at most, read by the number of the step, as a row or within an expression:
+ * nothing past its end is read in the last segment. */
 static void checkpoints_stay_inside_of_tables(void **state) {
     (void)state;
     static const char TABLE[] = "  %%P = param \"P\" : f32[5,3]\n"
                                 "  %%s = scan t<T%s carry(%%h0) over(%%xt) use(%%W, %%U, %%len, %%P)%s {\n%s";
-    static const char BODY[] = CELL "%P = arg 5 : f32[5,3]\n%m = comp [b,i] map mul(%g[b,i], %P[{%t},i]) : f32[n,3]\n"
-                                    "carry %m\nstack %m\n}\n" LOSS;
+    static const char *const READS[] = {
+        CELL "%P = arg 5 : f32[5,3]\n%m = comp [b,i] map mul(%g[b,i], %P[{%t},i]) : f32[n,3]\ncarry %m\nstack %m\n}\n" LOSS,
+        CELL "%P = arg 5 : f32[5,3]\n%e = gather %P, %t : f32[3]\n"
+             "%m = comp [b,i] map mul(%g[b,i], %e[i]) : f32[n,3]\ncarry %m\nstack %m\n}\n" LOSS};
     Arena *a = arena_new();
-    for (int reverse = 0; reverse < 2; reverse++) {
+    for (int i = 0; i < 4; i++) {
         double **due = NULL;
         for (int k = 0; k < 7; k++) {
-            const char *way = reverse ? " reverse" : "", *how = k ? arena_printf(a, " checkpoint %d", k) : "";
-            Graph      *g = net(a, arena_printf(a, TABLE, way, how, BODY));
+            const char *way = i % 2 ? " reverse" : "", *how = k ? arena_printf(a, " checkpoint %d", k) : "";
+            Graph      *g = net(a, arena_printf(a, TABLE, way, how, READS[i / 2]));
+            if (!k) check_gradients(graph_clone(a, g), a);
             grad_params(g);
             must_verify(g);
             if (!k) due = values(a, g);
