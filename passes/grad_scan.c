@@ -119,17 +119,17 @@ static void walk_back(ScanGrad *x) {
     for (int i = 0; i < x->body->outs.n; i++) {
         Node *y = output_of(x, i);
         bool  carry = i < x->s.ncarry;
-        if (!is_real(y) || !x->walk.needed[y->id] || !(carry ? x->wanted[i] : x->seed[i] != NULL)) continue;
+        if (!is_real(y) || !(carry ? x->wanted[i] : x->seed[i] && x->walk.needed[y->id])) continue;
         graph_at(x->body, "grad.carry", y->loc);
         Node *d = loop_arg(x->body, y->type);
         (carry ? x->dcarry : x->dstack)[i] = d;
-        grad_add(&x->walk, y, d);
+        if (x->walk.needed[y->id]) grad_add(&x->walk, y, d);     /* if not, the first value alone has a gradient */
     }
     backward_run(&x->walk, x->count - 1);
     share_equal(x);
 }
 
-/* A wanted carry whose next value needs no gradient gives none and has none to give. */
+/* The gradient of a carry before the step; zeros if nothing reads it. */
 static Node *next_of(ScanGrad *x, int j) {
     Node *d = x->walk.adjoint[x->arg[j]->id];
     return d ? d : grad_zeros(x->body, &x->arg[j]->type);

@@ -148,6 +148,23 @@ static void checkpoints_stay_inside_of_tables(void **state) {
     arena_free(a);
 }
 
+/* Inside of a loop: a carry whose next value needs no gradient hands one to its first value; the gradient of a carry that
+ * nothing asks for is a scan over zeros alone. */
+static void first_values_have_gradients(void **state) {
+    (void)state;
+    static const char BODY[] =
+        CELL "%z = comp [b,i] map f32(lt(idx(i), %t)) : f32[n,3]\n"
+             "%in = scan r<3 reverse carry(%g, %g) use(%z) {\n%a = arg 0 : f32[n,3]\n%b = arg 1 : f32[n,3]\n"
+             "%q = arg 2 : f32[n,3]\n%d = comp [b,i] map mul(0.5, %b[b,i]) : f32[n,3]\ncarry %q\ncarry %d\nstack %a\n}\n"
+             "%st = result %in, 2 : f32[3,n,3]\n%m = comp [b,i | r<3] sum %st[r,b,i] : f32[n,3]\ncarry %m\nstack %m\n}\n" LOSS;
+    Arena *a = arena_new();
+    for (int k = 0; k < 3; k++) {
+        const char *how = k ? arena_printf(a, " checkpoint %d", k) : "";
+        check_gradients(net(a, arena_printf(a, "  %%s = scan t<T %s%s {\n%s", OVER, how, BODY)), a);
+    }
+    arena_free(a);
+}
+
 /* Segments past the longest of the batch are not run, and what they would stack (the interpreter has NaN there) is read by
  * nothing: with a bound that ends inside, at the end and at the beginning of a segment. */
 static void segments_past_the_end(void **state) {
@@ -389,7 +406,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(budgets), cmocka_unit_test(own_checkpoints_stay), cmocka_unit_test(what_is_kept_is_told),
         cmocka_unit_test(forward_and_back), cmocka_unit_test(checkpoints_change_nothing),
-        cmocka_unit_test(checkpoints_stay_inside_of_tables), cmocka_unit_test(segments_past_the_end),
+        cmocka_unit_test(checkpoints_stay_inside_of_tables),
+        cmocka_unit_test(first_values_have_gradients), cmocka_unit_test(segments_past_the_end),
         cmocka_unit_test(a_vanilla_cell_keeps_h_alone), cmocka_unit_test(fission), cmocka_unit_test(nested),
         cmocka_unit_test(dead_results_go), cmocka_unit_test(padding_does_not_matter),
     };
