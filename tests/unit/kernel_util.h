@@ -95,6 +95,17 @@ static inline Place kt_place(void *cx, const Node *leaf) {
     return (Place){.space = space, .offset = l->slots.at[l->slots.n - 1].offset};
 }
 
+/* The kernels of a graph at -O2 for a target; off: one pass that is left out, or NULL. */
+static inline Kernels *kt_kernels(Arena *a, const char *text, const Target *t, const char *off) {
+    KtLayout     *l = ARENA_NEW(a, KtLayout);
+    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
+    const char   *why;
+    l->a = a;
+    Kernels *k = kernels_build(a, ir_good(a, text), t, &o);
+    if (!kernels_check_plan(k, a, &why)) fail_msg("%s", why);
+    return k;
+}
+
 static inline char *kt_memory(Arena *a, int64_t size, int paint) {
     char *p = (char *)(((uintptr_t)arena_alloc(a, (size_t)size + 64 + KT_SLACK) + 63) & ~(uintptr_t)63);
     memset(p, paint, (size_t)size + KT_SLACK);

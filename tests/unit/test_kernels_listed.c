@@ -35,12 +35,9 @@ static const char *net_text(Arena *a, const Net *t) {
 }
 
 static Kernels *kernels_of(Arena *a, const char *text, const char *off, TargetId id) {
-    KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
     Target        t;
-    l->a = a;
     target_row(&t, id);
-    return kernels_build(a, ir_good(a, text), &t, &o);
+    return kt_kernels(a, text, &t, off);
 }
 
 /* Nests with lists: those that spread, or the others. */

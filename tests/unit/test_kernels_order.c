@@ -41,12 +41,9 @@ static int turned_copies(const Kernels *k) {
 }
 
 static int copies_of(Arena *a, Conv s, TargetId id, const char *off) {
-    KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
     Target        t;
-    l->a = a;
     target_row(&t, id);
-    return turned_copies(kernels_build(a, ir_good(a, conv_text(a, s)), &t, &o));
+    return turned_copies(kt_kernels(a, conv_text(a, s), &t, off));
 }
 
 /* Out channels around the vectors; images, strides and pads that fill none; rows beyond the bound. */
@@ -127,13 +124,10 @@ static void check_sampled(Conv s, const char *cpu, int64_t now) {
 
 /* Maps that take every stride-th number. */
 static int strided_packs(Arena *a, Conv s, const char *off) {
-    KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
     Target        t;
     int           n = 0;
-    l->a = a;
     target_row(&t, TARGET_AVX2);
-    Kernels *k = kernels_build(a, ir_good(a, sampled_text(a, s)), &t, &o);
+    Kernels *k = kt_kernels(a, sampled_text(a, s), &t, off);
     for (int i = 0; i < k->graph->nodes.n; i++) {
         const Node *m = k->graph->nodes.at[i];
         const Expr *e = m->op == OP_COMP && m->u.comp.kind == KIND_MAP ? m->u.comp.expr : NULL;
@@ -164,15 +158,12 @@ static void strides_are_packed(void **state) {
 static void whole_operands(void **state) {
     (void)state;
     Arena        *a = arena_new();
-    KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .place = kt_place, .cx = l};
     Target        t;
-    l->a = a;
     target_row(&t, TARGET_AVX2);
-    Kernels *k = kernels_build(a, ir_good(a,
+    Kernels *k = kt_kernels(a,
         "graph g(n<=3) { %y = input data \"y\" : f32[n,16,17,17]\n %w = param \"w\" : f32[16,9,1,1]\n"
         "%d = comp [b,c,p,q | o<16 ; i=(p)/2<17,j=(q)/2<17] sum mul(%w[o,c,0,0], %y[b,o,i,j]) : f32[n,9,33,33]\n"
-        "out d = %d\n}"), &t, &o);
+        "out d = %d\n}", &t, NULL);
     for (int i = 0; i < k->nnest; i++) assert_false(nest_packs(k->nest[i]));
     arena_free(a);
 }
@@ -192,17 +183,14 @@ static void far_memory(void **state) {
 
 /* The innermost loop over tiles of a sequence's convolution, whose operand would rather see other channels next. */
 static const char *innermost_loop(Arena *a, int l2) {
-    KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .place = kt_place, .cx = l};
     Target        t;
     const char   *name = "";
-    l->a = a;
     target_row(&t, TARGET_AVX2);
     t.l2 = l2;
-    Kernels *k = kernels_build(a, ir_good(a,
+    Kernels *k = kt_kernels(a,
         "graph g(n<=151) { %x = input data \"x\" : f32[n,8,2949]\n %w = param \"w\" : f32[7,8,5]\n"
         "%f = comp [b,o,i | c<8,r<5] sum mul(%w[o,c,r], %x[b,c,i+r]) : f32[n,7,2945]\n"
-        "%g = comp [b,o,i] map mul(2, %f[b,o,i]) : f32[n,7,2945]\n out f = %f\n out g = %g\n}"), &t, &o);
+        "%g = comp [b,o,i] map mul(2, %f[b,o,i]) : f32[n,7,2945]\n out f = %f\n out g = %g\n}", &t, NULL);
     const Nest *n = k->nest[0];
     for (int i = 0; i < n->nloop; i++)
         if (n->step[n->loop[i]] < n->var[n->loop[i]].size) name = n->var[n->loop[i]].name;

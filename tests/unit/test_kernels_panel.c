@@ -56,13 +56,10 @@ static const char *loop_of(Arena *a, int rows, int h, int unused) {
 /* Places of variables in panels that the training of `text` has. */
 static int panels_of(const char *text, TargetId id, const char *off) {
     Arena        *a = arena_new();
-    KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
     Target        t;
     int           count = 0;
-    l->a = a;
     target_row(&t, id);
-    Kernels *k = kernels_build(a, ir_good(a, text), &t, &o);
+    Kernels *k = kt_kernels(a, text, &t, off);
     for (int i = 0; i < k->nnest; i++) {
         const Kernels *in = k->nest[i]->kind == NEST_SCAN ? k->nest[i]->scan->body : NULL;
         for (int v = 0; v < k->nest[i]->nvar; v++) count += k->nest[i]->var[v].panel;
@@ -146,8 +143,6 @@ static void maps_sink(void **state) {
 static void one_barrier_a_step(void **state) {
     (void)state;
     Arena        *a = arena_new();
-    KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .place = kt_place, .cx = l};
     Target        t;
     int           barriers = 0, shared = 0;
     const char   *text =
@@ -157,9 +152,8 @@ static void one_barrier_a_step(void **state) {
         "%q = comp [b,i | k<256] sum mul(%V[i,k], %h[b,k]) : f32[n,256]\n"
         "%y = comp [b,i] map mul(tanh(mul(0.05, %p[b,i])), tanh(mul(0.05, %q[b,i]))) : f32[n,256]\n carry %y\n stack %y\n stack %p\n }\n"
         "%hs = result %s, 1 : f32[4,n,256]\n %ps = result %s, 2 : f32[4,n,256]\n out h = %hs\n out p = %ps\n}";
-    l->a = a;
     target_row(&t, TARGET_AVX2);
-    Kernels *k = kernels_build(a, ir_good(a, text), &t, &o);
+    Kernels *k = kt_kernels(a, text, &t, NULL);
     for (int i = 0; i < k->nnest; i++) {
         const ScanLoop *loop = k->nest[i]->scan;
         for (int j = loop ? loop->nfirst : 0; loop && j < loop->body->nnest - loop->nlast; j++) {

@@ -4,11 +4,8 @@
 
 static Kernels *build(Arena *a, const char *text, const char *off) {
     Target        t;
-    KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
-    l->a = a;
     target_row(&t, TARGET_AVX2);
-    return kernels_build(a, ir_good(a, text), &t, &o);
+    return kt_kernels(a, text, &t, off);
 }
 
 /* Whole layer, its loss gradient by hand, and the update. The matrix stays in L2: a larger one is written by rows anyway. */

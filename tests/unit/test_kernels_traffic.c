@@ -67,15 +67,12 @@ static void transposed_copies(void **state) {
 static void cuts_are_chosen(void **state) {
     (void)state;
     Arena        *a = arena_new();
-    KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .place = kt_place, .cx = l};
     Target        t;
-    l->a = a;
     for (int small = 0; small < 2; small++) {
         int cuts = 0;
         target_row(&t, TARGET_AVX2);
         if (small) t.l1 = L1, t.l2 = L2;
-        Kernels *k = kernels_build(a, ir_good(a, dense_text(a, 10, 32, 99)), &t, &o);
+        Kernels *k = kt_kernels(a, dense_text(a, 10, 32, 99), &t, NULL);
         for (int i = 0; i < k->nnest; i++) cuts += k->nest[i]->cut > 0;
         assert_int_equal(cuts > 0, small);
     }
@@ -83,15 +80,12 @@ static void cuts_are_chosen(void **state) {
 }
 
 static int times_asked(Arena *a, int rows, int l2) {
-    KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .place = kt_place, .cx = l};
     Target        t;
     int           n = 0;
-    l->a = a;
     target_row(&t, TARGET_AVX2);
     if (l2) t.l2 = l2;
     Codegen *cg = codegen_new(a, &t, 2, "asked");
-    codegen_function(cg, kernels_build(a, ir_good(a, dense_text(a, rows, 32, 317)), &t, &o));
+    codegen_function(cg, kt_kernels(a, dense_text(a, rows, 32, 317), &t, NULL));
     for (const char *p = codegen_llvm_text(cg, a); (p = strstr(p, "call void @llvm.prefetch")); p++) n++;
     codegen_free(cg);
     return n;
