@@ -26,6 +26,8 @@ void     codegen_free(Codegen *cg);                                    /* ends w
  * `threads` threads (the caller's is one) turn into object code, beginning while the caller still emits. How the model
  * is cut depends on its functions only, and each function's code does not depend on how it is cut. */
 void     codegen_for_memory(Codegen *cg, int threads);
+/* Before the work that leads to the next function: the threads may begin with what has been emitted. */
+void     codegen_send(Codegen *cg);
 /* After codegen_for_memory: the functions emitted from here on are needed later. codegen_jit does not wait for their
  * machine code, which the threads make in the background; codegen_join does. */
 void     codegen_later(Codegen *cg);

@@ -121,9 +121,10 @@ LLVMValueRef codegen_callee(Codegen *cg, const char *name, LLVMTypeRef type);
 /* A function of the model by its description name, or NULL. */
 LLVMValueRef codegen_model_function(Codegen *cg, const char *name);
 int  codegen_instructions(LLVMValueRef fn);
-/* Between two functions: a piece that is large enough goes to the threads, and a new one is opened. No value of
- * LLVM outlives it. */
-void codegen_cut(Codegen *cg);
+/* Between two functions: a piece of so many instructions goes to the threads, and a new one is opened. No value of
+ * LLVM outlives it. A piece costs about as much as PIECE_INSTRUCTIONS do. */
+enum { PIECE_INSTRUCTIONS = 1000 };
+void codegen_cut(Codegen *cg, int instructions);
 /* The attributes of every function: target features, nounwind, no-builtins, vector width. */
 void codegen_attributes(Codegen *cg, LLVMValueRef fn);
 

@@ -301,6 +301,7 @@ int build_schedules(const Build *b) {
 }
 
 int build_function(Build *b, const char *name) {
+    codegen_send(b->cg);
     int code = build_kernels(b, name);
     if (code) return code;
     double t = now();
