@@ -261,6 +261,7 @@ int build_kernels(Build *b, const char *name) {
     PassOptions po = build_pass_options(b);
     passes_run(g, &po);
     KernelOptions ko = {.level = b->level, .off = po.off, .place = leaf_place, .cx = b, .forced = &b->forced};
+    if (b->options->command != CMD_compile) ko.threads = netc_default_threads();
     Function f = {.name = g->name, .info = info, .graph = g};
     f.kernels = kernels_build(b->arena, g, &b->target, &ko);
     if (b->forced.error) {
