@@ -10,14 +10,19 @@
 
 /* ---- the target ---------------------------------------------------------------------------------- */
 
-/* Loops come out of the nests with pointers of their own: LLVM's search for better ones (loop strength reduction) takes
- * half of the compile time and gains nothing. Their instructions come in the order that keeps fewest values in
- * registers, which LLVM's scheduler (misched) would undo. The options are the process's, so they are set once. */
+/* Passes over machine code that take time and gain nothing, because nests come out in their final form: loops have
+ * pointers of their own (loop strength reduction would take half of the compile time to look for better ones), their
+ * instructions come in the order that keeps fewest values in registers (which the scheduler, misched, would undo), what
+ * does not change in a loop stands before it (licm would move constants there too, and spill them), and nothing is
+ * computed twice (cse) or copied (copyprop). The options are the process's, so they are set once. */
 static void set_options(void) {
     static bool done;
     if (done) return;
     done = true;
-    static const char *const OPTIONS[] = {"netc", "-disable-lsr", "-enable-misched=false"};
+    static const char *const OPTIONS[] = {
+        "netc", "-disable-lsr", "-enable-misched=false", "-disable-machine-licm", "-disable-postra-machine-licm",
+        "-disable-machine-cse", "-disable-copyprop",
+    };
     LLVMParseCommandLineOptions(sizeof OPTIONS / sizeof *OPTIONS, OPTIONS, NULL);
 }
 
@@ -148,9 +153,6 @@ void codegen_time_report(const Codegen *cg, FILE *out) {
 
 /* ---- pieces -------------------------------------------------------------------------------------- */
 
-/* A piece costs about as much as this many instructions do. */
-enum { PIECE_INSTRUCTIONS = 1000 };
-
 int codegen_instructions(LLVMValueRef fn) {
     int n = 0;
     for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(fn); b; b = LLVMGetNextBasicBlock(b))
@@ -165,9 +167,11 @@ static void close_piece(Codegen *cg) {
     open_piece(cg);
 }
 
-void codegen_cut(Codegen *cg) {
-    if (cg->crew && piece_instructions(cg->pieces.at[cg->pieces.n - 1]) >= PIECE_INSTRUCTIONS) close_piece(cg);
+void codegen_cut(Codegen *cg, int instructions) {
+    if (cg->crew && piece_instructions(cg->pieces.at[cg->pieces.n - 1]) >= instructions) close_piece(cg);
 }
+
+void codegen_send(Codegen *cg) { codegen_cut(cg, PIECE_INSTRUCTIONS / 4); }
 
 void codegen_later(Codegen *cg) {
     if (!cg->crew || cg->later) return;

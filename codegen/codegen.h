@@ -26,6 +26,8 @@ void     codegen_free(Codegen *cg);                                    /* ends w
  * `threads` threads (the caller's is one) turn into object code, beginning while the caller still emits. How the model
  * is cut depends on its functions only, and each function's code does not depend on how it is cut. */
 void     codegen_for_memory(Codegen *cg, int threads);
+/* Before the work that leads to the next function: the threads may begin with what has been emitted. */
+void     codegen_send(Codegen *cg);
 /* After codegen_for_memory: the functions emitted from here on are needed later. codegen_jit does not wait for their
  * machine code, which the threads make in the background; codegen_join does. */
 void     codegen_later(Codegen *cg);
@@ -39,7 +41,8 @@ void     codegen_function_table(Codegen *cg, const char *symbol);
 struct CModel;
 void     codegen_c_interface(Codegen *cg, const struct CModel *m);
 
-/* Outputs. false + message in *why (arena) on failure. The first call ends emission: the module is verified (builds
+/* Outputs. false + message in *why (arena) on failure; LLVM's own errors and crashes are failures, too, and the message
+ * names kernels that may have led to them. The first call ends emission: the module is verified (builds
  * with NETC_CHECKS) and its object code made once, which memory and file share. Files are written whole or not; after
  * codegen_for_memory there are none. */
 bool     codegen_jit(Codegen *cg, const char **why);
@@ -51,6 +54,7 @@ void    *codegen_function_address(Codegen *cg, const char *name);
 void    *codegen_symbol(Codegen *cg, const char *symbol);
 bool     codegen_object(Codegen *cg, const char *path, const char **why);
 bool     codegen_asm(Codegen *cg, const char *path, const char **why);
+bool     codegen_broken(const Codegen *cg);         /* after a failure: was it LLVM that failed, not a file? */
 char    *codegen_llvm_text(Codegen *cg, Arena *a);                      /* the module's IR, after its passes */
 CodegenTimes codegen_times(const Codegen *cg);
 /* --time-report: a line per kernel (emission, size, or the kernel whose code it shares), then LLVM's times. */

@@ -8,6 +8,7 @@
  *   emit_rng.c     Philox
  *   codegen.c      modules, functions, tables    jit.c, object.c  the object code's uses
  *   pieces.c       from modules to object code, on several threads
+ *   rescue.c       where LLVM would end the process
  *   c_api.c        the C interface (c_header.c its header)
  *
  * Numbers in registers: f32 float, i32 i32, u8 i8, pred i1; one of them or a vector <n x ...>, n = any
@@ -41,7 +42,8 @@ struct Piece {
     int                 instructions;   /* once it is with the crew */
     bool                sealed;         /* verified, passes run: nothing can be emitted any more */
     LLVMMemoryBufferRef object;         /* its object code; NULL before */
-    char               *error;          /* LLVM's message if there is none (LLVMDisposeMessage) */
+    char               *error;          /* why there is none (LLVMDisposeMessage) */
+    bool                lost;           /* LLVM left it halfway */
     CodegenTimes        times;
 };
 
@@ -121,9 +123,10 @@ LLVMValueRef codegen_callee(Codegen *cg, const char *name, LLVMTypeRef type);
 /* A function of the model by its description name, or NULL. */
 LLVMValueRef codegen_model_function(Codegen *cg, const char *name);
 int  codegen_instructions(LLVMValueRef fn);
-/* Between two functions: a piece that is large enough goes to the threads, and a new one is opened. No value of
- * LLVM outlives it. */
-void codegen_cut(Codegen *cg);
+/* Between two functions: a piece of so many instructions goes to the threads, and a new one is opened. No value of
+ * LLVM outlives it. A piece costs about as much as PIECE_INSTRUCTIONS do. */
+enum { PIECE_INSTRUCTIONS = 1000 };
+void codegen_cut(Codegen *cg, int instructions);
 /* The attributes of every function: target features, nounwind, no-builtins, vector width. */
 void codegen_attributes(Codegen *cg, LLVMValueRef fn);
 
@@ -180,6 +183,11 @@ LLVMTargetMachineRef codegen_machine(const Target *t, int level);
 void  piece_seal(Piece *p, LLVMTargetMachineRef m, int level);
 void  piece_free(Piece *p);
 int   piece_instructions(const Piece *p);
+/* rescue.c: runs work(cx). False if LLVM gave up or crashed within it: *why says how. */
+enum { RESCUE_TEXT = 400 };
+bool  rescue_run(void (*work)(void *), void *cx, char why[RESCUE_TEXT]);
+/* The code of a piece that is sealed, as object code or assembly; NULL: why is in p->error, which names the kernels. */
+LLVMMemoryBufferRef piece_code(Piece *p, LLVMModuleRef module, LLVMTargetMachineRef m, LLVMCodeGenFileType kind);
 /* The threads that make object code beside the caller, `n` of them; crew_add starts them. */
 Crew *crew_new(Arena *a, const Target *t, int level, int n);
 void  crew_add(Crew *c, Piece *p);

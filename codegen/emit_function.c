@@ -272,7 +272,7 @@ static void emit_nests(Caller *c, const Kernels *k) {
         }
         vec_push(c->cg->arena, &c->cg->times, t);
         if (t.same) continue;
-        codegen_cut(c->cg);
+        codegen_cut(c->cg, PIECE_INSTRUCTIONS);
     }
 }
 

@@ -27,7 +27,7 @@ static Val xor3(Codegen *cg, Val a, Val b, Val c) { return LLVMBuildXor(cg->b, L
 
 /* The four words of the blocks numbered `block` (i32, one or a vector). The rounds are a loop: unrolled, they were 40 %
  * of a model's compile time, and the processor overlaps them either way. */
-static void philox_words(Codegen *cg, RngKey k, Val block, Val c[4]) {
+static void emit_words(Codegen *cg, RngKey k, Val block, Val c[4]) {
     int  n = l_lanes(block);
     Val  x[6] = {block, l_splat(cg, k.step_lo, n), l_splat(cg, k.step_hi, n), l_int_like(block, 0), k.key0, k.key1};
     Loop l = l_loop(cg, l_i32(cg, 0), l_i32(cg, ROUNDS), 1, 6, x);
@@ -42,6 +42,31 @@ static void philox_words(Codegen *cg, RngKey k, Val block, Val c[4]) {
     x[5] = l_add(cg, x[5], l_i32(cg, 0xBB67AE85));
     l_loop_end(cg, &l, x);
     memcpy(c, x, 4 * sizeof *c);
+}
+
+/* { word, word, word, word } (block, key), a function of the module for each width: beside the hundreds of operations
+ * of the rounds a call is nothing, and every site of a model has it. */
+static Val words_function(Codegen *cg, Ty vector, int n) {
+    const char *name = arena_printf(cg->arena, "c.random%d", n);
+    Val         fn = LLVMGetNamedFunction(cg->module, name), c[4];
+    Where       before;
+    if (fn) return fn;
+    Ty result = LLVMStructTypeInContext(cg->cx, (Ty[]){vector, vector, vector, vector}, 4, false);
+    fn = codegen_helper_begin(cg, name, result, (Ty[]){vector, cg->i32, cg->i32, cg->i32, cg->i32}, 5, &before);
+    RngKey k = {LLVMGetParam(fn, 1), LLVMGetParam(fn, 2), LLVMGetParam(fn, 3), LLVMGetParam(fn, 4)};
+    emit_words(cg, k, LLVMGetParam(fn, 0), c);
+    Val all = LLVMGetUndef(result);
+    for (unsigned i = 0; i < 4; i++) all = LLVMBuildInsertValue(cg->b, all, c[i], i, "");
+    LLVMBuildRet(cg->b, all);
+    codegen_helper_end(cg, before);
+    return fn;
+}
+
+static void philox_words(Codegen *cg, RngKey k, Val block, Val c[4]) {
+    Val fn = words_function(cg, LLVMTypeOf(block), l_lanes(block));
+    Val x[5] = {block, k.key0, k.key1, k.step_lo, k.step_hi};
+    Val all = LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, x, 5, "");
+    for (unsigned i = 0; i < 4; i++) c[i] = LLVMBuildExtractValue(cg->b, all, i, "");
 }
 
 /* ((word >> 9) + 0.5) 2^-23, exact in f32. */

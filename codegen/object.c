@@ -25,18 +25,21 @@ bool codegen_object(Codegen *cg, const char *path, const char **why) {
 bool codegen_asm(Codegen *cg, const char *path, const char **why) {
     piece_seal(the_piece(cg), cg->machine, cg->level);
     LLVMModuleRef       copy = LLVMCloneModule(cg->module);
-    LLVMMemoryBufferRef text = NULL;
-    char               *error = NULL;
-    bool ok = !LLVMTargetMachineEmitToMemoryBuffer(cg->machine, copy, LLVMAssemblyFile, &error, &text);
-    if (ok) {
-        ok = write_buffer(cg, path, text, why);
-        LLVMDisposeMemoryBuffer(text);
-    } else {
-        *why = arena_strdup(cg->arena, error);
-        LLVMDisposeMessage(error);
+    LLVMMemoryBufferRef text = piece_code(the_piece(cg), copy, cg->machine, LLVMAssemblyFile);
+    if (!text) {
+        *why = arena_strdup(cg->arena, the_piece(cg)->error);
+        return false;
     }
+    bool ok = write_buffer(cg, path, text, why);
+    LLVMDisposeMemoryBuffer(text);
     LLVMDisposeModule(copy);
     return ok;
+}
+
+bool codegen_broken(const Codegen *cg) {
+    for (int i = 0; i < cg->pieces.n; i++)
+        if (cg->pieces.at[i]->error) return true;
+    return false;
 }
 
 char *codegen_llvm_text(Codegen *cg, Arena *a) {

@@ -5,6 +5,8 @@
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "codegen/l.h"
@@ -49,11 +51,63 @@ void piece_seal(Piece *p, LLVMTargetMachineRef m, int level) {
     run_passes(p, m, level);
 }
 
+/* The first functions of a module, helpers aside: what may be meant by an error in it. */
+static void some_names(LLVMModuleRef module, char *text, size_t size) {
+    enum { SHOWN = 4 };
+    size_t at = 0;
+    int    n = 0;
+    text[0] = 0;
+    for (LLVMValueRef f = LLVMGetFirstFunction(module); f && at < size; f = LLVMGetNextFunction(f)) {
+        size_t      length;
+        const char *name = LLVMGetValueName2(f, &length);
+        if (!LLVMCountBasicBlocks(f) || !strncmp(name, "c.", 2)) continue;
+        if (n++ < SHOWN) at += (size_t)snprintf(text + at, size - at, "%s%s", n > 1 ? ", " : "", name);
+    }
+    if (n > SHOWN && at < size) snprintf(text + at, size - at, " and %d more", n - SHOWN);
+}
+
+typedef struct {
+    Piece               *piece;
+    LLVMModuleRef        module;
+    LLVMTargetMachineRef machine;
+    LLVMCodeGenFileType  kind;
+    LLVMMemoryBufferRef  code;
+    char                *error;         /* of LLVM, which goes on after some */
+} Making;
+
+static void on_diagnostic(LLVMDiagnosticInfoRef d, void *making) {
+    Making *m = making;
+    if (LLVMGetDiagInfoSeverity(d) == LLVMDSError && !m->error) m->error = LLVMGetDiagInfoDescription(d);
+}
+
+static void emit_code(void *making) {
+    Making *m = making;
+    char   *error = NULL;
+    if (LLVMTargetMachineEmitToMemoryBuffer(m->machine, m->module, m->kind, &error, &m->code)) m->code = NULL;
+    if (error && !m->error) m->error = error;
+    else if (error) LLVMDisposeMessage(error);
+}
+
+LLVMMemoryBufferRef piece_code(Piece *p, LLVMModuleRef module, LLVMTargetMachineRef m, LLVMCodeGenFileType kind) {
+    Making making = {.piece = p, .module = module, .machine = m, .kind = kind};
+    char   names[200], why[RESCUE_TEXT], text[sizeof names + sizeof why + 64];
+    some_names(module, names, sizeof names);
+    LLVMContextSetDiagnosticHandler(p->cx, on_diagnostic, &making);
+    p->lost |= !rescue_run(emit_code, &making, why);
+    LLVMContextSetDiagnosticHandler(p->cx, NULL, NULL);
+    if (!p->lost && !making.error) return making.code;
+    snprintf(text, sizeof text, "LLVM made no machine code of %s: %s", names, p->lost ? why : making.error);
+    if (making.error) LLVMDisposeMessage(making.error);
+    if (making.code && !p->lost) LLVMDisposeMemoryBuffer(making.code);
+    p->error = LLVMCreateMessage(text);
+    return NULL;
+}
+
 static void make_object(Piece *p, LLVMTargetMachineRef m, int level) {
-    if (p->object) return;
+    if (p->object || p->error) return;
     piece_seal(p, m, level);
     double start = seconds();
-    if (LLVMTargetMachineEmitToMemoryBuffer(m, p->module, LLVMObjectFile, &p->error, &p->object)) p->object = NULL;
+    p->object = piece_code(p, p->module, m, LLVMObjectFile);
     p->times.object += seconds() - start;
 }
 
@@ -66,6 +120,7 @@ int piece_instructions(const Piece *p) {
 void piece_free(Piece *p) {
     if (p->object) LLVMDisposeMemoryBuffer(p->object);
     if (p->error) LLVMDisposeMessage(p->error);
+    if (p->lost) return;
     LLVMDisposeModule(p->module);
     LLVMContextDispose(p->cx);
 }

@@ -261,6 +261,7 @@ int build_kernels(Build *b, const char *name) {
     PassOptions po = build_pass_options(b);
     passes_run(g, &po);
     KernelOptions ko = {.level = b->level, .off = po.off, .place = leaf_place, .cx = b, .forced = &b->forced};
+    if (b->options->command != CMD_compile) ko.threads = netc_default_threads();
     Function f = {.name = g->name, .info = info, .graph = g};
     f.kernels = kernels_build(b->arena, g, &b->target, &ko);
     if (b->forced.error) {
@@ -301,6 +302,7 @@ int build_schedules(const Build *b) {
 }
 
 int build_function(Build *b, const char *name) {
+    codegen_send(b->cg);
     int code = build_kernels(b, name);
     if (code) return code;
     double t = now();
@@ -322,22 +324,33 @@ int build_expands(Build *b) {
 
 void build_later(Build *b) { codegen_later(b->cg); }
 
-void build_join(Build *b) {
+int build_broken(const char *why) {
+    fprintf(stderr,
+            "netc: internal error: %s\nThis is a bug in netc, not in your file: please report it with the file. With "
+            "-O1 netc makes other code of it.\n",
+            why);
+    return NETC_EXIT_INTERNAL;
+}
+
+int build_join(Build *b) {
     const char *why = NULL;
-    if (!codegen_join(b->cg, &why)) ICE("%s", why);
+    return codegen_join(b->cg, &why) ? 0 : build_broken(why);
 }
 
 /* netc_code: the machine code of a function of build_later, which is needed now. */
 static netc_function *code_of(void *build, const char *name) {
     Build *b = build;
-    build_join(b);
+    if (build_join(b)) return NULL;
     return (netc_function *)(uintptr_t)codegen_function_address(b->cg, name);
 }
 
 netc_model *build_jit(Build *b) {
     const char *why = NULL;
     double      t0 = now();
-    if (!codegen_jit(b->cg, &why)) ICE("%s", why);
+    if (!codegen_jit(b->cg, &why)) {
+        build_broken(why);
+        return NULL;
+    }
     netc_function_entry *table = ARENA_ARRAY(b->arena, netc_function_entry, b->functions.n + 1);
     for (int i = 0; i < b->functions.n; i++) {
         table[i].name = b->functions.at[i].name;
@@ -352,7 +365,7 @@ netc_model *build_jit(Build *b) {
 }
 
 void build_time_report(Build *b, FILE *out) {
-    if (b->functions.n) build_join(b);
+    if (b->functions.n && build_join(b)) return;
     if (b->cg) codegen_time_report(b->cg, out);
     fprintf(out,
             "front end %6.1f ms\nlowering  %6.1f ms\npasses    %6.1f ms\nemission  %6.1f ms\nmachine code %3.1f ms\n",

@@ -175,7 +175,7 @@ static int bench_step(Arena *a, const Request *r, Bench *b, Figures *f) {
     if (!code) code = compile(b, (const char *const[]){"init", "train", "eval", NULL});
     if (code) return code;
     f->compile = netc_seconds() - b->build.t_start;
-    build_join(&b->build);
+    if ((code = build_join(&b->build))) return code;
     f->compile_all = netc_seconds() - b->build.t_start;
     Arena *ga = arena_new();
     Graph *g = program_objective(b->build.program, false, b->build.batch, ga);

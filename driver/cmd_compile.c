@@ -67,6 +67,10 @@ static int failed(const char *path, const char *why) {
     return NETC_EXIT_IO;
 }
 
+static int no_code(Build *b, const char *path, const char *why) {
+    return codegen_broken(b->cg) ? build_broken(why) : failed(path, why);
+}
+
 static int write_ir(Build *b, const char *path) {
     char  *text = NULL;
     size_t size = 0;
@@ -94,7 +98,7 @@ static int write_trainer(Build *b, const char *path) {
     char *json = build_describe(b, &size);
     codegen_blob(b->cg, "netc_model_description", json, size);
     codegen_function_table(b->cg, "netc_model_functions");
-    if (!codegen_object(b->cg, object, &why)) return failed(path, why);
+    if (!codegen_object(b->cg, object, &why)) return no_code(b, path, why);
     int code = link_trainer(b->arena, object, path);
     unlink(object);
     return code;
@@ -120,8 +124,8 @@ static int write_outputs(Build *b, const bool want[EMIT_COUNT], const char *base
         char *text = codegen_llvm_text(b->cg, b->arena);
         if (!file_write(path[EMIT_LLVM], text, strlen(text))) return failed(path[EMIT_LLVM], strerror(errno));
     }
-    if (want[EMIT_ASM] && !codegen_asm(b->cg, path[EMIT_ASM], &why)) return failed(path[EMIT_ASM], why);
-    if (want[EMIT_OBJ] && !codegen_object(b->cg, path[EMIT_OBJ], &why)) return failed(path[EMIT_OBJ], why);
+    if (want[EMIT_ASM] && !codegen_asm(b->cg, path[EMIT_ASM], &why)) return no_code(b, path[EMIT_ASM], why);
+    if (want[EMIT_OBJ] && !codegen_object(b->cg, path[EMIT_OBJ], &why)) return no_code(b, path[EMIT_OBJ], why);
     return 0;
 }
 

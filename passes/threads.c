@@ -3,22 +3,27 @@
  * A nest that is shared out costs a start together with the others, and what one thread wrote and another reads has to
  * move from cache to cache, line by line: a small nest on two threads is slower than on one, and so is a small step
  * whose weights are cut along rows when they are read and along columns when they are written. The model goes through
- * the nests in the order of execution for two threads (more of them gain more) and notes which part of every tensor
- * lies in whose cache. From all shared and from none shared, one nest after the other takes the way that makes the step
+ * the nests in the order of execution for N threads and notes which part of every tensor lies in whose cache: that of
+ * thread 0, which runs alone what is not shared, and that of each of the others, which are alike. Code for this machine
+ * is for as many threads as it has CPUs; code that goes elsewhere is what is best for 2, 4 and 8 threads in the mean.
+ * From all shared and from none shared, one nest after the other takes the way that makes the step
  * shortest: alone, shared as it was scheduled, or, if what it touches stays in a cache, with another loop outermost, so
  * that a thread writes the rows that it reads.
  *
  * It changes nothing but who computes what, and when: the same bits either way. */
 #include "passes/kernels_impl.h"
 
-/* Cycles: threads meet; a byte moves between two caches; a byte that another thread has read is made one's own. */
-static const double MEETING = 1500, MOVE = 0.7, CLAIM = 1.2;
-static const double TURNED = 1.1;       /* times the cycles, with another loop outermost */
-enum { ROUNDS = 4, MAX_WAYS = 4 };
+#include <math.h>
 
-/* What a thread has, or touches, of a tensor: nothing; its half along the axis that spans so many elements; all. */
+/* Cycles: threads meet, and what each of them adds to that, because all write the one line where they meet; a byte moves
+ * between two caches; a byte that another thread has read is made one's own. */
+static const double MEETING = 1000, ARRIVAL = 250, MOVE = 0.7, CLAIM = 1.2;
+static const double TURNED = 1.1;       /* times the cycles, with another loop outermost */
+enum { ROUNDS = 4, MAX_WAYS = 4, MAX_COUNTS = 3 };
+
+/* What a thread has, or touches, of a tensor: nothing; its share along the axis that spans so many elements; all. */
 typedef struct {
-    enum { NOTHING, HALF, ALL } part;
+    enum { NOTHING, SHARE, ALL } part;
     int64_t span;
 } Part;
 
@@ -27,8 +32,8 @@ typedef struct {
     const Buffer *buffer;
     Space         space;
     int64_t       offset;
-    bool          small;        /* may stay in the second caches of two threads */
-    Part          has[2];       /* by thread */
+    int64_t       size;         /* bytes */
+    Part          has[2];       /* thread 0; each of the others */
 } Memory;
 
 /* A nest touches a tensor. */
@@ -42,7 +47,8 @@ typedef struct {
 /* A way to share a nest out: the loop that stands outermost. */
 typedef struct {
     int    var, npar;
-    double cycles;              /* of the thread with the larger part */
+    double cycles;              /* of one thread */
+    int64_t trips;
     int    first;               /* touches */
 } Way;
 
@@ -54,6 +60,7 @@ typedef struct {
     int     count;              /* touches of a way */
     int     alone;              /* the first touch of thread 0 alone */
     int     loop;               /* NEST_SCAN: the first behind its body; else 0 */
+    bool    follows;            /* in a chain, not its first: threads do not meet before it */
 } Step;
 
 typedef struct {
@@ -62,6 +69,8 @@ typedef struct {
     VEC(Step)      steps;
     VEC(Touch)     touches;
     VEC(Memory)    memory;
+    int            ncount, count[MAX_COUNTS];   /* of threads */
+    int            threads;     /* the present one of them */
     bool           together;    /* the last nest was shared out */
 } Model;
 
@@ -74,18 +83,18 @@ static int memory_of(Model *m, const Place *p, int64_t bytes) {
         if (o->buffer == b && o->space == p->space && (b || o->offset == p->offset)) return i;
     }
     int64_t size = b ? b->size : bytes;
-    Memory  o = {.buffer = b, .space = p->space, .offset = b ? 0 : p->offset, .small = size <= 2 * (int64_t)m->t->l2};
+    Memory  o = {.buffer = b, .space = p->space, .offset = b ? 0 : p->offset, .size = size};
     vec_push(m->a, &m->memory, o);
     return m->memory.n - 1;
 }
 
-/* What each thread touches through `off` if the outermost loop of more than one tile is cut in two. */
+/* What each thread touches through `off` if the outermost loop of more than one tile is shared out. */
 static Part part_of(const Nest *n, int npar, const Lin *off, bool indirect) {
     for (int i = 0; i < npar; i++) {
         int     v = n->kind == NEST_SCATTER ? i : n->loop[i];
         int64_t k = off->k[v] < 0 ? -off->k[v] : off->k[v];
         if (nest_trips(n, v) < 2) continue;
-        return k && !indirect ? (Part){HALF, k * n->var[v].size} : (Part){ALL, 0};
+        return k && !indirect ? (Part){SHARE, k * n->var[v].size} : (Part){ALL, 0};
     }
     return (Part){ALL, 0};
 }
@@ -117,8 +126,7 @@ static int touch_all(Model *m, const Kernels *k, const Nest *n, int npar) {
 static void add_way(Model *m, const Kernels *k, Step *s, const Nest *n, double cycles) {
     int64_t trips = 1;
     for (int i = 0; i < n->npar; i++) trips *= n->kind == NEST_SCATTER ? n->var[i].size : nest_trips(n, n->loop[i]);
-    s->ways[s->nway++] = (Way){n->nloop ? n->loop[0] : 0, n->npar, cycles * (double)((trips + 1) / 2) / (double)trips,
-                               touch_all(m, k, n, n->npar)};
+    s->ways[s->nway++] = (Way){n->nloop ? n->loop[0] : 0, n->npar, cycles, trips, touch_all(m, k, n, n->npar)};
 }
 
 static void put_outermost(Nest *n, int v) {
@@ -141,26 +149,31 @@ static void add_turned(Model *m, const Kernels *k, Step *s, const Nest *n) {
     }
 }
 
-static void add_step(Model *m, const Kernels *k, Nest *n, bool may) {
-    Step s = {.n = n, .may = may && n->npar && !n->fixed && n->kind == NEST_LOOPS, .way = n->npar ? 0 : -1};
+/* `chain`: of n, the nest number `at` in it, or NULL. */
+static void add_step(Model *m, const Kernels *k, Nest *n, const Chain *chain, int at) {
+    Step s = {.n = n, .way = n->npar ? 0 : -1, .follows = chain && at};
+    s.may = !chain && n->npar && !n->fixed && n->kind == NEST_LOOPS;
     s.alone = touch_all(m, k, n, 0);
     s.count = m->touches.n - s.alone;
     if (n->npar) add_way(m, k, &s, n, n->cycles);
     if (s.may) add_turned(m, k, &s, n);
+    int64_t rows = chain ? chain->rows * chain->per[at] : 0;
+    if (rows && n->npar) s.ways[0].trips = (n->var[n->loop[0]].size + rows - 1) / rows;
     vec_push(m->a, &m->steps, s);
 }
 
-static bool in_chain(const Kernels *k, int nest) {
+static const Chain *chain_of(const Kernels *k, int nest) {
     for (int c = 0; c < k->nchain; c++)
-        if (nest >= k->chain[c].first && nest < k->chain[c].first + k->chain[c].count) return true;
-    return false;
+        if (nest >= k->chain[c].first && nest < k->chain[c].first + k->chain[c].count) return &k->chain[c];
+    return NULL;
 }
 
 static void add_nests(Model *m, const Kernels *k) {
     for (int i = 0; i < k->nnest; i++) {
         Nest *n = k->nest[i];
         if (n->kind != NEST_SCAN) {
-            add_step(m, k, n, !in_chain(k, i));
+            const Chain *chain = chain_of(k, i);
+            add_step(m, k, n, chain, chain ? i - chain->first : 0);
             continue;
         }
         int at = m->steps.n;
@@ -172,26 +185,30 @@ static void add_nests(Model *m, const Kernels *k) {
 
 /* ---- time --------------------------------------------------------------------------------------------- */
 
-static bool same_halves(Part a, Part b) { return a.span <= 2 * b.span && b.span <= 2 * a.span; }
+static bool same_shares(Part a, Part b) { return a.span <= 2 * b.span && b.span <= 2 * a.span; }
 
-/* The share of the tensor that has to come. */
-static double missing(Part has, Part need) {
+/* Of the whole. */
+static double size_of(Part p, double threads) { return p.part == NOTHING ? 0 : p.part == ALL ? 1 : 1 / threads; }
+
+/* The part of the tensor that has to come. */
+static double missing(Part has, Part need, double threads) {
     if (need.part == NOTHING || has.part == ALL) return 0;
-    if (need.part == ALL) return has.part == HALF ? 0.5 : 1;
-    return has.part == NOTHING ? 0.5 : same_halves(has, need) ? 0 : 0.25;
+    if (need.part == ALL || has.part == NOTHING) return size_of(need, threads) - size_of(has, threads);
+    return same_shares(has, need) ? 0 : (1 - 1 / threads) / threads;
 }
 
 static Part both(Part has, Part need) {
     if (need.part == NOTHING || has.part == ALL) return has;
-    if (need.part == ALL || has.part == NOTHING || same_halves(has, need)) return need;
+    if (need.part == ALL || has.part == NOTHING || same_shares(has, need)) return need;
     return (Part){ALL, 0};
 }
 
-/* The share of the tensor that is in both. */
-static double overlap(Part a, Part b) {
-    if (a.part == NOTHING || b.part == NOTHING) return 0;
-    if (a.part == ALL || b.part == ALL) return a.part == b.part ? 1 : 0.5;
-    return same_halves(a, b) ? 0 : 0.25;
+/* The part of the tensor that a thread needs and that lies with others, `n` of which have `other` each. */
+static double overlap(Part need, Part other, double n, double threads) {
+    if (need.part == NOTHING || other.part == NOTHING || n < 1) return 0;
+    if (other.part == ALL) return size_of(need, threads);
+    if (need.part == ALL) return n / threads;
+    return same_shares(need, other) ? 0 : n / (threads * threads);
 }
 
 /* Cycles for the thread that waits longest; what lies where afterwards. What no other has comes from where it would
@@ -199,23 +216,30 @@ static double overlap(Part a, Part b) {
 static double touch_cycles(Model *m, const Touch *t, bool shared) {
     Memory *o = &m->memory.at[t->memory];
     Part    need[2] = {shared ? t->part : (Part){ALL, 0}, shared ? t->part : (Part){NOTHING, 0}};
-    double  most = 0;
-    for (int i = 0; i < 2; i++) {
-        Part   other = o->has[1 - i];
-        double cycles = other.part == NOTHING ? 0 : MOVE * missing(o->has[i], need[i]);
-        if (t->writes) cycles += CLAIM * overlap(other, need[i]);
+    double  most = 0, threads = m->threads;
+    for (int i = 0; i < 2 && i < m->threads; i++) {
+        double first = i, alike = threads - 1 - i;      /* others: is thread 0 one of them; how many that are alike */
+        bool   there = (first > 0 && o->has[0].part != NOTHING) || (alike > 0 && o->has[1].part != NOTHING);
+        double cycles = there ? MOVE * missing(o->has[i], need[i], threads) : 0;
+        double with = overlap(need[i], o->has[0], first, threads) + overlap(need[i], o->has[1], alike, threads);
+        if (t->writes) cycles += CLAIM * fmin(with, size_of(need[i], threads));
         if (cycles > most) most = cycles;
     }
     for (int i = 0; i < 2 && (t->writes || !t->passing); i++) o->has[i] = t->writes ? need[i] : both(o->has[i],
                                                                                                      need[i]);
-    return o->small ? most * t->bytes : 0;
+    return o->size <= m->threads * (int64_t)m->t->l2 ? most * t->bytes : 0;
+}
+
+/* Of the thread with the largest share. */
+static double way_cycles(const Way *w, int threads) {
+    return w->cycles * (double)((w->trips + threads - 1) / threads) / (double)w->trips;
 }
 
 static double step_cycles(Model *m, const Step *s) {
     bool   shared = s->way >= 0;
     int    first = shared ? s->ways[s->way].first : s->alone;
-    double cycles = shared ? s->ways[s->way].cycles : s->n->cycles;
-    if (shared || m->together) cycles += MEETING;
+    double cycles = shared ? way_cycles(&s->ways[s->way], m->threads) : s->n->cycles;
+    if ((shared || m->together) && m->threads > 1 && !s->follows) cycles += MEETING + ARRIVAL * m->threads;
     m->together = shared;
     for (int i = 0; i < s->count; i++) cycles += touch_cycles(m, &m->touches.at[first + i], shared);
     return cycles;
@@ -238,7 +262,8 @@ static double run_cycles(Model *m, int from, int to) {
 }
 
 /* A call, as it is when others came before it: weights lie where the last one left them. */
-static double call_cycles(Model *m) {
+static double cycles_on(Model *m, int threads) {
+    m->threads = threads;
     for (int i = 0; i < m->memory.n; i++) m->memory.at[i].has[0].part = m->memory.at[i].has[1].part = NOTHING;
     m->together = false;
     double cycles = 0;
@@ -250,6 +275,13 @@ static double call_cycles(Model *m) {
         cycles = run_cycles(m, 0, m->steps.n);
     }
     return cycles;
+}
+
+/* The mean over the numbers of threads. */
+static double call_cycles(Model *m) {
+    double sum = 0;
+    for (int i = 0; i < m->ncount; i++) sum += cycles_on(m, m->count[i]);
+    return sum / m->ncount;
 }
 
 /* ---- the choice --------------------------------------------------------------------------------------- */
@@ -305,7 +337,8 @@ static void find_serial(const Kernels *k) {
 
 void share_nests(const Fuse *f) {
     Arena *a = arena_new();
-    Model  m = {.a = a, .t = f->t};
+    Model  m = {.a = a, .t = f->t, .ncount = MAX_COUNTS, .count = {2, 4, 8}};
+    if (f->o->threads) m.ncount = 1, m.count[0] = f->o->threads > 2 ? f->o->threads : 2;
     add_nests(&m, f->k);
     set_ways(&m, -1);
     double alone = improve(&m);
@@ -317,4 +350,13 @@ void share_nests(const Fuse *f) {
         if (m.steps.at[i].may) settle(&m.steps.at[i], shared ? m.steps.at[i].way : found[i]);
     find_serial(f->k);
     arena_free(a);
+}
+
+double kernels_cycles(const Kernels *k, int threads) {
+    Arena *a = arena_new();
+    Model  m = {.a = a, .t = &k->target};
+    add_nests(&m, k);
+    double cycles = cycles_on(&m, threads);
+    arena_free(a);
+    return cycles;
 }

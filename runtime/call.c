@@ -153,6 +153,10 @@ static void set_bounds(const netc_call *c, int64_t rows, int64_t *bound) {
     }
 }
 
+int netc_call_ready(const netc_call *c) {
+    return netc_model_code(c->engine->model, c->func->name) ? NETC_EXIT_OK : NETC_EXIT_INTERNAL;
+}
+
 void netc_call_run(netc_call *c, netc_blocks *b, const netc_time *t, uint64_t seed, int64_t count) {
     netc_engine *e = c->engine;
     set_scalars(e, t);

@@ -42,6 +42,9 @@ int  netc_call_new(netc_call *c, netc_engine *e, const char *function);
 void netc_call_free(netc_call *c);                      /* {0} is allowed */
 int  netc_call_in(const netc_call *c, const char *name);        /* index of a port, -1: none */
 int  netc_call_out(const netc_call *c, const char *name);
+/* Of a function whose code may still be made (netc_model_later): waits for it. NETC_EXIT_INTERNAL after a message if it
+ * cannot be made; the function must not be run then. */
+int  netc_call_ready(const netc_call *c);
 void netc_call_run(netc_call *c, netc_blocks *b, const netc_time *t, uint64_t seed, int64_t count);
 
 /* Examples of a split as arguments of a function. */

@@ -11,11 +11,10 @@ static int eval_one(netc_engine *e, const netc_blocks *b, const netc_split *spli
     netc_buf       line = {0};
     int            code = netc_evaluator_new(&v, e, split);
     if (code) return code;
-    if (netc_evaluate(&v, b, &(netc_time){.batches = 1, .epochs = 1}, 0)) {
+    code = netc_evaluate(&v, b, &(netc_time){.batches = 1, .epochs = 1}, 0);
+    if (!code) {
         netc_score_result(&line, &v.score, split->name);
         *text = line.data;
-    } else {
-        code = netc_signal_exit_code();
     }
     netc_evaluator_free(&v);
     return code;

@@ -100,7 +100,8 @@ typedef struct netc_model netc_model;
 /* NULL on a broken description or a missing function (a message on stderr). Keeps the pointers. A function of the table
  * may be NULL if netc_model_later follows. */
 netc_model *netc_model_new(const char *description, size_t size, const netc_function_entry *functions);
-/* The first call of a function that is NULL in the table asks `code` for it: its machine code is still being made. */
+/* The first call of a function that is NULL in the table asks `code` for it: its machine code is still being made.
+ * NULL after a message if it could not be made. */
 typedef netc_function *netc_code(void *cx, const char *name);
 void        netc_model_later(netc_model *m, netc_code *code, void *cx);
 void        netc_model_free(netc_model *m);

@@ -241,10 +241,12 @@ static void start_rows(netc_evaluator *v, int64_t first) {
     netc_feed_start(&v->feed, v->position, n);
 }
 
-bool netc_evaluate(netc_evaluator *v, const netc_blocks *b, const netc_time *t, uint64_t seed) {
+int netc_evaluate(netc_evaluator *v, const netc_blocks *b, const netc_time *t, uint64_t seed) {
     const netc_model *m = v->engine->model;
     netc_blocks       use = {.weights = b->weights, .opt = b->opt, .state = v->scratch.state};
     int64_t           rows = v->feed.split->count;
+    int               code = netc_call_ready(&v->call);
+    if (code) return code;
     netc_score_clear(&v->score);
     if (use.state) {
         netc_states_copy_shared(m, use.state, b->state);
@@ -253,11 +255,11 @@ bool netc_evaluate(netc_evaluator *v, const netc_blocks *b, const netc_time *t, 
     start_rows(v, 0);
     for (int64_t first = 0; first < rows; first += m->batch) {
         int64_t n = v->feed.rows;
-        if (netc_signal_caught()) return false;
+        if (netc_signal_caught()) return netc_signal_exit_code();
         netc_feed_take(&v->feed, &use);
         start_rows(v, first + m->batch);
         netc_call_run(&v->call, &use, t, seed, n);
         netc_score_add(&v->score, &v->call, n);
     }
-    return true;
+    return NETC_EXIT_OK;
 }

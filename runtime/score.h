@@ -54,8 +54,8 @@ typedef struct {
 
 int  netc_evaluator_new(netc_evaluator *v, netc_engine *e, const netc_split *s);
 void netc_evaluator_free(netc_evaluator *v);            /* {0} is allowed */
-/* False if a signal came in between. */
-bool netc_evaluate(netc_evaluator *v, const netc_blocks *b, const netc_time *t, uint64_t seed);
+/* NETC_EXIT_OK; that of a signal if one came in between; that of netc_call_ready. */
+int  netc_evaluate(netc_evaluator *v, const netc_blocks *b, const netc_time *t, uint64_t seed);
 
 /* Lane states to their first values; `state` of `from` to `to` for the shared ones. */
 void netc_states_reset_lanes(const netc_model *m, float *state);

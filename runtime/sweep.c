@@ -230,9 +230,8 @@ static int score_best(netc_sweep *s, netc_engine *e, int best, netc_data *data, 
     if (!code && (!split || !split->count)) split = netc_data_split(data, "valid");
     if (!code) code = netc_evaluator_new(&v, e, split);
     if (!code) {
-        if (netc_evaluate(&v, &b, &(netc_time){.batches = 1, .epochs = 1}, (uint64_t)m->train.seed))
-            netc_score_result(line, &v.score, split->name);
-        else code = netc_signal_exit_code();
+        code = netc_evaluate(&v, &b, &(netc_time){.batches = 1, .epochs = 1}, (uint64_t)m->train.seed);
+        if (!code) netc_score_result(line, &v.score, split->name);
         netc_evaluator_free(&v);
     }
     netc_blocks_free(m, &b);

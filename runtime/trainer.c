@@ -316,7 +316,7 @@ static int save(trainer *t) {
 }
 
 /* After a signal: a durable state, and how to go on. */
-static int save_and_leave(trainer *t) {
+static int save_and_leave(trainer *t, int why) {
     int code = save(t);
     if (code) return code;
     netc_buf b = begin_record(t, "stop");
@@ -326,7 +326,7 @@ static int save_and_leave(trainer *t) {
     if (t->save_failed) return netc_error(NETC_EXIT_SAVE, "stopped, but the state could not be saved");
     netc_note("stopped at epoch %lld, step %lld/%lld; everything is saved in %s. The same command goes on from here",
               (long long)t->at.epoch + 1, (long long)t->at.batch, (long long)t->batches, t->folder.path);
-    return netc_signal_exit_code();
+    return why;
 }
 
 /* ---- one epoch --------------------------------------------------------------------------------------- */
@@ -399,10 +399,14 @@ static int train_epoch(trainer *t) {
         rows += train_step(t, &loss);
         if (!isfinite(loss)) return diverged(t, isnan(loss) ? "the loss is nan" : "the loss is infinite");
         show_step(t, rows, begun);
-        if (netc_sampler_due(&t->sampler, t->at.step)) show_sample(t);
+        if (netc_sampler_due(&t->sampler, t->at.step)) {
+            int code = netc_call_ready(&t->sampler.call);
+            if (code) return save_and_leave(t, code);
+            show_sample(t);
+        }
         double now = netc_seconds();
         t->at.epoch_seconds = before + now - begun;
-        if (netc_signal_caught()) return save_and_leave(t);
+        if (netc_signal_caught()) return save_and_leave(t, netc_signal_exit_code());
         bool due = t->options->save_every > 0 && now - t->last_save > t->options->save_every;
         if (due && t->at.batch < t->batches) {
             int code = save(t);
@@ -423,7 +427,8 @@ static int validate(trainer *t, bool *best) {
     int         sign;
     double      v = NAN, begun = netc_seconds();
     netc_time   now = time_now(t);
-    if (!netc_evaluate(&t->evaluator, &t->blocks, &now, (uint64_t)t->model->train.seed)) return save_and_leave(t);
+    int         code = netc_evaluate(&t->evaluator, &t->blocks, &now, (uint64_t)t->model->train.seed);
+    if (code) return save_and_leave(t, code);
     t->validating = netc_seconds() - begun;
     netc_watched(t->model, &key, &sign);
     netc_score_value(&t->evaluator.score, key, &v);
@@ -472,7 +477,7 @@ static int train_epochs(trainer *t) {
         report_epoch(t, best);
         code = save(t);
         if (code) return code;
-        if (netc_signal_caught() && !is_finished(t)) return save_and_leave(t);
+        if (netc_signal_caught() && !is_finished(t)) return save_and_leave(t, netc_signal_exit_code());
     }
     if (out_of_patience(t) && t->at.epoch < t->model->train.epochs)
         netc_progress_say(&t->progress, "stopped: %lld epochs without a better score than that of epoch %lld",
@@ -525,7 +530,8 @@ static int score_final(trainer *t, netc_blocks *kept, int64_t kept_epoch, char *
     netc_buf       line = {0};
     int            code = netc_evaluator_new(&v, t->engine, t->final);
     if (code) return code;
-    if (netc_evaluate(&v, kept, &now, (uint64_t)t->model->train.seed)) {
+    code = netc_evaluate(&v, kept, &now, (uint64_t)t->model->train.seed);
+    if (!code) {
         netc_score_result(&line, &v.score, t->final->name);
         if (!t->save_failed) write_result(t, &v.score, kept_epoch, line.data);
         netc_buf b = begin_record(t, "end");
@@ -536,7 +542,6 @@ static int score_final(trainer *t, netc_blocks *kept, int64_t kept_epoch, char *
         *text = line.data;
     } else {
         netc_note("stopped before the %s data were scored; the same command does that", t->final->name);
-        code = netc_signal_exit_code();
     }
     netc_evaluator_free(&v);
     return code;

@@ -22,6 +22,7 @@ typedef struct {
     int      level;
     const char *off;            /* fusions that are off */
     bool     eager;             /* see KernelOptions */
+    int      threads;           /* the same */
     const char *cpu;            /* -mcpu, NULL: this machine's best */
     int64_t  rows, steps;       /* the bounds: rows, and all others; 0: all */
     uint64_t seed, step;
@@ -177,7 +178,7 @@ static inline Target kt_target(const KernelRun *r) {
 }
 
 static inline void kt_build(KtBuilt *b, Codegen *cg) {
-    KernelOptions o = {.level = b->r->level, .off = b->r->off, .place = kt_place, .cx = &b->layout, .forced = b->r->forced, .eager = b->r->eager};
+    KernelOptions o = {.level = b->r->level, .off = b->r->off, .place = kt_place, .cx = &b->layout, .forced = b->r->forced, .eager = b->r->eager, .threads = b->r->threads};
     Target        t = kt_target(b->r);
     const char   *why;
     b->layout.a = b->r->a;

@@ -68,6 +68,38 @@ static void stopped_in_the_first_step(void **state) {
     stop_and_continue(SIGTERM, 0, NETC_EXIT_TERM);
 }
 
+static netc_function *no_code(void *asked, const char *name) {
+    assert_string_equal(name, "eval");
+    ++*(int *)asked;
+    return NULL;
+}
+
+/* The code of the evaluation, made while the first epoch runs, cannot be made: the epoch is saved, and a netc that can
+ * goes on from there. */
+static void the_evaluation_has_no_code(void **state) {
+    (void)state;
+    netc_function_entry table[sizeof TM_FUNCTIONS / sizeof *TM_FUNCTIONS];
+    int                 asked = 0;
+    assert_int_equal(train("--out @/whole"), 0);
+    memcpy(table, TM_FUNCTIONS, sizeof table);
+    for (int i = 0; table[i].name; i++)
+        if (table[i].fn == tm_eval) table[i].fn = NULL;
+    netc_model *m = netc_model_new(TM_PLAIN, strlen(TM_PLAIN), table);
+    netc_model_later(m, no_code, &asked);
+    tm_train_calls = tm_eval_calls = 0;
+    assert_int_equal(run_command_on(m, netc_cmd_train, "-q --data @ --out @/parts"), NETC_EXIT_INTERNAL);
+    netc_model_free(m);
+    assert_int_equal(asked, 1);
+    assert_int_equal(tm_train_calls, STEPS);
+    assert_int_equal(tm_eval_calls, 0);
+    assert_true(exists("parts/ckpt-000000013.safetensors"));
+    tm_train_calls = 0;
+    assert_int_equal(train("--out @/parts"), 0);
+    assert_int_equal(tm_train_calls, STEPS * (EPOCHS - 1));
+    assert_same_file("whole/weights.safetensors", "parts/weights.safetensors");
+    assert_same_checkpoint("whole/ckpt-000000078.safetensors", "parts/ckpt-000000078.safetensors");
+}
+
 static void threads_do_not_matter(void **state) {
     (void)state;
     assert_int_equal(train("--out @/one --threads 1"), 0);
@@ -317,6 +349,7 @@ int main(void) {
         TRAINER_TEST(stopped_within_an_epoch),
         TRAINER_TEST(stopped_at_the_last_step),
         TRAINER_TEST(stopped_in_the_first_step),
+        TRAINER_TEST(the_evaluation_has_no_code),
         TRAINER_TEST(threads_do_not_matter),
         TRAINER_TEST(a_finished_run_says_so),
         TRAINER_TEST(another_run_is_refused),
