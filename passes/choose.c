@@ -57,19 +57,22 @@ static bool may_turn(const Task *w, int lane, int r) {
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
 
+/* A map, or what a remainder takes from one point: nothing that is loaded serves a second row. */
+static bool sums_nothing(const Task *w) { return !w->count || !w->n->stage[w->first].nred; }
+
 /* Tiles of one or two row variables. */
 static void try_rows(Search *s, Choice *c) {
     const Nest *n = s->w->n;
     consider(s, c);
     if (s->given) return;
-    for (int i = 0; i < s->nrow && !s->w->count; i++) {
+    for (int i = 0; i < s->nrow && sums_nothing(s->w); i++) {
         int u = s->row[i];
         if (!c->nlane || !may_turn(s->w, c->lane[0], u)) continue;
         c->step[u] = 2 * TURN < n->var[u].size ? 2 * TURN : n->var[u].size;
         consider(s, c);
         c->step[u] = 1;
     }
-    if (!s->w->count) return;
+    if (sums_nothing(s->w)) return;
     for (int i = 0; i < s->nrow; i++) {
         int u = s->row[i];
         for (int a = 0; a < NSTEPS && STEPS[a] <= n->var[u].size; a++) {

@@ -13,8 +13,8 @@
  *   siblings   maps or reductions over the same space that read the same tensor
  *   sums       sums of products that meet in a map: see sums.c
  *
- * Before that, spread.c (spread), pack.c (pack), unpool.c (unpool) and reuse.c (reuse) rewrite contractions and their
- * operands; after it, listed.c (listed) may run a sum over a list of the points that count.
+ * Before that, spread.c (spread), taps.c (taps), pack.c (pack), unpool.c (unpool) and reuse.c (reuse) rewrite
+ * contractions and their operands; after it, listed.c (listed) may run a sum over a list of the points that count.
  *
  * A scan and its results are a group of their own. A group never needs what depends on it through another group.
  */
@@ -26,7 +26,7 @@ enum { MAX_WINDOW = 16, MAX_GROUP = 24, LONG_SUM = 1024 };
 
 const char *const FUSIONS[] = {"epilogue", "update", "pool",   "rows",  "siblings", "pack",    "turn",
                                "unpool",   "spread", "listed", "panel", "sink",     "keep",    "rotate",
-                               "sums",     "chain",  "reuse",  "order", "winograd", "threads", NULL};
+                               "sums",     "chain",  "reuse",  "order", "winograd", "threads", "taps",    NULL};
 
 bool fusion_on(const KernelOptions *o, const char *name) {
     size_t n = strlen(name);

@@ -143,6 +143,7 @@ static void lower_all(Graph *g, const Target *t, const KernelOptions *o, int nca
     if (o->level >= 2 && fusion_on(o, "panel")) panel_weights(g, t);
     if (o->level >= 2 && fusion_on(o, "turn")) turn_weights(g, t);
     if (o->level >= 2 && fusion_on(o, "spread") && fusion_on(o, "listed")) spread_graph(g);
+    if (o->level >= 2 && !ncarry && fusion_on(o, "taps")) taps_graph(g, t, o->eager);
     if (o->level >= 2 && fusion_on(o, "pack")) pack_contractions(g);
     if (o->level >= 2 && fusion_on(o, "unpool")) unpool_graph(g);
     if (o->level >= 2 && !ncarry && fusion_on(o, "winograd")) winograd_graph(g, t, o->eager);

@@ -7,6 +7,7 @@
  *   rotate.c       steps of a loop that begin with their sums
  *   panel.c        operands of contractions in panels, those that loops capture before them
  *   turn.c         other weights of loops in the order in which they load well
+ *   taps.c         convolutions whose taps are added up last
  *   pack.c         guarded and masked operands of contractions become tensors that load well
  *   unpool.c       gradients through max-pooling become lookups
  *   winograd.c     convolutions with fewer multiplications

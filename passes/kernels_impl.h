@@ -80,6 +80,8 @@ void  turn_weights(Graph *g, const Target *t);
 const Expr *axis_last(Graph *g, const Node *n, int axis, Var *var);
 /* reuse.c: sums of what a stored map computes read the map. */
 void  reuse_maps(Graph *g);
+/* taps.c: convolutions whose taps are added up last. all: also those that are estimated to take longer */
+void  taps_graph(Graph *g, const Target *t, bool all);
 /* pack.c */
 void  pack_contractions(Graph *g);
 /* order.c */

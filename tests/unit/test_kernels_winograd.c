@@ -38,7 +38,7 @@ static int tables(const Graph *g) {
 
 /* least: of sums with tables. */
 static void check(const char *text, const char *what, const char *cpu, int rows, int least) {
-    KernelRun r = {.a = arena_new(), .level = 2, .cpu = cpu, .rows = rows, .eager = true, .tolerance = BOUND};
+    KernelRun r = {.a = arena_new(), .level = 2, .cpu = cpu, .rows = rows, .eager = true, .off = "taps", .tolerance = BOUND};
     Graph    *g = ir_good(r.a, text), *same = ir_good(r.a, text);
     Target    t = kt_target(&r);
     if (target_here(&t)) {
