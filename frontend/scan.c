@@ -193,11 +193,18 @@ static bool check_carries(ScanWalk *s, Frame *g) {
     return true;
 }
 
+/* A number stays one: it takes the type of the carry. */
+static Value *first_value(Cx *cx, const Ast *e, Frame *f) {
+    Value *v = eval(cx, e, f);
+    if (v && v->kind == V_DIM && is_static(v)) return value_number(cx, num_int(v->u.dim->size));
+    return v && v->kind == V_NUMBER ? v : as_tensor(cx, v, e->loc);
+}
+
 static bool first_values(ScanWalk *s, Frame *f) {
     for (int i = 0; i < s->outs.n; i++) {
         Out *o = &s->outs.at[i];
         if (!o->from) continue;
-        o->init = eval(s->cx, o->from, f);
+        o->init = first_value(s->cx, o->from, f);
         if (!o->init) return false;
         o->fixed = o->init->kind == V_TENSOR && !o->init->zeros && o->init->ty.base != B_UNKNOWN;
         o->ty = o->fixed ? o->init->ty : ty_scalar(B_UNKNOWN);
@@ -206,8 +213,15 @@ static bool first_values(ScanWalk *s, Frame *f) {
     s->cx->graph = NULL;
     for (int round = 0; round < ROUNDS && guess(s, f); round++) continue;
     s->cx->graph = graph;
-    for (int i = 0; i < s->outs.n; i++)
-        if (s->outs.at[i].from && s->outs.at[i].ty.base == B_UNKNOWN) s->outs.at[i].ty = ty_scalar(B_F32);
+    for (int i = 0; i < s->outs.n; i++) {
+        Out *o = &s->outs.at[i];
+        if (!o->from) continue;
+        bool condition = o->init->kind == V_NUMBER && o->init->u.num.kind == N_BOOL;
+        if (o->ty.base == B_UNKNOWN) o->ty = ty_scalar(condition ? B_BOOL : B_F32);
+        if (o->init->kind == V_NUMBER && condition != (o->ty.base == B_BOOL))
+            return report(s->cx, o->from->loc, E_CARRY, "%s[%s] is %s, but begins as a %s", o->name, s->item->name,
+                          ty_text(s->cx->arena, &o->ty), condition ? "condition" : "number");
+    }
     return true;
 }
 
@@ -312,7 +326,8 @@ bool stmt_scan(Cx *cx, const Ast *it, Frame *f) {
     for (int i = 0; i < it->items.n; i++)
         for (int j = 0; j < it->items.at[i]->params.n; j++) {
             const Ast *l = it->items.at[i]->params.at[j];
-            if (l->flag && !env_find(&f->env, l->name)) define(cx, f, l->name, value_poison(cx), l->loc);
+            if (l->flag && !env_find(&f->env, l->name))
+                define(cx, f, l->name, cx->lenient ? value_any(cx) : value_poison(cx), l->loc);
         }
     return false;
 }
