@@ -215,6 +215,7 @@ static void advise_vector(Cx *cx, int errors, const Ty *ty) {
 }
 
 static Value *mismatch(Cx *cx, const Ast *t, const Value *v, Frame *f, Loc at, const char *what) {
+    if (cx->muted) return NULL;                     /* a trial walk, where dims may not be known yet */
     int errors = cx->diag->errors;
     report(cx, at, E_MATCH, "%s should be %s, found %s%s", what, written_type(cx, t), ty_text(cx->arena, &v->ty),
            bound_names(cx, t, f));
@@ -258,7 +259,8 @@ Value *type_match(Cx *cx, const Ast *t, Value *v, Frame *f, Loc at, const char *
     if (!match_base(cx, t, &ty, f, &ty.elem)) return mismatch(cx, t, v, f, at, what);
     for (int i = 0; i < ty.rank; i++) {
         const Ast *p = t->args.at[i];
-        if (p->kind == AST_ID && names_no_dim(f, p->name)) define(cx, f, p->name, value_dim(cx, ty.dim[i]), p->loc);
+        bool binds = ty.dim[i] && p->kind == AST_ID && names_no_dim(f, p->name);
+        if (binds) define(cx, f, p->name, value_dim(cx, ty.dim[i]), p->loc);
     }
     for (int i = 0; i < ty.rank; i++) {
         const Ast *p = t->args.at[i];
