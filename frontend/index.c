@@ -243,11 +243,16 @@ static bool inside(Cx *cx, Subscript *s, const Dim *d, Loc at, bool guarded) {
     if (s->is_const && !d->ragged)
         return report(cx, at, E_OUTSIDE, "subscript %lld is outside [%s]: the first entry is 0, the last %lld",
                       (long long)s->value, dim_text(cx->arena, d), (long long)d->size - 1);
+    int errors = cx->diag->errors;
     if (s->below && limit_least(s->lo, &least))
-        return report(cx, at, E_OUTSIDE, "this subscript can be %s: give a value for outside with ??",
-                      num_text(cx->arena, (Num){.kind = N_EXACT, .q = least}));
-    return report(cx, at, E_OUTSIDE, "this subscript can pass the end of %s: give a value for outside with ??",
-                  dim_text(cx->arena, d));
+        report(cx, at, E_OUTSIDE, "this subscript can be %s: give a value for outside with ??",
+               num_text(cx->arena, (Num){.kind = N_EXACT, .q = least}));
+    else
+        report(cx, at, E_OUTSIDE, "this subscript can pass the end of %s: give a value for outside with ??",
+               dim_text(cx->arena, d));
+    if (d->ragged && !s->aff.n)
+        advise(cx, errors, "last(..) is the last step that is there, first(..) the first");
+    return false;
 }
 
 /* x[lo:hi] over axis d: its dim, and where it begins. */

@@ -73,7 +73,11 @@ static bool find_carry(const Ast *e, void *p) {
     BinOp op;
     if (e->kind != AST_INDEX || e->a->kind != AST_ID) return false;
     Out *o = find_out(s, e->a->name);
-    if (!o || !one_step(e->args.at[0], s->item->name, &op)) return false;
+    if (!o) return false;
+    if (!one_step(e->args.at[0], s->item->name, &op)) {
+        o->far |= !ast_is_id(e->args.at[0], s->item->name);
+        return false;
+    }
     o->carried = true;
     *(op == BIN_ADD ? &s->ahead : &s->back) = true;
     if (!o->from)
@@ -100,7 +104,7 @@ static bool read_outputs(ScanWalk *s, Frame *f) {
     if (!s->ok) return false;
     for (int i = 0; i < s->outs.n; i++) {
         Out *o = &s->outs.at[i];
-        if (o->from && !o->carried)
+        if (o->from && !o->carried && !o->far)
             return report(cx, o->from->loc, E_SCAN, "'from' is of no use: nothing reads %s[%s-1]", o->name, it->name);
     }
     if (s->back && s->ahead)
@@ -193,6 +197,20 @@ static bool check_carries(ScanWalk *s, Frame *g) {
     return true;
 }
 
+/* Where types are not known after all trials there may be a mistake: then it is the one to report, not what follows from
+ * taking a carry for a number. True if there is none. */
+static bool strict_trial(ScanWalk *s, Frame *f) {
+    Cx *cx = s->cx;
+    bool unknown = false;
+    for (int i = 0; i < s->outs.n; i++) unknown |= s->outs.at[i].carried && s->outs.at[i].ty.base == B_UNKNOWN;
+    if (!unknown || cx->muted) return true;
+    Graph *graph = cx->graph;
+    cx->graph = NULL;
+    bool ok = block(cx, &s->item->items, scan_frame(s, f), false, NULL);
+    cx->graph = graph;
+    return ok;
+}
+
 /* A number stays one: it takes the type of the carry. */
 static Value *first_value(Cx *cx, const Ast *e, Frame *f) {
     Value *v = eval(cx, e, f);
@@ -213,6 +231,7 @@ static bool first_values(ScanWalk *s, Frame *f) {
     s->cx->graph = NULL;
     for (int round = 0; round < ROUNDS && guess(s, f); round++) continue;
     s->cx->graph = graph;
+    if (!strict_trial(s, f)) return false;
     for (int i = 0; i < s->outs.n; i++) {
         Out *o = &s->outs.at[i];
         if (!o->from) continue;

@@ -214,6 +214,18 @@ static void advise_vector(Cx *cx, int errors, const Ty *ty) {
                "%s", dim_text(cx->arena, outer));
 }
 
+/* What makes the vector, or the element, that is wanted. */
+static void advise_shape(Cx *cx, int errors, const Ast *t, const Ty *ty) {
+    Base base;
+    bool element = !is_scalar_name(t->name, &base);
+    if (!element && t->args.n == 1 && ty->rank > 1) advise_vector(cx, errors, ty);
+    else if (!element && t->args.n == 1 && !ty->rank && ty->base == B_ELEMENT)
+        advise(cx, errors, "onehot(..) or a layer Embed(..) makes a vector of an element");
+    else if (element && !t->args.n && ty->rank == 1 && ty->base == B_ELEMENT)
+        advise(cx, errors, "one element is needed: an equation y[t] = f(x[t]) applies a function at every place of %s",
+               dim_text(cx->arena, ty->dim[0]));
+}
+
 static Value *mismatch(Cx *cx, const Ast *t, const Value *v, Frame *f, Loc at, const char *what) {
     if (cx->muted) return NULL;                     /* a trial walk, where dims may not be known yet */
     int errors = cx->diag->errors;
@@ -221,7 +233,7 @@ static Value *mismatch(Cx *cx, const Ast *t, const Value *v, Frame *f, Loc at, c
            bound_names(cx, t, f));
     NoteCx n = {cx, f};
     ast_find(t, note_dim, &n);
-    if (t->kind == AST_TYPE && t->args.n == 1 && v->ty.rank > 1) advise_vector(cx, errors, &v->ty);
+    if (t->kind == AST_TYPE) advise_shape(cx, errors, t, &v->ty);
     return NULL;
 }
 
