@@ -13,8 +13,8 @@
 extern char **environ;
 
 /* A runtime built with the sanitizers needs them in the trainer, too. */
-#ifdef NETC_SANITIZED
-#define NETC_LINK_FLAGS "-fsanitize=address,undefined",
+#ifdef NETC_SANITIZE
+#define NETC_LINK_FLAGS NETC_SANITIZE,
 #else
 #define NETC_LINK_FLAGS
 #endif

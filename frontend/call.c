@@ -152,6 +152,15 @@ static Value *walk_body(Cx *cx, const Ast *d, Frame *g, Loc at) {
     return r;
 }
 
+/* Where the types of carries are still being learnt, a body may not be walked yet: what a call gives is then what its
+ * signature says, if that is known. */
+static Value *promised(Cx *cx, const Ast *d, Frame *g) {
+    const Ast *t = d->type;
+    if (!cx->lenient || !t || t->kind == AST_TUPLETYPE) return NULL;
+    Value *v = value_any(cx);
+    return type_read(cx, t, g, &v->ty) ? v : NULL;
+}
+
 Value *apply(Cx *cx, Value *fn, const AstList *args, Frame *f, Loc at, const Arg *first) {
     Frame *g = frame_of(cx, fn, at);
     if (!g) return NULL;
@@ -159,7 +168,10 @@ Value *apply(Cx *cx, Value *fn, const AstList *args, Frame *f, Loc at, const Arg
     if (g->decl->loc.src->std && !at.src->std) cx->library = (LibraryCall){at, g->decl->name};
     Value *r = NULL;
     const Env *fixed = fn->kind == V_INST ? &fn->u.inst->fixed : NULL;
-    if (bind(cx, &g->decl->params, args, f, g, at, g->decl->name, first, fixed)) r = walk_body(cx, g->decl, g, at);
+    if (bind(cx, &g->decl->params, args, f, g, at, g->decl->name, first, fixed)) {
+        r = walk_body(cx, g->decl, g, at);
+        if (!r) r = promised(cx, g->decl, g);
+    }
     cx->library = library;
     return r;
 }

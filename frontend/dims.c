@@ -125,6 +125,7 @@ const char *form_text(Arena *a, Form f) {
 }
 
 const char *dim_text(Arena *a, const Dim *d) {
+    if (!d) return "?";                              /* not known yet */
     if (d->name) return d->name;
     bool one = d->over.n == 1 && d->over.c == 0 && d->over.atom[0].k == 1;
     if (d->floored) return arena_printf(a, one ? "%s/%lld" : "(%s)/%lld", form_text(a, d->over), (long long)d->div);

@@ -243,11 +243,16 @@ static bool inside(Cx *cx, Subscript *s, const Dim *d, Loc at, bool guarded) {
     if (s->is_const && !d->ragged)
         return report(cx, at, E_OUTSIDE, "subscript %lld is outside [%s]: the first entry is 0, the last %lld",
                       (long long)s->value, dim_text(cx->arena, d), (long long)d->size - 1);
+    int errors = cx->diag->errors;
     if (s->below && limit_least(s->lo, &least))
-        return report(cx, at, E_OUTSIDE, "this subscript can be %s: give a value for outside with ??",
-                      num_text(cx->arena, (Num){.kind = N_EXACT, .q = least}));
-    return report(cx, at, E_OUTSIDE, "this subscript can pass the end of %s: give a value for outside with ??",
-                  dim_text(cx->arena, d));
+        report(cx, at, E_OUTSIDE, "this subscript can be %s: give a value for outside with ??",
+               num_text(cx->arena, (Num){.kind = N_EXACT, .q = least}));
+    else
+        report(cx, at, E_OUTSIDE, "this subscript can pass the end of %s: give a value for outside with ??",
+               dim_text(cx->arena, d));
+    if (d->ragged && !s->aff.n)
+        advise(cx, errors, "last(..) is the last step that is there, first(..) the first");
+    return false;
 }
 
 /* x[lo:hi] over axis d: its dim, and where it begins. */
@@ -261,6 +266,7 @@ static bool slice(Cx *cx, const Ast *e, Frame *f, Dim *d, Dim **dim, Subscript *
     if (!dim_fits(cx, n, e->loc, form_text(cx->arena, n))) return false;
     *dim = form_dim(cx->arena, n);
     if (!subscript(cx, e->a, f, begin)) return false;
+    if (!d) return true;                            /* not known yet, as below */
     if (!limit_nonnegative(begin->lo) ||
         !limit_nonnegative(limit_add(cx->arena, limit_dim(cx->arena, d, false), limit_form(cx->arena, hi, true), -1)))
         return report(cx, e->loc, E_OUTSIDE, "the slice can leave the axis %s", dim_text(cx->arena, d));
@@ -294,7 +300,7 @@ static bool read_subscripts(Cx *cx, const Value *base, const AstList *ix, int fr
         } else {
             if (!subscript(cx, e, f, s)) return false;
             if (s->index && !s->index->dim) s->index->dim = s->elem = d;
-            if (!inside(cx, s, d, e->loc, guarded)) return false;
+            if (d && !inside(cx, s, d, e->loc, guarded)) return false;
         }
         r->n++;
     }
@@ -461,8 +467,14 @@ Value *eval_index(Cx *cx, const Ast *e, Frame *f, const Ast *otherwise) {
             Value *base = scan_read(cx, o->u.out, e->args.at[0], e);
             if (!base) return NULL;
             if (otherwise) {
+                int errors = cx->diag->errors;
                 report(cx, e->loc, E_SCAN_READ,
                        "%s is carried by the scan: its first value follows 'from', not '?\?'", name);
+                if (e->args.n > 1) {
+                    const char *step = ast_text(cx->arena, e->args.at[0]);
+                    advise(cx, errors, "for a neighbour past the edge take the whole of %s[%s] first: p = %s[%s]; "
+                           "p[i-1] ?? 0", name, step, name, step);
+                }
                 return NULL;
             }
             return e->args.n > 1 ? read(cx, base, e, 1, f, NULL) : base;

@@ -73,7 +73,11 @@ static bool find_carry(const Ast *e, void *p) {
     BinOp op;
     if (e->kind != AST_INDEX || e->a->kind != AST_ID) return false;
     Out *o = find_out(s, e->a->name);
-    if (!o || !one_step(e->args.at[0], s->item->name, &op)) return false;
+    if (!o) return false;
+    if (!one_step(e->args.at[0], s->item->name, &op)) {
+        o->far |= !ast_is_id(e->args.at[0], s->item->name);
+        return false;
+    }
     o->carried = true;
     *(op == BIN_ADD ? &s->ahead : &s->back) = true;
     if (!o->from)
@@ -100,7 +104,7 @@ static bool read_outputs(ScanWalk *s, Frame *f) {
     if (!s->ok) return false;
     for (int i = 0; i < s->outs.n; i++) {
         Out *o = &s->outs.at[i];
-        if (o->from && !o->carried)
+        if (o->from && !o->carried && !o->far)
             return report(cx, o->from->loc, E_SCAN, "'from' is of no use: nothing reads %s[%s-1]", o->name, it->name);
     }
     if (s->back && s->ahead)
@@ -193,11 +197,32 @@ static bool check_carries(ScanWalk *s, Frame *g) {
     return true;
 }
 
+/* Where types are not known after all trials there may be a mistake: then it is the one to report, not what follows from
+ * taking a carry for a number. True if there is none. */
+static bool strict_trial(ScanWalk *s, Frame *f) {
+    Cx *cx = s->cx;
+    bool unknown = false;
+    for (int i = 0; i < s->outs.n; i++) unknown |= s->outs.at[i].carried && s->outs.at[i].ty.base == B_UNKNOWN;
+    if (!unknown || cx->muted) return true;
+    Graph *graph = cx->graph;
+    cx->graph = NULL;
+    bool ok = block(cx, &s->item->items, scan_frame(s, f), false, NULL);
+    cx->graph = graph;
+    return ok;
+}
+
+/* A number stays one: it takes the type of the carry. */
+static Value *first_value(Cx *cx, const Ast *e, Frame *f) {
+    Value *v = eval(cx, e, f);
+    if (v && v->kind == V_DIM && is_static(v)) return value_number(cx, num_int(v->u.dim->size));
+    return v && v->kind == V_NUMBER ? v : as_tensor(cx, v, e->loc);
+}
+
 static bool first_values(ScanWalk *s, Frame *f) {
     for (int i = 0; i < s->outs.n; i++) {
         Out *o = &s->outs.at[i];
         if (!o->from) continue;
-        o->init = eval(s->cx, o->from, f);
+        o->init = first_value(s->cx, o->from, f);
         if (!o->init) return false;
         o->fixed = o->init->kind == V_TENSOR && !o->init->zeros && o->init->ty.base != B_UNKNOWN;
         o->ty = o->fixed ? o->init->ty : ty_scalar(B_UNKNOWN);
@@ -206,8 +231,16 @@ static bool first_values(ScanWalk *s, Frame *f) {
     s->cx->graph = NULL;
     for (int round = 0; round < ROUNDS && guess(s, f); round++) continue;
     s->cx->graph = graph;
-    for (int i = 0; i < s->outs.n; i++)
-        if (s->outs.at[i].from && s->outs.at[i].ty.base == B_UNKNOWN) s->outs.at[i].ty = ty_scalar(B_F32);
+    if (!strict_trial(s, f)) return false;
+    for (int i = 0; i < s->outs.n; i++) {
+        Out *o = &s->outs.at[i];
+        if (!o->from) continue;
+        bool condition = o->init->kind == V_NUMBER && o->init->u.num.kind == N_BOOL;
+        if (o->ty.base == B_UNKNOWN) o->ty = ty_scalar(condition ? B_BOOL : B_F32);
+        if (o->init->kind == V_NUMBER && condition != (o->ty.base == B_BOOL))
+            return report(s->cx, o->from->loc, E_CARRY, "%s[%s] is %s, but begins as a %s", o->name, s->item->name,
+                          ty_text(s->cx->arena, &o->ty), condition ? "condition" : "number");
+    }
     return true;
 }
 
@@ -312,7 +345,8 @@ bool stmt_scan(Cx *cx, const Ast *it, Frame *f) {
     for (int i = 0; i < it->items.n; i++)
         for (int j = 0; j < it->items.at[i]->params.n; j++) {
             const Ast *l = it->items.at[i]->params.at[j];
-            if (l->flag && !env_find(&f->env, l->name)) define(cx, f, l->name, value_poison(cx), l->loc);
+            if (l->flag && !env_find(&f->env, l->name))
+                define(cx, f, l->name, cx->lenient ? value_any(cx) : value_poison(cx), l->loc);
         }
     return false;
 }

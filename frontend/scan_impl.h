@@ -7,7 +7,7 @@
 typedef struct {
     const char *name;
     const Ast  *lhs, *from;        /* its left side; its first value or NULL */
-    bool        carried;
+    bool        carried, far;      /* read one step before; read at another distance, which is a mistake */
     Ty          ty;                /* of the carry */
     bool        fixed;             /* known from its first value */
     Value      *init;

@@ -40,12 +40,18 @@ static void raise_level(const Expr *e, void *p) {
     if (level > x->level) x->level = level;
 }
 
-int steps_level(Cx *cx, const Expr *e) {
+/* The deepest loop of the nodes that e reads. */
+static int reads_level(Cx *cx, const Expr *e) {
     LevelCx x = {cx, 0};
     expr_walk(e, raise_level, &x);
-    for (int i = cx->loops.n; i > x.level; i--)
-        if (lower_uses(e, cx->loops.at[i - 1]->var->var)) return i;
     return x.level;
+}
+
+int steps_level(Cx *cx, const Expr *e) {
+    int level = reads_level(cx, e);
+    for (int i = cx->loops.n; i > level; i--)
+        if (lower_uses(e, cx->loops.at[i - 1]->var->var)) return i;
+    return level;
 }
 
 const Expr *steps_mask(Cx *cx, int level) {
@@ -169,10 +175,14 @@ static const Expr *resolve_read(const Resolve *r, const Expr *e) {
     if (!loops_of(cx, e, 0, l)) return e;
     int level = node_level(cx, e->operand), inner = loops_of(cx, e, level, l);
     if (inner && !is_sliced(e, inner, l)) {
+        for (int k = 0; k < e->nsub; k++)            /* a subscript may be a carry of a deeper loop */
+            if (e->sub[k].ind && reads_level(cx, e->sub[k].ind) > level) level = reads_level(cx, e->sub[k].ind);
+        inner = loops_of(cx, e, level, l);
         int all = loops_of(cx, e, 0, l);             /* outer steps in subscripts of an inner value */
         if (all > inner) e = at_number(r, e, all - inner, l);
+        if (!inner) return resolve(r, e);
         inner = loops_of(cx, e, level, l);
-        e = e->op == SC_READ ? all_steps(r, e, inner, l) : NULL;
+        e = all_steps(r, e, inner, l);
         if (!e) return lower_real(cx, 0);
     }
     Node *n = cx->graph->nodes.at[e->operand];

@@ -214,13 +214,26 @@ static void advise_vector(Cx *cx, int errors, const Ty *ty) {
                "%s", dim_text(cx->arena, outer));
 }
 
+/* What makes the vector, or the element, that is wanted. */
+static void advise_shape(Cx *cx, int errors, const Ast *t, const Ty *ty) {
+    Base base;
+    bool element = !is_scalar_name(t->name, &base);
+    if (!element && t->args.n == 1 && ty->rank > 1) advise_vector(cx, errors, ty);
+    else if (!element && t->args.n == 1 && !ty->rank && ty->base == B_ELEMENT)
+        advise(cx, errors, "onehot(..) or a layer Embed(..) makes a vector of an element");
+    else if (element && !t->args.n && ty->rank == 1 && ty->base == B_ELEMENT)
+        advise(cx, errors, "one element is needed: an equation y[t] = f(x[t]) applies a function at every place of %s",
+               dim_text(cx->arena, ty->dim[0]));
+}
+
 static Value *mismatch(Cx *cx, const Ast *t, const Value *v, Frame *f, Loc at, const char *what) {
+    if (cx->muted) return NULL;                     /* a trial walk, where dims may not be known yet */
     int errors = cx->diag->errors;
     report(cx, at, E_MATCH, "%s should be %s, found %s%s", what, written_type(cx, t), ty_text(cx->arena, &v->ty),
            bound_names(cx, t, f));
     NoteCx n = {cx, f};
     ast_find(t, note_dim, &n);
-    if (t->kind == AST_TYPE && t->args.n == 1 && v->ty.rank > 1) advise_vector(cx, errors, &v->ty);
+    if (t->kind == AST_TYPE) advise_shape(cx, errors, t, &v->ty);
     return NULL;
 }
 
@@ -258,7 +271,8 @@ Value *type_match(Cx *cx, const Ast *t, Value *v, Frame *f, Loc at, const char *
     if (!match_base(cx, t, &ty, f, &ty.elem)) return mismatch(cx, t, v, f, at, what);
     for (int i = 0; i < ty.rank; i++) {
         const Ast *p = t->args.at[i];
-        if (p->kind == AST_ID && names_no_dim(f, p->name)) define(cx, f, p->name, value_dim(cx, ty.dim[i]), p->loc);
+        bool binds = ty.dim[i] && p->kind == AST_ID && names_no_dim(f, p->name);
+        if (binds) define(cx, f, p->name, value_dim(cx, ty.dim[i]), p->loc);
     }
     for (int i = 0; i < ty.rank; i++) {
         const Ast *p = t->args.at[i];

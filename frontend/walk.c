@@ -42,12 +42,15 @@ static bool arguments(Program *p, const Ast *item, Frame *f) {
     for (int i = 0; i < item->params.n; i++) {
         const Ast *q = item->params.at[i];
         Ty ty = ty_scalar(B_F32);
+        int errors = p->diag->errors;
         bool twice = env_find(&f->env, q->name) != NULL;
         cx->at = q->loc;
         if (!q->type && !q->a) {
             ok = report(cx, q->loc, E_TYPE, "the type of '%s' is missing", q->name);
         } else if (q->type && !type_read(cx, q->type, f, &ty)) {
             ok = false;
+            if (item->kind == AST_FN)
+                advise(cx, errors, "a fn inside of a model takes declared dims; at the top of the file, dims of any size");
         } else if (twice) {
             ok = report(cx, q->loc, E_TWICE, "'%s' is declared twice", q->name);
         } else {

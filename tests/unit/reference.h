@@ -24,6 +24,7 @@ static const char *const REFERENCE[] = {
     "nested_state", "map_scan", "both_ways", "repeat_scan", "until", "attention_scan", "derived",
     "static_scan", "batchnorm_time", "pairs", "vocab", "stacked_mix", "carry_from_seq", "gates",
     "until_scalar", "ragged_conv_scan", "drop_first", "two_models", "three_deep", "draw",
+    "viterbi", "ctc", "choices_carried", "outer_step_guarded", "memory", "flow",
 };
 enum { NREFERENCE = sizeof REFERENCE / sizeof *REFERENCE, PADDING = 2 };
 
