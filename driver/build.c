@@ -28,9 +28,12 @@ static const char *identifier(Arena *a, const char *path) {
 }
 
 int build_messages(const Build *b) {
-    const Diag *d = b->diag;
+    Diag *d = b->diag;
     diag_print(d, stderr, isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
-    if (!d->errors) return 0;
+    if (!d->errors) {
+        d->list.n = 0;                               /* warnings are said once */
+        return 0;
+    }
     bool limits = true;
     for (int i = 0; i < d->list.n; i++)
         if (d->list.at[i].level == DIAG_ERROR && strncmp(diag_code(d->list.at[i].code), "E07", 3)) limits = false;

@@ -139,7 +139,19 @@ static void model_params(Program *p, Model *m) {
     m->info.nparam = list.n;
 }
 
+/* A state that nothing moves is a constant: a `next` was forgotten. */
+static void check_states(Program *p, int from) {
+    for (int i = from; i < p->cx.states.n; i++) {
+        const State *s = p->cx.states.at[i];
+        const char *name = strrchr(s->key, '.');
+        if (!s->moves)
+            diag_warning(p->diag, s->loc, W_STATE_UNMOVED, "state %s has no 'next': it stays at its first value",
+                         name ? name + 1 : s->key);
+    }
+}
+
 static void check_model(Program *p, Model *m) {
+    int states = p->cx.states.n;
     const Ast *obj = objective_of(p, m->item);
     bool ok = true;
     for (int round = 0; ok && round < ROUNDS; round++) {
@@ -148,6 +160,7 @@ static void check_model(Program *p, Model *m) {
         if (!p->cx.changed) break;
     }
     if (!obj && !m->entries.n) walk_model(p, m->item);
+    if (ok) check_states(p, states);
     m->info.name = m->item->name;
     m->info.objective = m->objective.info;
     m->info.nentry = m->entries.n;

@@ -178,6 +178,7 @@ typedef struct State {
     const char *key;
     Ty          ty;                /* base B_UNKNOWN: not known yet */
     bool        lane;              /* one per row of the batch */
+    bool        moves;             /* a `next` gives it another value */
     double      init;
     Loc         loc;
 } State;

@@ -291,6 +291,7 @@ static bool stmt_next(Cx *cx, const Ast *it, Frame *f) {
     for (int i = 0; i < cx->nexts.n; i++)
         if (cx->nexts.at[i].state == s) return report(cx, it->loc, E_STATE, "'next %s' twice", it->name);
     if (s && !next_type(cx, it, s, v)) return false;
+    if (s) s->moves = true;
     vec_push(cx->arena, &cx->nexts, n);
     return true;
 }

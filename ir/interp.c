@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ir/ir_impl.h"
+#include "ir/points.h"
 
 typedef struct {
     const Graph     *g;
@@ -27,24 +28,6 @@ static void strides_of(const Type *t, int64_t *stride) {
         stride[i] = s;
         s *= t->dim[i].size;
     }
-}
-
-/* The first point of 0 <= at[i] < limit[i]; false if there is none. */
-static bool first_point(int n, int64_t *at, const int64_t *limit) {
-    for (int i = 0; i < n; i++) {
-        at[i] = 0;
-        if (limit[i] < 1) return false;
-    }
-    return true;
-}
-
-/* The point after `at` in C order; false after the last. */
-static bool next_point(int n, int64_t *at, const int64_t *limit) {
-    for (int i = n - 1; i >= 0; i--) {
-        if (++at[i] < limit[i]) return true;
-        at[i] = 0;
-    }
-    return false;
 }
 
 /* Runs over the elements of a value that lie below the bounds. */

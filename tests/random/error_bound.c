@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "ir/points.h"
+
 #define ROUNDING 0x1p-23            /* of one operation, twice what it is */
 #define FUNCTION 0x1p-21            /* of exp, log and their like: 2 units in the last place, twice */
 #define TINY     1e-36              /* what is this small may count as 0 */
@@ -178,22 +180,6 @@ static Bounded eval(const At *p, const Expr *e) {
 }
 
 /* ---- comp -------------------------------------------------------------------------------------------------- */
-
-static bool first_point(int n, int64_t *at, const int64_t *limit) {
-    for (int i = 0; i < n; i++) {
-        at[i] = 0;
-        if (limit[i] < 1) return false;
-    }
-    return true;
-}
-
-static bool next_point(int n, int64_t *at, const int64_t *limit) {
-    for (int i = n - 1; i >= 0; i--) {
-        if (++at[i] < limit[i]) return true;
-        at[i] = 0;
-    }
-    return false;
-}
 
 static bool derive(At *p, const Comp *c) {
     for (int i = c->nout + c->nred; i < c->nout + c->nred + c->nder; i++) {

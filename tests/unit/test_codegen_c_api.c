@@ -11,20 +11,7 @@
 #include "codegen/c_api.h"
 #include "codegen/l.h"
 #include "tests/unit/elf_util.h"
-
-static char folder[] = "/tmp/netc_c_api_XXXXXX";
-
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    return system(command);
-}
+#include "tests/unit/folder_util.h"
 
 /* ---- the model ----------------------------------------------------------------------------------- */
 

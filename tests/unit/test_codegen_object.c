@@ -10,20 +10,7 @@
 #include "codegen/l.h"
 #include "runtime/netc_rt.h"
 #include "tests/unit/elf_util.h"
-
-static char folder[] = "/tmp/netc_object_XXXXXX";
-
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    return system(command);
-}
+#include "tests/unit/folder_util.h"
 
 static void emit_scalars(Codegen *cg) {
     int w = cg->target.width;

@@ -21,8 +21,7 @@
 
 #include "base/str.h"
 #include "tests/random/campaign.h"
-
-static char folder[] = "/tmp/netc_random_XXXXXX";
+#include "tests/unit/folder_util.h"
 
 static long setting(const char *name, long otherwise) {
     const char *v = getenv(name);
@@ -32,7 +31,7 @@ static long setting(const char *name, long otherwise) {
 static int start(void **state) {
     (void)state;
     campaign_start();
-    return mkdtemp(folder) ? 0 : -1;
+    return make_folder(state);
 }
 
 static int finish(void **state) {
@@ -40,9 +39,7 @@ static int finish(void **state) {
     const CampaignCount *c = campaign_count;
     print_message("%ld graphs, compiled %ld times, %ld runs, %ld numbers compared, %ld without a bound\n", c->graphs,
                   c->compiled, c->runs, c->numbers, c->unbounded);
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    return system(command);
+    return remove_folder(state);
 }
 
 /* ---- random ------------------------------------------------------------------------------------------------ */

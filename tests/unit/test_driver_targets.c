@@ -12,10 +12,9 @@
 
 #include "tests/random/error_bound.h"
 #include "tests/unit/client/target_file.h"
+#include "tests/unit/folder_util.h"
 #include "tests/unit/kernel_util.h"
 #include "tests/unit/net_util.h"
-
-static char folder[] = "/tmp/netc_targets_XXXXXX";
 
 static const struct { const char *name, *text; } NETS[] = {
     {"chapter",
@@ -234,15 +233,13 @@ MACHINE(neon, 4)
 static int start(void **state) {
     (void)state;
     interpret();
-    return mkdtemp(folder) ? 0 : -1;
+    return make_folder(state);
 }
 
 static int end(void **state) {
     (void)state;
     arena_free(arena);
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    return system(command);
+    return remove_folder(state);
 }
 
 int main(void) {
