@@ -22,9 +22,9 @@ static const char *key_of(const Node *n) {
 }
 
 static double one_number(uint64_t *s, const Node *n) {
-    const char *slash = strchr(key_of(n), '/');
+    int64_t below = n->op == OP_INPUT && n->u.input.below ? n->u.input.below : 10;
     switch (n->type.dtype) {
-    case DT_I32: return (double)random_int(s, 0, (slash ? atoi(slash + 1) : 10) - 1);
+    case DT_I32: return (double)random_int(s, 0, below - 1);
     case DT_U8: return (double)random_int(s, 0, 255);
     case DT_PRED: return (double)random_int(s, 0, 1);
     default: return (double)random_int(s, -4096, 4096) / 4096;
@@ -152,8 +152,7 @@ static void add_label(Gen *r) {
     if (r->nlabel == 8) return;
     int64_t size = random_int(&r->s, 2, 7);
     r->size[r->nlabel] = size;
-    r->label[r->nlabel++] = graph_input(r->g, type_of(DT_I32, rank, dim), IN_DATA,
-                                        arena_printf(r->a, "y%d/%d", r->leaves++, (int)size));
+    r->label[r->nlabel++] = graph_index(r->g, type_of(DT_I32, rank, dim), size, arena_printf(r->a, "y%d", r->leaves++));
 }
 
 /* ---- reads -------------------------------------------------------------------------------------------------- */
