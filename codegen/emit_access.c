@@ -491,19 +491,29 @@ static Val load_table(Emit *e, const Access *a, const Lanes *l) {
 
 /* ---- access ------------------------------------------------------------------------------------------ */
 
+/* A number of the caller's or of a step. */
+static Val load_uniform(Emit *e, const Place *at) {
+    const void *owner = at->space == SPACE_SCALAR ? NULL : e;
+    Val         old = memo_find(e, MEMO_SCALARS, owner, NULL, NULL, at->offset, 0);
+    if (old) return old;
+    Val v = at->space == SPACE_SCALAR
+                ? abi_scalar(e->cg, (int)at->offset)
+                : LLVMBuildTrunc(e->cg->b, step_value(e, (int)at->offset), e->cg->i32, "");
+    return memo_add(e, MEMO_SCALARS, owner, NULL, NULL, at->offset, 0, v);
+}
+
+/* v where mask (NULL: everywhere), else 0. */
+static Val where(Emit *e, Val mask, Val v, int width) {
+    if (!mask) return v;
+    v = widen(e, v, width);
+    return l_select(e->cg, widen(e, mask, width), v, l_zero(LLVMTypeOf(v)));
+}
+
 Val access_load(Emit *e, int access, const Point *p) {
     const Access *a = &e->n->access[access];
     Place         at = e->k->place[a->node->id];
-    if (at.space == SPACE_SCALAR) {
-        Val old = memo_find(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0);
-        return old ? old : memo_add(e, MEMO_SCALARS, NULL, NULL, NULL, at.offset, 0, abi_scalar(e->cg, (int)at.offset));
-    }
-    if (at.space == SPACE_STEP) {
-        Val old = memo_find(e, MEMO_SCALARS, e, NULL, NULL, at.offset, 0);
-        if (old) return old;
-        Val step = LLVMBuildTrunc(e->cg->b, step_value(e, (int)at.offset), e->cg->i32, "");
-        return memo_add(e, MEMO_SCALARS, e, NULL, NULL, at.offset, 0, step);
-    }
+    if (at.space == SPACE_SCALAR || at.space == SPACE_STEP)
+        return where(e, guards_mask(e, a->nguard, a->guard, p), load_uniform(e, &at), p->width);
     Lanes l = {.dtype = a->dtype, .element = codegen_memory_type(e->cg, a->dtype), .ptr = e->ptr[access],
                .origin = e->origin[access], .width = p->width, .valid = p->valid};
     Lin known = a->off;
@@ -517,10 +527,7 @@ Val access_load(Emit *e, int access, const Point *p) {
         l.index = add_index(e, l.index, emit_eval(e, a->ind[i].expr, p), a->ind[i].stride);
     lin_offsets(e, &known, p, l.off);
     l.mask = guards_mask(e, a->nguard, a->guard, p);
-    if (a->node->op == OP_RNG) {
-        Val v = load_random(e, access, &l);
-        return l.mask ? l_select(e->cg, widen(e, l.mask, l.width), v, l_zero(LLVMTypeOf(v))) : v;
-    }
+    if (a->node->op == OP_RNG) return where(e, l.mask, load_random(e, access, &l), l.width);
     Val known_element = load_table(e, a, &l);
     if (known_element) return known_element;
     if (l.index && l_lanes(l.index) == 1 && !l.mask) {
@@ -529,10 +536,7 @@ Val access_load(Emit *e, int access, const Point *p) {
     }
     bool one_index = !l.index || l_lanes(l.index) == 1, one_mask = !l.mask || l_lanes(l.mask) == 1;
     if (all_equal(l.off, l.width) && one_index && one_mask) return load_number(e, &l);
-    if (l.mask && l.index) {
-        Val v = load_lanes(e, &l);
-        return from_memory(e, l.dtype, l_select(e->cg, widen(e, l.mask, l.width), v, l_zero(LLVMTypeOf(v))));
-    }
+    if (l.mask && l.index) return from_memory(e, l.dtype, where(e, l.mask, load_lanes(e, &l), l.width));
     if (l.mask && fails_nearby(e, a, p, &l)) return from_memory(e, l.dtype, load_nearby(e, &l, shared_mask(e, a, p)));
     if (l.mask) return from_memory(e, l.dtype, load_masked(e, &l));
     if (l.index) return from_memory(e, l.dtype, load_lanes(e, &l));

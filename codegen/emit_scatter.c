@@ -43,9 +43,15 @@ static void over_rows(Scatter *s, int level) {
 void emit_scatter(Emit *e, Val lo, Val hi) {
     Codegen    *cg = e->cg;
     const Node *n = e->n->store[0].node;
-    Scatter     s = {.e = e, .grad = e->ptr[0], .index = e->ptr[1], .lo = lo, .hi = hi, .row = 1};
+    Scatter     s = {.e = e, .grad = e->ptr[0], .index = e->ptr[1], .row = 1};
     s.to = e->ptr[e->n->naccess];
-    for (int i = 0; i < e->n->nout; i++) s.row *= e->n->var[i].size;
+    int64_t share = 1;                      /* elements of one share of the first npar axes */
+    for (int i = 0; i < e->n->nout; i++) {
+        s.row *= e->n->var[i].size;
+        if (i >= e->n->npar) share *= e->n->var[i].size;
+    }
+    s.lo = LLVMBuildNSWMul(cg->b, lo, l_i64(cg, share), "");
+    s.hi = LLVMBuildNSWMul(cg->b, hi, l_i64(cg, share), "");
     Val  rows = l_i64(cg, n->type.dim[0].size);
     Loop l = l_loop(cg, l_i64(cg, 0), rows, 1, 0, NULL);
     add_row(&s, l_gep(cg, cg->f32, s.to, LLVMBuildNSWMul(cg->b, l.i, l_i64(cg, s.row), "")), NULL);

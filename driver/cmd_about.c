@@ -11,7 +11,7 @@ int cmd_help(Arena *a, const Options *o) {
     (void)a;
     static const char *const NAMES[] = {
 #define COMMAND(name, operands, help, runtime) #name,
-#define OPTION(id, name, arg, help)
+#define OPTION(id, name, arg, commands, help)
 #include "driver/opts.def"
 #undef COMMAND
 #undef OPTION

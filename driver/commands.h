@@ -4,7 +4,7 @@
 #include "driver/opts.h"
 
 #define COMMAND(name, operands, help, runtime) int cmd_##name(Arena *a, const Options *o);
-#define OPTION(id, name, arg, help)
+#define OPTION(id, name, arg, commands, help)
 #include "driver/opts.def"
 #undef COMMAND
 #undef OPTION

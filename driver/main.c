@@ -7,7 +7,7 @@
 
 static int (*const RUN[])(Arena *, const Options *) = {
 #define COMMAND(name, operands, help, runtime) [CMD_##name] = cmd_##name,
-#define OPTION(id, name, arg, help)
+#define OPTION(id, name, arg, commands, help)
 #include "driver/opts.def"
 #undef COMMAND
 #undef OPTION

@@ -4,23 +4,43 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "runtime/options.h"
 
 static const struct {
     const char *name, *operands, *help;
     bool        runtime;
 } COMMANDS[] = {
 #define COMMAND(name, operands, help, runtime) [CMD_##name] = {#name, operands, help, runtime},
-#define OPTION(id, name, arg, help)
+#define OPTION(id, name, arg, commands, help)
 #include "driver/opts.def"
 #undef COMMAND
 #undef OPTION
 };
 
+enum {
+#define COMMAND(name, operands, help, runtime) C_##name = 1 << CMD_##name,
+#define OPTION(id, name, arg, commands, help)
+#include "driver/opts.def"
+#undef COMMAND
+#undef OPTION
+#define COMMAND(name, operands, help, runtime) | (runtime ? C_##name : 0)
+#define OPTION(id, name, arg, commands, help)
+    RUNTIME = 0
+#include "driver/opts.def"
+    ,
+#undef COMMAND
+#undef OPTION
+    CODE = RUNTIME | C_compile | C_bench,
+    PLANS = CODE | C_check,
+    GRAPHS = PLANS | C_graph | C_opt,
+};
+
 static const struct {
     const char *name, *arg, *help;
+    int         commands;
 } OPTIONS[] = {
 #define COMMAND(name, operands, help, runtime)
-#define OPTION(id, name, arg, help) [OPT_##id] = {name, arg, help},
+#define OPTION(id, name, arg, commands, help) [OPT_##id] = {name, arg, help, commands},
 #include "driver/opts.def"
 #undef COMMAND
 #undef OPTION
@@ -69,14 +89,18 @@ static bool runtime_takes_value(const char *s) {
     return false;
 }
 
-static bool unknown_option(const char *s) {
+static bool has_option(Command c, int k) { return OPTIONS[k].commands >> c & 1; }
+
+static bool unknown_option(Command c, const char *s) {
     const char *names[OPT_COUNT], *near;
-    for (int i = 0; i < OPT_COUNT; i++) names[i] = OPTIONS[i].name;
+    int         n = 0;
+    for (int i = 0; i < OPT_COUNT; i++)
+        if (has_option(c, i)) names[n++] = OPTIONS[i].name;
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(s, "="), s);
-    near = str_nearest(name, names, OPT_COUNT);
-    fprintf(stderr, "netc: unknown option '%s'%s%s%s\n", name, near ? "; did you mean '" : "", near ? near : "",
-            near ? "'?" : "");
+    near = str_nearest(name, names, n);
+    fprintf(stderr, "netc: %s has no option '%s'%s%s%s\n", COMMANDS[c].name, name, near ? "; did you mean '" : "",
+            near ? near : " (--help lists them)", near ? "'?" : "");
     return false;
 }
 
@@ -91,15 +115,12 @@ static bool take_option(Arena *a, Options *o, int argc, char **argv, int *i) {
     char       *s = argv[*i];
     const char *value = NULL;
     int         k = find_option(s, &value);
-    /* The runtime's commands have their own -o, --seed and --threads. */
-    bool theirs = COMMANDS[o->command].runtime &&
-                  (k == OPT_OUTPUT || k == OPT_SEED || k == OPT_BATCH || k == OPT_THREADS);
-    if (!strncmp(s, "--fno-", 6)) {
+    if (!strncmp(s, "--fno-", 6) && GRAPHS >> o->command & 1) {
         vec_push(a, &o->off, s + 6);
         return true;
     }
-    if (k < 0 || theirs) {
-        if (!COMMANDS[o->command].runtime) return unknown_option(s);
+    if (k < 0 || !has_option(o->command, k)) {
+        if (!COMMANDS[o->command].runtime) return unknown_option(o->command, s);
         vec_push(a, &o->rest, s);
         if (runtime_takes_value(s) && *i + 1 < argc) vec_push(a, &o->rest, argv[++*i]);
         return true;
@@ -155,24 +176,34 @@ bool opts_parse(Arena *a, int argc, char **argv, Options *o) {
     return true;
 }
 
+/* The runtime has a row for it as well, with the meaning that it has in a stand-alone trainer. */
+static bool is_ours(const char *name) { return !strcmp(name, OPTIONS[OPT_DATA].name); }
+
+static void options_of(FILE *out, Command c) {
+    netc_command theirs;
+    if (COMMANDS[c].runtime && netc_command_find(COMMANDS[c].name, &theirs)) netc_command_options(out, theirs, is_ours);
+    for (int i = 0; i < OPT_COUNT; i++) {
+        char left[40];
+        if (!has_option(c, i)) continue;
+        snprintf(left, sizeof left, "%s%s%s", OPTIONS[i].name, OPTIONS[i].arg[0] ? " " : "", OPTIONS[i].arg);
+        fprintf(out, "  %-24s %s\n", left, OPTIONS[i].help);
+    }
+    if (GRAPHS >> c & 1) fprintf(out, "  %-24s switch off a pass or a fusion by name\n", "--fno-NAME");
+}
+
 void opts_help(FILE *out, Command about) {
-    if (about != CMD_help) {
-        fprintf(out, "netc %s %s\n    %s\n\n", COMMANDS[about].name, COMMANDS[about].operands, COMMANDS[about].help);
-    } else {
+    if (about == CMD_help) {
         fputs("netc: a compiler for neural networks\n\nCommands:\n", out);
         for (int i = 0; i < CMD_COUNT; i++)
             fprintf(out, "  %-10s %-28.28s %s\n", COMMANDS[i].name, COMMANDS[i].operands, COMMANDS[i].help);
-        fputc('\n', out);
+        fputs("\n`netc help COMMAND` lists the options of a command.\n", out);
+    } else {
+        fprintf(out, "netc %s %s\n    %s\n\n", COMMANDS[about].name, COMMANDS[about].operands, COMMANDS[about].help);
+        options_of(out, about);
     }
-    fputs("Options:\n", out);
-    for (int i = 0; i < OPT_COUNT; i++) {
-        char left[40];
-        snprintf(left, sizeof left, "%s%s%s", OPTIONS[i].name, OPTIONS[i].arg[0] ? " " : "", OPTIONS[i].arg);
-        fprintf(out, "  %-22s %s\n", left, OPTIONS[i].help);
-    }
-    fputs("  --fno-NAME             switch off a pass or a fusion by name\n"
-          "\nname=value sets a dim, a hyper (eta=0.1) or a train key (train.batch=20) of the file.\n"
-          "Exit codes: 0 done, 1 errors in the model, 2 usage, 3 file or I/O, 4 bad data or weights, 5 NaN or\n"
+    if (about == CMD_help || has_option(about, OPT_DATA))
+        fputs("\nname=value sets a dim, a hyper (eta=0.1) or a train key (train.batch=20) of the file.\n", out);
+    fputs("\nExit codes: 0 done, 1 errors in the model, 2 usage, 3 file or I/O, 4 bad data or weights, 5 NaN or\n"
           "infinity, 6 could not save, 8 a limit, 70 internal error, 130/143 stopped by a signal after saving.\n",
           out);
 }

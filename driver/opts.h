@@ -9,7 +9,7 @@
 
 typedef enum {
 #define COMMAND(name, operands, help, runtime) CMD_##name,
-#define OPTION(id, name, arg, help)
+#define OPTION(id, name, arg, commands, help)
 #include "driver/opts.def"
 #undef COMMAND
 #undef OPTION
@@ -18,7 +18,7 @@ typedef enum {
 
 typedef enum {
 #define COMMAND(name, operands, help, runtime)
-#define OPTION(id, name, arg, help) OPT_##id,
+#define OPTION(id, name, arg, commands, help) OPT_##id,
 #include "driver/opts.def"
 #undef COMMAND
 #undef OPTION

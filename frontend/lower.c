@@ -408,7 +408,9 @@ const Expr *lower_input(Cx *cx, const Ty *ty, const char *key) {
     if (t.dtype == DT_PRED) t.dtype = DT_U8;
     node_place(cx);
     Value v = {.kind = V_TENSOR, .ty = *ty, .batched = true};
-    v.expr = lower_leaf(cx, graph_input(cx->graph, t, IN_DATA, key), ty, true);
+    Node *in = ty->base == B_ELEMENT ? graph_index(cx->graph, t, extent_of(cx, ty->elem).size, key)
+                                     : graph_input(cx->graph, t, IN_DATA, key);
+    v.expr = lower_leaf(cx, in, ty, true);
     const Expr *masked = mask_input(cx, &v);
     if (masked == v.expr) return masked;
     v.expr = masked;

@@ -98,7 +98,11 @@ Node *graph_const(Graph *g, Type t, const double *value) {
 Node *graph_scalar(Graph *g, double v) { return graph_const(g, type_of(DT_F32, 0, NULL), &v); }
 
 Node *graph_input(Graph *g, Type t, InputKind kind, const char *key) {
-    return must(g, &(Node){.op = OP_INPUT, .type = t, .u.input = {kind, keep(g, key)}});
+    return must(g, &(Node){.op = OP_INPUT, .type = t, .u.input = {kind, keep(g, key), 0}});
+}
+
+Node *graph_index(Graph *g, Type t, int64_t below, const char *key) {
+    return must(g, &(Node){.op = OP_INPUT, .type = t, .u.input = {IN_DATA, keep(g, key), below}});
 }
 
 Node *graph_param(Graph *g, Type t, const char *key) {

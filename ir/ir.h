@@ -213,7 +213,7 @@ struct Node {
     Node      **arg;
     union {
         struct { const double *value; } konst;                 /* OP_CONST: type_count numbers, C order */
-        struct { InputKind kind; const char *key; } input;     /* OP_INPUT */
+        struct { InputKind kind; const char *key; int64_t below; } input;  /* OP_INPUT; below: see graph_index */
         struct { const char *key; } param;                     /* OP_PARAM: "Net.c1.w" */
         struct { StateKind kind; const char *key; double init; } state;   /* OP_STATE */
         struct { uint32_t site; } rng;                         /* OP_RNG: hash of the call path */
@@ -264,6 +264,8 @@ void   graph_at(Graph *g, const char *name, Loc loc);    /* name and place of th
 Node  *graph_const(Graph *g, Type t, const double *value);
 Node  *graph_scalar(Graph *g, double v);                  /* rank 0 f32 */
 Node  *graph_input(Graph *g, Type t, InputKind kind, const char *key);
+/* Data that stand for elements of a dim, i32: the caller hands numbers in 0 .. below-1, and nothing else. */
+Node  *graph_index(Graph *g, Type t, int64_t below, const char *key);
 Node  *graph_param(Graph *g, Type t, const char *key);
 Node  *graph_state(Graph *g, Type t, StateKind kind, const char *key, double init);
 Node  *graph_rng(Graph *g, Type t, uint32_t site);

@@ -634,7 +634,8 @@ static bool attributes(Parse *p, Node *n) {
     case OP_INPUT:
         k = one_of(p, INPUT_TEXT, 2);
         n->u.input.kind = (InputKind)k;
-        return k >= 0 && (n->u.input.key = string(p));
+        if (k < 0 || !(n->u.input.key = string(p))) return false;
+        return k != IN_DATA || !accept(p, "<") || whole(p, INT32_MAX, &n->u.input.below);
     case OP_PARAM: return (n->u.param.key = string(p)) != NULL;
     case OP_STATE:
         k = one_of(p, STATE_TEXT, 3);

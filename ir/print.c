@@ -218,6 +218,7 @@ static void put_attributes(Print *p, const Node *n) {
     default: break;
     }
     if (leaf_key(n)) buf_json(&p->out, leaf_key(n));
+    if (n->op == OP_INPUT && n->u.input.below) buf_printf(&p->out, " < %lld", (long long)n->u.input.below);
     if (n->op == OP_STATE) {
         buf_putc(&p->out, ' ');
         buf_number(&p->out, n->u.state.init);

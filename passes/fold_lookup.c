@@ -5,8 +5,7 @@
  *
  * eq(v, a) may be written as sel(eq, f, 0), as f * cast(eq), or as a one-hot map that the sum reads.
  * The rule holds only if a is one of the values of v. That is so by construction for an argmax over v's
- * range, and for integer inputs, which stand for elements of a dim and are checked when they are loaded
- * (plain numbers are compared as f32).
+ * range, and for inputs that are elements of a dim of v's size or less, checked when they are loaded.
  */
 #include "passes/algebra.h"
 #include "passes/fold_impl.h"
@@ -38,7 +37,7 @@ static bool derived_from(const Draft *d, int v) {
 
 /* Every number of the i32 tensor `n` lies in 0 .. size-1. */
 static bool is_trusted(const Node *n, int64_t size) {
-    if (n->op == OP_INPUT) return n->u.input.kind == IN_DATA && n->type.dtype == DT_I32;
+    if (n->op == OP_INPUT) return n->u.input.below && n->u.input.below <= size;
     if (n->op == OP_RESHAPE || n->op == OP_STOP) return is_trusted(n->arg[0], size);
     if (n->op != OP_COMP) return false;
     const Comp *c = &n->u.comp;

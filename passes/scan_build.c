@@ -31,6 +31,19 @@ static Node *find_result(const Fuse *f, const Node *scan, int index) {
     return NULL;
 }
 
+/* Does something in the body see the numbers of output j side by side, as a reshape does? */
+static bool viewed_inside(const Node *scan, int j) {
+    const Graph *body = scan->u.scan.body;
+    const Node  *n = output(scan, j);
+    for (int i = 0; i < body->nodes.n; i++) {
+        const Node *user = body->nodes.at[i];
+        if (user->op == OP_COMP || user->op == OP_SCAN) continue;
+        for (int k = 0; k < user->narg; k++)
+            if (node_storage(user->arg[k]) == n) return true;
+    }
+    return false;
+}
+
 /* Is r the one node for its result? */
 static bool only_result(const Fuse *f, const Node *r) {
     int count = 0;
@@ -51,7 +64,7 @@ static void place_result(Fuse *f, Node *r) {
         *p = f->k->place[same->id];
         return;
     }
-    if (!carry && only_result(f, r)) place_apart(f, r, p);
+    if (!carry && only_result(f, r) && !viewed_inside(r->arg[0], r->u.result.index)) place_apart(f, r, p);
     int64_t slice = p->stride[0] * dtype_size(r->type.dtype);
     p->buffer = buffer_new(f, r, place_bytes(p, &r->type) + (also ? slice : 0), f->k->depth);
     if (also && !s->reverse) p->offset = slice;
@@ -75,13 +88,22 @@ static Place one_step(const Fuse *f, Place p, DType d) {
     return p;
 }
 
+/* Numbers of type `from` at p, for those who see them as `to`: in C order where the shapes differ, since no
+ * output that is reshaped lies apart. */
+static Place seen_as(Place p, const Type *from, const Type *to) {
+    int64_t next = 1;
+    if (type_equal(from, to)) return p;
+    for (int d = to->rank - 1; d >= 0; next *= to->dim[d].size, d--) p.stride[d] = next;
+    return p;
+}
+
 static void place_outputs(Fuse *f) {
     const Scan *s = &f->scan->u.scan;
     for (int j = s->ncarry; j < f->g->outs.n; j++) {
         const Node *n = output(f->scan, j), *r = find_result(f->up, f->scan, j);
         if (!r) continue;
-        Place p = f->up->k->place[r->id];
-        f->k->place[n->id] = one_step(f, p, r->type.dtype);
+        Place p = one_step(f, f->up->k->place[r->id], r->type.dtype);
+        f->k->place[n->id] = seen_as(p, &f->g->outs.at[j].value->type, &n->type);
     }
     for (int i = 0; i < s->ncarry; i++) {
         const Node *n = output(f->scan, i);
@@ -95,7 +117,8 @@ static void place_outputs(Fuse *f) {
 
 /* Where the step before put carry i. */
 static Place carry_place(const Fuse *f, int i) {
-    Place p = f->k->place[output(f->scan, i)->id];
+    const Node *n = output(f->scan, i);
+    Place       p = seen_as(f->k->place[n->id], &n->type, &f->g->outs.at[i].value->type);
     p.offset -= direction(f) * p.step[own_loop(f)];
     if (p.turn == 1 + own_loop(f)) p.phase ^= 1;
     return p;
@@ -155,7 +178,8 @@ static void make_copies(Fuse *f) {
     for (int i = 0; i < f->scan->u.scan.ncarry; i++) {
         Node       *next = f->g->outs.at[i].value;
         const Node *r = find_result(f->up, f->scan, i);
-        f->first[i] = copy_to(f, first_value(f, i), f->k->place[node_storage(next)->id]);
+        const Node *store = node_storage(next);
+        f->first[i] = copy_to(f, first_value(f, i), seen_as(f->k->place[store->id], &store->type, &next->type));
         if (r) f->last[i] = copy_to(f, next, f->up->k->place[r->id]);
     }
 }

@@ -232,15 +232,37 @@ bool netc_command_find(const char *name, netc_command *c) {
     return false;
 }
 
-void netc_command_help(FILE *out, netc_command c, const char *program) {
-    fprintf(out, "%s %s\n    %s\n\n", program, COMMANDS[c].operands, COMMANDS[c].help);
+/* The text of an option beside its name, in lines of LINE columns. */
+static void print_help(FILE *out, const char *left, const char *text) {
+    enum { LEFT = 24, LINE = 76 };
+    fprintf(out, "  %-*s", LEFT, left);
+    for (int column = 0; *text;) {
+        int word = (int)strcspn(text, " ");
+        if (column && column + 1 + word > LINE) {
+            fprintf(out, "\n  %*s", LEFT, "");
+            column = 0;
+        }
+        fprintf(out, " %.*s", word, text);
+        column += 1 + word;
+        text += word;
+        text += strspn(text, " ");
+    }
+    fputc('\n', out);
+}
+
+void netc_command_options(FILE *out, netc_command c, bool (*left_out)(const char *name)) {
     for (int i = 0; i < NETC_OPT_COUNT; i++) {
-        if (!known(c, i)) continue;
+        if (!known(c, i) || (left_out && left_out(OPTIONS[i].name))) continue;
         char left[48], brief[8] = "";
         if (OPTIONS[i].brief[0]) snprintf(brief, sizeof brief, "%s, ", OPTIONS[i].brief);
         snprintf(left, sizeof left, "%s%s %s", brief, OPTIONS[i].name, OPTIONS[i].arg);
-        fprintf(out, "  %-20s %s\n", left, OPTIONS[i].help);
+        print_help(out, left, OPTIONS[i].help);
     }
+}
+
+void netc_command_help(FILE *out, netc_command c, const char *program) {
+    fprintf(out, "%s %s\n    %s\n\n", program, COMMANDS[c].operands, COMMANDS[c].help);
+    netc_command_options(out, c, NULL);
     fputs("\nname=value sets a hyper (eta=0.1) or a train key (train.epochs=5); dims and batch are compiled in.\n",
           out);
 }

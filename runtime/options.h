@@ -59,6 +59,8 @@ const char *netc_command_name(netc_command c);
 bool        netc_command_find(const char *name, netc_command *c);
 /* `program`: with the command's name, as "mnist-train eval". */
 void        netc_command_help(FILE *out, netc_command c, const char *program);
+/* Its options, a line each; but those that left_out (NULL: none) says true of. */
+void        netc_command_options(FILE *out, netc_command c, bool (*left_out)(const char *name));
 /* All commands in one screen. */
 void        netc_commands_list(FILE *out);
 

@@ -56,6 +56,8 @@ expect 3 'absent.net' "$netc" check absent.net
 # Usage.
 expect 2 "did you mean 'train'" "$netc" trian net.net
 expect 2 "did you mean '--print-after'" "$netc" check net.net --print-aftr=all
+expect 2 "check has no option '--seconds'" "$netc" check net.net --seconds 5
+expect 0 '^  -o, --output F' "$netc" help init
 expect 1 "did you mean 'eta'" "$netc" check net.net etta=0.1
 expect 1 "did you mean 'batch'" "$netc" check net.net train.batsh=20
 expect 2 'threads' train --threads zero

@@ -22,9 +22,9 @@ static const char *key_of(const Node *n) {
 }
 
 static double one_number(uint64_t *s, const Node *n) {
-    const char *slash = strchr(key_of(n), '/');
+    int64_t below = n->op == OP_INPUT && n->u.input.below ? n->u.input.below : 10;
     switch (n->type.dtype) {
-    case DT_I32: return (double)random_int(s, 0, (slash ? atoi(slash + 1) : 10) - 1);
+    case DT_I32: return (double)random_int(s, 0, below - 1);
     case DT_U8: return (double)random_int(s, 0, 255);
     case DT_PRED: return (double)random_int(s, 0, 1);
     default: return (double)random_int(s, -4096, 4096) / 4096;
@@ -152,8 +152,7 @@ static void add_label(Gen *r) {
     if (r->nlabel == 8) return;
     int64_t size = random_int(&r->s, 2, 7);
     r->size[r->nlabel] = size;
-    r->label[r->nlabel++] = graph_input(r->g, type_of(DT_I32, rank, dim), IN_DATA,
-                                        arena_printf(r->a, "y%d/%d", r->leaves++, (int)size));
+    r->label[r->nlabel++] = graph_index(r->g, type_of(DT_I32, rank, dim), size, arena_printf(r->a, "y%d", r->leaves++));
 }
 
 /* ---- reads -------------------------------------------------------------------------------------------------- */
@@ -446,6 +445,12 @@ static void add_lookup(Gen *r) {
     keep(r, graph_scatter(r->g, x, y, r->size[l]), r->pool[k].amp * (double)type_count(&y->type));
 }
 
+static bool has_bounds(const Type *t) {
+    for (int i = 0; i < t->rank; i++)
+        if (t->dim[i].bound) return true;
+    return false;
+}
+
 /* The axes after the batch become one, or one axis becomes two. */
 static void add_reshape(Gen *r) {
     int   k = pick(r, r->n);
@@ -517,16 +522,29 @@ static void open_body(Gen *r, Gen *in, ScanMake *l) {
     in->label[in->nlabel++] = l->step = loop_arg(r->g, type_of(DT_I32, 0, NULL));
 }
 
-/* What a carry becomes: a number of size 1, or half way there. */
+/* What a carry becomes: a number of size 1, or half way there; computed in another shape now and then. */
 static Node *next_carry(Gen *r, Node *carry) {
     const Type *t = &carry->type;
     Sub         sub[MAX_RANK] = {0};
+    if (t->rank > 1 && !has_bounds(t) && chance(r, 30)) {
+        Extent turned[MAX_RANK];
+        for (int i = 0; i < t->rank; i++) turned[i] = t->dim[t->rank - 1 - i];
+        start_comp(r, t->rank, turned);
+        const Expr *e = any_term(r, 2).e;
+        return graph_reshape(r->g, finish_comp(r, KIND_MAP, t->rank, 0, E1(TANH, e)), t->rank, t->dim);
+    }
     start_comp(r, t->rank, t->dim);
     const Expr *e = any_term(r, 2).e;
     for (int i = 0; i < t->rank; i++) sub[i].aff = affine_var(i);
     e = E1(TANH, e);
     if (chance(r, 50)) e = E2(MUL, K(0.5), E2(ADD, e, expr_read(r->a, DT_F32, operand(r, carry), t->rank, sub, false)));
     return finish_comp(r, KIND_MAP, t->rank, 0, e);
+}
+
+/* What a stack holds: a value, or its numbers in one row. */
+static Node *stacked(Gen *r, Node *n) {
+    if (has_bounds(&n->type) || !chance(r, 25)) return n;
+    return graph_reshape(r->g, n, 1, &(Extent){type_count(&n->type), 0});
 }
 
 /* A recurrence over some values; everything that the body may hold is made in it. */
@@ -546,7 +564,7 @@ static void add_scan(Gen *r) {
     for (int i = 0; i < l.carry.n; i++) vec_push(r->g->arena, &l.next, next_carry(in, l.carry.at[i].inner));
     for (int i = 1 + pick(in, 2); i > 0 && l.carry.n; i--) {
         Node *n = chance(in, 40) ? l.next.at[pick(in, l.next.n)] : in->pool[pick(in, in->n)].n;
-        if (n->type.rank < 4 && type_count(&n->type) < MOST / 4) vec_push(r->g->arena, &l.stack, n);
+        if (n->type.rank < 4 && type_count(&n->type) < MOST / 4) vec_push(r->g->arena, &l.stack, stacked(in, n));
     }
     r->s = in->s;
     r->leaves = in->leaves;

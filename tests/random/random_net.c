@@ -274,7 +274,7 @@ static void make_input(Net *n) {
     if (rank == 2) dim[1].size = any_width(n, 100);
     if (rank == 4 && chance(n, 50)) dim[3] = dim[2];
     if (chance(n, 15)) {                                    /* symbols and their vectors */
-        Node *y = graph_input(n->g, type_of(DT_I32, 1, dim), IN_DATA, "symbol/7");
+        Node *y = graph_index(n->g, type_of(DT_I32, 1, dim), 7, "symbol");
         n->x = graph_gather(n->g, param(n, "w", 2, (Extent[]){{7, 0}, {any_width(n, 64), 0}}), y);
         return;
     }
@@ -295,7 +295,7 @@ static const Expr *at_label(Net *n, Node *z, Node *label) {
 static void add_cross_entropy(Net *n) {
     Node  *z = n->x, *label;
     Extent ext[] = {n->rows, z->type.dim[1]};
-    label = graph_input(n->g, type_of(DT_I32, 1, ext), IN_DATA, arena_printf(n->a, "y/%d", (int)ext[1].size));
+    label = graph_index(n->g, type_of(DT_I32, 1, ext), ext[1].size, "y");
     start(n, 2, ext);
     Node *most = finish(n, KIND_MAX, 1, read_at(n, z, FIRST));
     start(n, 2, ext);

@@ -16,7 +16,7 @@ typedef struct {
     "%loss = comp [| b<n,i<" #a ",j<" #c ",k<" #d "] sum div(mul(" v "[b,i,j,k], " v "[b,i,j,k]), bound(n))" \
     " : f32[]\nout loss = %loss }"
 #define XENT(z, k)                                                                                            \
-    "%y = input data \"y/" #k "\" : i32[n]\n"                                                                 \
+    "%y = input data \"y\" < " #k " : i32[n]\n"                                                                 \
     "%m = comp [b | k<" #k "] max " z "[b,k] : f32[n]\n%ms = stop %m : f32[n]\n"                              \
     "%e = comp [b,k] map exp(sub(" z "[b,k], %ms[b])) : f32[n," #k "]\n"                                      \
     "%s = comp [b | k<" #k "] sum %e[b,k] : f32[n]\n"                                                         \
@@ -81,13 +81,13 @@ static const Net NETS[] = {
      "%y = comp [b,c,i] map div(mul(%g[c], sub(%h[b,c,i], %m[c])), sqrt(add(%v[c], 0.1))) : f32[n,2,3]\n"
      "%z = comp [b,c,i] map exp(%y[b,c,i]) : f32[n,2,3]\n" SQUARES2("%z", 2, 3)},
     {"embedding", HEAD
-     "%y = input data \"y/7\" : i32[n,3]\n%E = param \"E\" : f32[7,5]\n%F = param \"F\" : f32[7,5]\n"
+     "%y = input data \"y\" < 7 : i32[n,3]\n%E = param \"E\" : f32[7,5]\n%F = param \"F\" : f32[7,5]\n"
      "%a = gather %E, %y : f32[n,3,5]\n"
      "%h = comp [b,t,k] map tanh(add(%a[b,t,k], %F[{%y[b,t]},k])) : f32[n,3,5]\n"
      "%s = scatter_add %h, %y : f32[7,5]\n"
      "%q = comp [b,k | v<7] sum mul(%s[v,k], %E[v,k]) : f32[n,5]\n" SQUARES1("%q", 5)},
     {"one_hot", HEAD
-     "%y = input data \"y/6\" : i32[n]\n%W = param \"W\" : f32[3,6]\n%x = input data \"x\" : f32[n,6]\n"
+     "%y = input data \"y\" < 6 : i32[n]\n%W = param \"W\" : f32[3,6]\n%x = input data \"x\" : f32[n,6]\n"
      "%o = comp [b,k] map sel(eq(idx(k), %y[b]), 1, 0) : f32[n,6]\n"
      "%h = comp [b,o | k<6] sum mul(%W[o,k], %o[b,k]) : f32[n,3]\n"
      "%u = comp [b,o | k<6] sum mul(f32(eq(%y[b], idx(k))), mul(%W[o,k], %x[b,k])) : f32[n,3]\n"
@@ -119,7 +119,7 @@ static const Net NETS[] = {
      "%y = comp [b,i] map add(mul(%d[b,i], %c[b,i]), mul(%k[b,i], add(%g[b,i], %e[b,i]))) : f32[n,3]\n" SQUARES1("%y", 3)},
     {"shared_variables", HEAD
      "%x = input data \"x\" : f32[n,3]\n%A = param \"A\" : f32[9,12]\n%B = param \"B\" : f32[16]\n%E = param \"E\" : f32[3,8]\n"
-     "%y = input data \"y/5\" : i32[n]\n"
+     "%y = input data \"y\" < 5 : i32[n]\n"
      "%a = comp [b,i | r<3,s<2] sum mul(%A[2*i+r,3*i+s], %x[b,i]) : f32[n,3]\n"
      "%c = comp [b,i | r<4] sum mul(%A[2*i+r,2*r+2*i], %B[3*r+2*i]) : f32[n,3]\n"
      "%p = comp [b,i | r<6 ; j=(r+i)/2<3] prod add(mul(%B[r], %x[b,j]), 1) : f32[n,3]\n"
