@@ -164,9 +164,9 @@ static bool read_field(Forced *x, const Task *w, const char *text, size_t len) {
     int f = 0;
     while (f < FIELDS && strncmp(text, NAMES[f], strlen(NAMES[f]))) f++;
     if (f == FIELDS || (f >= LIST && len != strlen(NAMES[f])))
-        return forced_fail(x,
-                           "'%.*s'? It has lanes=, width=, tile=, order=, over=, chains=, cut=, shared=, list, inside, chained",
-                           (int)len, text);
+        return forced_fail(
+            x, "'%.*s'? It has lanes=, width=, tile=, order=, over=, chains=, cut=, shared=, list, inside, chained",
+            (int)len, text);
     text += strlen(NAMES[f]);
     len -= strlen(NAMES[f]);
     int64_t v = 0;
