@@ -11,7 +11,7 @@
  * beside long sums. */
 #include "passes/kernels_impl.h"
 
-enum { FEW = 4, MANY = 8 };             /* channels */
+enum { FEW = 6, MANY = 8 };             /* channels */
 enum { MOST_MORE = 4 };                 /* times the products of the plain form, where all are taken */
 /* Shares of the peak: of the product; of the plain form with a stride, and a stride that no taps fill; without. */
 static const double PRODUCT = 0.45, STRIDED = 0.3, SPREAD = 0.15, FEW_CHANNELS = 0.25, SOME_CHANNELS = 0.5,
