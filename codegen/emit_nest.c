@@ -334,12 +334,20 @@ static void all_turns(Emit *e, Val lo, Val hi) {
     l_loop_end(cg, &turn, NULL);
 }
 
+/* The same for each trip by itself. */
+static void all_turns_inside(Emit *e, Val lo, Val hi) {
+    Loop trip = l_loop(e->cg, lo, hi, 1, 0, NULL);
+    all_turns(e, trip.i, l_add(e->cg, trip.i, l_i64(e->cg, 1)));
+    l_loop_end(e->cg, &trip, NULL);
+}
+
 /* The thread's share; in blocks: its results set to 0, then the share once for each block. */
 static void all_trips(Emit *e, Val lo, Val hi) {
     Codegen    *cg = e->cg;
     const List *list = &e->n->list;
     if (e->n->cut) {
-        all_turns(e, lo, hi);
+        if (e->n->cut_inside && e->n->npar == 1) all_turns_inside(e, lo, hi);
+        else all_turns(e, lo, hi);
         return;
     }
     if (!list->block) {

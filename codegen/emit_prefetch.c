@@ -126,6 +126,14 @@ static Val turn_of(Emit *e, int v) {
     return turn;
 }
 
+/* Elements to what is asked for: what the next value of the loop over v reads, or the next turn of a reduction that is
+ * cut inside of the outermost loop. */
+static int64_t to_next(const Emit *e, const Lin *off, int v) {
+    const Nest *n = e->n;
+    int64_t     turn = n->cut_inside ? n->cut * off->k[n->cut_var] : 0;
+    return turn ? turn : e->count[v] * off->k[v];
+}
+
 static void find_ahead(Emit *e, int access) {
     Codegen   *cg = e->cg;
     const Lin *off = &e->n->access[access].off;
@@ -140,7 +148,7 @@ static void find_ahead(Emit *e, int access) {
     Val first = LLVMBuildNSWMul(cg->b, turn_of(e, v), l_i64(cg, a->part), ""), last = l_i64(cg, a->pieces - a->part);
     first = l_select(cg, l_icmp(cg, LLVMIntSLT, first, last), first, last);
     first = LLVMBuildNSWMul(cg->b, first, l_i64(cg, a->piece), "");
-    a->off = LLVMBuildNSWMul(cg->b, l_add(cg, first, l_i64(cg, e->count[v] * off->k[v])), l_i64(cg, sizeof(float)), "");
+    a->off = LLVMBuildNSWMul(cg->b, l_add(cg, first, l_i64(cg, to_next(e, off, v))), l_i64(cg, sizeof(float)), "");
 }
 
 static void find_all_ahead(Emit *e) {

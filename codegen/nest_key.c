@@ -190,6 +190,7 @@ static Words key_of(Arena *a, const Kernels *k, const Nest *n, const Slots *s) {
     put(&key, n->npar);
     put(&key, n->cut);
     put(&key, n->cut ? n->cut_var : 0);
+    put(&key, n->cut_inside);
     return key.w;
 }
 

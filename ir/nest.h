@@ -228,6 +228,7 @@ typedef struct {
     int       cut_var;          /* a reduction of stage 0 that is cut into turns of `cut` values (0: it is not): in each
                                    turn all tiles are visited; between turns store 0 holds what is summed up so far */
     int64_t   cut;
+    bool      cut_inside;       /* the turns are made inside of the outermost loop, if that alone is shared out */
     bool      barrier;          /* wait for all threads before this nest */
     bool      fixed;            /* order or npar were asked for (--schedule) */
     bool      chained;          /* it is in a chain; before chains are made: it was asked for that */

@@ -39,6 +39,7 @@ static bool consider(Search *s, const Choice *c) {
     Choice full = *c;
     full.cost = cost;
     full.cut = 0;
+    full.inside = 0;
     if (s->w->count) traffic_cost(s->w, &full, cost);
     if (s->best.cost < 0 || full.cost < s->best.cost) s->best = full;
     return true;

@@ -88,6 +88,7 @@ static void only_lanes(Forced *x) {
     x->c.across = false;
     x->c.chains = 1;
     x->c.cut = 0;
+    x->c.inside = 0;
     x->lanes = x->steps = true;
 }
 
@@ -126,9 +127,9 @@ static bool take_over(Forced *x, const Task *w, int v, int64_t step) {
     return true;
 }
 
-typedef enum { LANES, TILE, ORDER, OVER, CHAINS, CUT, WIDTH, SHARED, LIST, CHAINED, FIELDS } Field;
+typedef enum { LANES, TILE, ORDER, OVER, CHAINS, CUT, WIDTH, SHARED, LIST, INSIDE, CHAINED, FIELDS } Field;
 static const char *const NAMES[FIELDS] = {"lanes=", "tile=", "order=", "over=", "chains=", "cut=", "width=", "shared=",
-                                          "list", "chained"};
+                                          "list", "inside", "chained"};
 
 /* Lists of variables begin anew where they are named. */
 static void begin(Forced *x, Field f) {
@@ -155,21 +156,26 @@ static bool take_one(Forced *x, const Task *w, Field f, const char *text, size_t
                                  : forced_fail(x, "cut=%s/N, N below its size, is what can be cut",
                                                nest_var_name(x->a, x->n, x->n->cut_var));
     x->c.cut = step;
+    x->c.inside = 0;
     return true;
 }
 
 static bool read_field(Forced *x, const Task *w, const char *text, size_t len) {
     int f = 0;
     while (f < FIELDS && strncmp(text, NAMES[f], strlen(NAMES[f]))) f++;
-    if (f == FIELDS || ((f == LIST || f == CHAINED) && len != strlen(NAMES[f])))
-        return forced_fail(x,
-                           "'%.*s'? It has lanes=, width=, tile=, order=, over=, chains=, cut=, shared=, list, chained",
-                           (int)len, text);
+    if (f == FIELDS || (f >= LIST && len != strlen(NAMES[f])))
+        return forced_fail(
+            x, "'%.*s'? It has lanes=, width=, tile=, order=, over=, chains=, cut=, shared=, list, inside, chained",
+            (int)len, text);
     text += strlen(NAMES[f]);
     len -= strlen(NAMES[f]);
     int64_t v = 0;
     bool    ok = true;
     if (f == LIST) return x->list = true;
+    if (f == INSIDE) {
+        x->c.inside = 1;
+        return true;
+    }
     if (f == CHAINED) return x->chained = true;
     if (f == CHAINS) ok = read_number(x, "chains", text, len, 1, 8, &v), x->c.chains = (int)v;
     else if (f == WIDTH) ok = read_number(x, "width", text, len, 1, 2 * w->t->width, &v), x->width = (int)v;
@@ -238,9 +244,11 @@ bool forced_check(Forced *x, Task *w) {
             x, "more sums than registers (%d), or too much code: fewer lanes, a smaller tile, less unrolling",
             w->t->registers);
     x->c.cost = cost;
-    int64_t cut = x->c.cut;
+    const int64_t cut = x->c.cut;
+    const int     inside = x->c.inside;
     if (w->count) traffic_cost(w, &x->c, cost);
     x->c.cut = cut;
+    x->c.inside = cut ? inside : 0;
     return true;
 }
 

@@ -10,6 +10,7 @@
  *   over=V/N,...   loops over reductions, outermost first; N values are unrolled
  *   chains=N       partial results per point
  *   cut=V/N        the reduction V in turns of N values
+ *   inside         the turns are made inside of the outermost loop
  *   list           over a list of what is not zero (passes/listed.c); lanes and tile alone
  *   chained        in turns of rows with the nests before or behind it (passes/chain.c), where that is possible
  *   shared=N       the first N loops are shared out among the threads; 0: one thread

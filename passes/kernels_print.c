@@ -22,6 +22,7 @@ static void print_stage(const Nest *n, const Stage *s, FILE *out) {
     print_list(n, "over", s->nloop, s->loop, s->step, out);
     if (s->chains > 1) fprintf(out, " chains %d", s->chains);
     if (n->cut) fprintf(out, "; %s in turns of %lld", n->var[n->cut_var].name, (long long)n->cut);
+    if (n->cut && n->cut_inside) fprintf(out, " inside of %s", n->var[n->loop[0]].name);
     fputc('\n', out);
 }
 

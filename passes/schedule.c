@@ -7,7 +7,7 @@
 #include "passes/forced.h"
 
 enum { DEEP = 12, MAX_STORE_WIDTH = 16, LONG_CODE = 200 };   /* operations; floats; operations on vectors */
-enum { WORTH_THREADS = 60000, ENOUGH_TRIPS = 12 };   /* operations + bytes; shares of a nest */
+enum { WORTH_THREADS = 60000 }; /* operations + bytes */
 enum { FEW_TRIPS = 8 }; /* of one loop that is shared out alone in a step, so that threads keep what they write */
 
 static bool in_list(const int *list, int n, int v) {
@@ -296,6 +296,7 @@ void nest_share(Nest *n) {
     while (n->npar < most && trips < ENOUGH_TRIPS && !n->var[n->loop[n->npar]].adds && !n->var[n->loop[n->npar]].apart)
         trips *= nest_trips(n, n->loop[n->npar++]);
     if (trips == 1) n->npar = 0;
+    if (n->cut_inside && n->npar > 1) n->npar = 1;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------ */
@@ -345,10 +346,19 @@ static Choice fit_others(const Fuse *f, Nest *n, int main, const Choice *c) {
     return lanes;
 }
 
+/* The loop over v outside of all others. */
+static void move_first(Nest *n, int v) {
+    int at = 0;
+    while (n->loop[at] != v) at++;
+    for (; at > 0; at--) n->loop[at] = n->loop[at - 1];
+    n->loop[0] = v;
+}
+
 /* Lanes, tile and order of a nest that is not run over a list. */
 static void tile_loops(const Fuse *f, Nest *n, int main, const Choice *c, const Forced *x) {
     for (int v = 0; v < n->nout; v++) n->step[v] = c->step[v];
     n->cut = c->cut;
+    n->cut_inside = c->inside > 0;
     n->cycles = c->cost;
     if (n->nstage) apply_choice(n, main, joined_stages(n, main), c);
     Choice lanes = fit_others(f, n, main, c);
@@ -357,6 +367,7 @@ static void tile_loops(const Fuse *f, Nest *n, int main, const Choice *c, const 
     loop_over_rows(n);
     traffic_order(f->t, n, n->step, n->loop);
     n->nloop = n->nout;
+    if (c->inside && !x) move_first(n, c->inside - 1);
     if (x) forced_order(x, n, main, n->nstage ? joined_stages(n, main) : 0);
 }
 

@@ -5,6 +5,7 @@
 
 /* MAX_VECTORS: along the lanes of a tile. TURN: values that are loaded far apart and turned (emit_access.c) */
 enum { MAX_READS = 64, TURN = 4, MAX_VECTORS = 6 };
+enum { ENOUGH_TRIPS = 12 };     /* shares of a nest */
 
 /* A way to run a stage (with those that share its loops), or the stores of a nest without stages. */
 typedef struct {
@@ -14,6 +15,7 @@ typedef struct {
     int64_t step[MAX_VARS];     /* outs: per tile; reductions: per pass */
     int     chains;
     int64_t cut;                /* of n->cut_var, see Nest */
+    int     inside;             /* 1 + the loop around the turns (Nest.cut_inside); 0: none */
     double  cost;               /* cycles of one core for the whole nest */
 } Choice;
 

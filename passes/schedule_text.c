@@ -90,6 +90,7 @@ const char *kernel_schedule(Arena *a, const Kernels *k, const Nest *n) {
         if (!n->list.on && s) put_loops(&b, n, ":over=", s->nloop, s->loop, s);
         if (s && s->chains > 1) buf_printf(&b, ":chains=%d", s->chains);
         if (n->cut) buf_printf(&b, ":cut=%s/%lld", nest_var_name(a, n, n->cut_var), (long long)n->cut);
+        if (n->cut_inside) buf_puts(&b, ":inside");
     }
     if (n->chained) buf_puts(&b, ":chained");
     buf_printf(&b, ":shared=%d", n->npar);

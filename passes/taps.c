@@ -2,8 +2,7 @@
  *
  * In the gradient of an image, sum over o, r, s of w[o,c,r,s] dy[b,o,i,j] with i = (u - r) / 2, j = (v - s) / 2,
  * every tap reads dy at another place: in a frame of zeros, a copy, and with a stride for every remainder of u and v
- * anew. With few channels c there is little to do with what was loaded before the next place comes. The same numbers
- * are
+ * anew. With few channels c there is little to do with what was loaded before the next place comes. The same is
  *
  *     P[b,c,r,s,i,j] = sum over o of w[o,c,r,s] dy[b,o,i,j]         a product of matrices, dy read as it lies
  *     dx[b,c,u,v]    = sum over r, s of P[b,c,r,s,i,j]
@@ -12,7 +11,7 @@
  * beside long sums. */
 #include "passes/kernels_impl.h"
 
-enum { FEW = 4, MANY = 8 };             /* channels */
+enum { FEW = 6, MANY = 8 };             /* channels */
 enum { MOST_MORE = 4 };                 /* times the products of the plain form, where all are taken */
 /* Shares of the peak: of the product; of the plain form with a stride, and a stride that no taps fill; without. */
 static const double PRODUCT = 0.45, STRIDED = 0.3, SPREAD = 0.15, FEW_CHANNELS = 0.25, SOME_CHANNELS = 0.5,
@@ -59,6 +58,14 @@ static bool mark_places(Taps *t, const Affine *f) {
     return true;
 }
 
+/* A number on the axis, or a variable that tells no place and never leaves the axis. */
+static bool is_plain(const Taps *t, const Affine *f, Extent axis) {
+    int v;
+    if (affine_is_const(f)) return f->c >= 0 && f->c < axis.size && !axis.bound;
+    if (!affine_is_var(f, &v) || t->role[v] == ROLE_TAP || t->role[v] == ROLE_PLACE) return false;
+    return t->n->u.comp.var[v].ext.size <= axis.size && t->n->u.comp.var[v].ext.bound == axis.bound;
+}
+
 /* Axes of x are outs or reductions as they are, or places. */
 static bool find_places(Taps *t) {
     const Comp *c = &t->n->u.comp;
@@ -72,8 +79,8 @@ static bool find_places(Taps *t) {
         any = true;
         if (!mark_places(t, f) || t->n->arg[t->x->operand]->type.dim[i].bound) return false;
     }
-    for (int i = 0, v; i < t->x->nsub; i++)
-        if (!t->place[i] && affine_is_var(&t->x->sub[i].aff, &v) && t->role[v] >= ROLE_TAP) return false;
+    for (int i = 0; i < t->x->nsub && any; i++)
+        any = t->place[i] || is_plain(t, &t->x->sub[i].aff, t->n->arg[t->x->operand]->type.dim[i]);
     return any;
 }
 

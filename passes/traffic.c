@@ -5,6 +5,8 @@
  * The same estimate orders the loops over outs: innermost the variable whose next value touches least that is new. */
 #include "passes/schedule_impl.h"
 
+#include <math.h>
+
 /* Bytes: a line; a cycle from beyond L2, from memory; the distance at which lines compete for one set of L1, and of L2;
  * what a core may count on of the cache that all cores share. */
 enum {
@@ -18,6 +20,7 @@ enum {
 };
 /* Bytes of a run that is fetched ahead by itself; between runs of memory; such runs that a processor reads ahead. */
 enum { LONG_RUN = 4096, FAR = 1024, STREAMS = 8 };
+enum { TURN_RUN = 512 };        /* bytes of a run that a turn reads at least, if others follow before it goes on */
 static const double APART = 3;          /* what reading more of them takes than their bytes */
 static const double USABLE = 0.9;      /* of a cache: other data, and lines that meet in one set */
 static const double WORTH_CUT = 1.2;    /* times the cycles of arithmetic: then a cut is tried */
@@ -33,7 +36,7 @@ typedef struct {
 } Stream;
 
 typedef struct {
-    double bytes;               /* of all lines */
+    double bytes, run;          /* of all lines; of a run of them */
     double l1, l2;              /* the room they take in a cache: runs a multiple of a way apart share few sets */
     bool   apart;               /* more runs, far apart, than are read ahead */
 } Foot;
@@ -74,8 +77,8 @@ static Foot footprint(const Walk *w, const Stream *s) {
     }
     double length = (double)(run * s->size + LINE - s->size), bytes = runs * length;
     if (bytes > s->most) bytes = s->most;
-    if (runs < 9) return (Foot){bytes, bytes, bytes, false};
-    return (Foot){bytes, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY),
+    if (runs < 9) return (Foot){bytes, length, bytes, bytes, false};
+    return (Foot){bytes, length, room_for(bytes, length, apart, L1_WAY), room_for(bytes, length, apart, L2_WAY),
                   runs > STREAMS && apart >= FAR && length < FAR};
 }
 
@@ -217,29 +220,62 @@ void traffic_order(const Target *t, const Nest *n, const int64_t *step, int *ord
 typedef struct {
     int    count;               /* levels: the tile, then with one loop more each */
     int    loop[LEVELS];        /* of level i: the loop around it, -1 at the last */
+    int    turn;                /* the level of a turn inside of the outermost loop; -1: there is none */
     Foot   all[LEVELS];
     Foot   each[LEVELS][MAX_READS + MAX_STORES];
     double trips[LEVELS];       /* of the loop around it */
 } Levels;
 
-/* cut: 0, or values of n->cut_var in a turn of the loop around all others. */
-static void find_levels(Walk *w, const int64_t *step, int64_t cut, Levels *l) {
+/* The one loop that is not taken yet; -1: none, or several. */
+static int loop_left(const Walk *w) {
+    int left = -1;
+    for (int v = 0; v < w->n->nout; v++) {
+        if (w->extent[v] == w->n->var[v].size) continue;
+        if (left >= 0) return -1;
+        left = v;
+    }
+    return left;
+}
+
+static double trips_of(const Walk *w, const int64_t *step, int v) {
+    return (double)((w->n->var[v].size + step[v] - 1) / step[v]);
+}
+
+/* cut: 0, or values of n->cut_var in a turn of the loop around all others, inside: but the outermost. */
+static void find_levels(Walk *w, const int64_t *step, int64_t cut, bool inside, Levels *l) {
     const Nest *n = w->n;
     if (cut) w->extent[n->cut_var] = cut;
+    l->turn = -1;
     for (l->count = 0;;) {
         int k = l->count++;
         l->all[k] = touched(w, l->each[k]);
-        int v = l->loop[k] = next_loop(w, step, l->each[k]);
-        if (v >= 0) {
-            l->trips[k] = (double)((n->var[v].size + step[v] - 1) / step[v]);
-        } else if (cut && w->extent[n->cut_var] == cut) {
+        if (inside && l->turn < 0 && loop_left(w) >= 0) {
+            l->turn = k;
             l->loop[k] = n->cut_var;
-            l->trips[k] = (double)((n->var[n->cut_var].size + cut - 1) / cut);
-            w->extent[n->cut_var] = n->var[n->cut_var].size;
         } else {
-            return;
+            l->loop[k] = next_loop(w, step, l->each[k]);
+            if (l->loop[k] < 0 && cut && !inside && w->extent[n->cut_var] == cut) l->loop[k] = n->cut_var;
         }
+        if (l->loop[k] < 0) return;
+        if (l->loop[k] != n->cut_var) {
+            l->trips[k] = trips_of(w, step, l->loop[k]);
+            continue;
+        }
+        l->trips[k] = (double)((n->var[n->cut_var].size + cut - 1) / cut);
+        w->extent[n->cut_var] = n->var[n->cut_var].size;
     }
+}
+
+/* May the turns be made inside of the outermost loop: has it trips to share out, and does a turn read long runs of what
+ * it cuts, before others follow? */
+static bool can_be_inside(const Walk *w, const Levels *l) {
+    if (l->turn < 0 || l->trips[l->turn + 1] < ENOUGH_TRIPS) return false;
+    for (int i = 0; i < w->count; i++) {
+        const Stream *s = &w->stream[i];
+        bool          far = s->most > (double)w->t->l2 && s->off->k[w->n->cut_var];
+        if (far && l->each[l->turn][i].run < TURN_RUN) return false;
+    }
+    return true;
 }
 
 /* Bytes that come into a cache that the levels below `fit` fit in; from beyond L2 they come run by run of the tile.
@@ -257,11 +293,15 @@ static double bytes_into(const Walk *w, const Levels *l, int fit, int64_t l2) {
     return sum;
 }
 
-static double cycles_of(const Target *t, Walk *w, const int64_t *step, int64_t cut, double cycles) {
+/* *outermost: the last loop. */
+static double cycles_of(const Target *t, Walk *w, const int64_t *step, int64_t cut, bool inside, double cycles,
+                        int *outermost) {
     Levels l;
     int    in_l1 = 0, in_l2 = 0, in_l3 = 0;
     start_walk(w, step);
-    find_levels(w, step, cut, &l);
+    find_levels(w, step, cut, inside, &l);
+    *outermost = l.count > 1 ? l.loop[l.count - 2] : -1;
+    if (inside && !can_be_inside(w, &l)) return INFINITY;
     while (in_l1 < l.count && l.all[in_l1].l1 <= USABLE * t->l1) in_l1++;
     while (in_l2 < l.count && l.all[in_l2].l2 <= USABLE * t->l2) in_l2++;
     while (in_l3 < l.count && l.all[in_l3].bytes <= SHARED) in_l3++;
@@ -281,16 +321,20 @@ void traffic_cost(const Task *w, Choice *c, double cycles) {
     const Nest   *n = w->n;
     static const int64_t CUTS[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
     Walk walk;
+    int  outermost;
     find_streams(&walk, t, n);
-    c->cost = cycles_of(t, &walk, c->step, 0, cycles);
+    c->cost = cycles_of(t, &walk, c->step, 0, false, cycles, &outermost);
     if (n->cut_var < 0 || c->cost < WORTH_CUT * cycles) return;
     for (int i = 0; i < c->nlane; i++)
         if (c->lane[i] == n->cut_var) return;
     for (size_t i = 0; i < sizeof CUTS / sizeof *CUTS && 2 * CUTS[i] <= n->var[n->cut_var].size; i++) {
-        double turns = (double)(n->var[n->cut_var].size / CUTS[i]);
-        double cost = cycles_of(t, &walk, c->step, CUTS[i], cycles + turns * turn_cycles(w, c));
-        if (cost >= c->cost) continue;
-        c->cost = cost;
-        c->cut = CUTS[i];
+        double turns = (double)(n->var[n->cut_var].size / CUTS[i]), sums = cycles + turns * turn_cycles(w, c);
+        for (int inside = 0; inside < 2; inside++) {
+            double cost = cycles_of(t, &walk, c->step, CUTS[i], inside, sums, &outermost);
+            if (cost >= c->cost) continue;
+            c->cost = cost;
+            c->cut = CUTS[i];
+            c->inside = inside ? 1 + outermost : 0;
+        }
     }
 }

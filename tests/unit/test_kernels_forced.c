@@ -134,6 +134,12 @@ static const char *draw_schedule(Draw *d, const Kernels *k, const Nest *n) {
             step[s->red[i]] = 1 + below(d, n->var[s->red[i]].size < 9 ? n->var[s->red[i]].size : 4);
     if (s) draw_loops(d, &b, n, ":over=", s->nred, s->red, step, true);
     if (s && s->kind == KIND_SUM && below(d, 3) == 0) buf_puts(&b, ":chains=2");
+    if (n->cut_var >= 0 && s && !has(lane, nlane, n->cut_var) && below(d, 2)) {
+        buf_puts(&b, ":cut=");
+        named = 0;
+        put_var(&b, n, n->cut_var, 1 + below(d, n->var[n->cut_var].size - 1), false, &named);
+        if (below(d, 2)) buf_puts(&b, ":inside");
+    }
     while (shared < n->nloop && !n->var[n->loop[shared]].apart && below(d, 2)) shared++;
     buf_printf(&b, ":shared=%d", shared);
     return b.s;

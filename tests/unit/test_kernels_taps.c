@@ -92,6 +92,9 @@ static void around_it(void **state) {
           "%y = comp [b,o,i | c<9] sum mul(%w[o,c], %x[b,c,i]) : f32[n,7,12]\n"
           "%z = comp [b,i | c<9,r<4] sum mul(%w[r,c], %x[b,c,i]) : f32[n,12]\n out y = %y\n out z = %z\n}",
           "no places", NULL, 0, 4, 0);
+    check("graph g(n<=2) { %x = input data \"x\" : f32[n,5,12]\n %w = param \"w\" : f32[2,9,3]\n"
+          "%y = comp [b,o,i | c<9,r<3] sum mul(%w[o,c,r], %x?[b,c,i+r-1]) : f32[n,2,12]\n out y = %y\n}",
+          "more channels than there are", NULL, 0, 4, 0);
 }
 
 /* The model takes it where few channels or a stride make the plain form slow; the switch and -O1 leave it. */

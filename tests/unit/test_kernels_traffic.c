@@ -79,6 +79,50 @@ static void cuts_are_chosen(void **state) {
     arena_free(a);
 }
 
+/* A product with every image of a batch: k channels of so many pixels into m. */
+static const char *images_text(Arena *a, int rows, int k, int m, int pixels) {
+    return arena_printf(a,
+        "graph g(n<=%d) { %%x = input data \"x\" : f32[n,%d,%d]\n %%w = param \"w\" : f32[%d,%d]\n"
+        "%%y = comp [b,m,i | k<%d] sum mul(%%w[k,m], %%x[b,k,i]) : f32[n,%d,%d]\n"
+        "%%z = comp [b,i | m<%d] max %%y[b,m,i] : f32[n,%d]\n out z = %%z\n}",
+        rows, k, pixels, k, m, k, m, pixels, m, pixels);
+}
+
+/* Around the turns, with all rows and with fewer. */
+static void turns_inside(void **state) {
+    (void)state;
+    static const int SIZES[][4] = {{12, 67, 9, 100}, {17, 99, 3, 64}, {23, 48, 13, 131}, {40, 131, 1, 96}};
+    static const char *const CUTS[] = {"cut=k/8", "cut=k/8:inside", "cut=k/33:inside:shared=1", "cut=k/5:inside:shared=0"};
+    for (size_t i = 0; i < 4 * sizeof SIZES / sizeof *SIZES; i++) {
+        const int      *z = SIZES[i / 4];
+        Arena          *a = arena_new();
+        const char     *text = images_text(a, z[0], z[1], z[2], z[3]);
+        Target          t;
+        target_row(&t, TARGET_AVX2);
+        Kernels        *k = kt_kernels(a, text, &t, NULL);
+        bool            met = false;
+        const char     *schedule = arena_printf(a, "%s:%s", kernel_name(a, k, k->nest[0]), CUTS[i % 4]);
+        ForcedSchedules forced = {1, &schedule, &met, NULL};
+        KernelRun       r = {.a = a, .level = 2, .rows = i % 2 * z[0] / 2, .forced = &forced, .tolerance = 5e-6};
+        kt_check_graph(&r, ir_good(a, text), ir_good(a, text), schedule);
+        if (!met || forced.error) fail_msg("%s: %s", schedule, forced.error ? forced.error : "no such kernel");
+        arena_free(a);
+    }
+}
+
+/* An image that does not stay in the first cache is gone through in turns by itself, not all images in each turn. */
+static void turns_inside_are_chosen(void **state) {
+    (void)state;
+    Arena *a = arena_new();
+    Target t;
+    target_row(&t, TARGET_AVX2);
+    for (int rows = 2; rows <= 51; rows += 49) {
+        const Nest *n = kt_kernels(a, images_text(a, rows, 184, 9, 576), &t, NULL)->nest[0];
+        assert_int_equal(n->cut && n->cut_inside, rows > 2);
+    }
+    arena_free(a);
+}
+
 static int times_asked(Arena *a, int rows, int l2) {
     Target        t;
     int           n = 0;
@@ -104,7 +148,8 @@ static void next_tiles_are_asked_for(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cut_reductions), cmocka_unit_test(turned_loads), cmocka_unit_test(transposed_copies),
-        cmocka_unit_test(cuts_are_chosen), cmocka_unit_test(next_tiles_are_asked_for),
+        cmocka_unit_test(cuts_are_chosen), cmocka_unit_test(turns_inside),
+        cmocka_unit_test(turns_inside_are_chosen), cmocka_unit_test(next_tiles_are_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
