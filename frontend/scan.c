@@ -197,8 +197,8 @@ static bool check_carries(ScanWalk *s, Frame *g) {
     return true;
 }
 
-/* Where types are not known after all trials there may be a mistake: then it is the one to report, not what follows from
- * taking a carry for a number. True if there is none. */
+/* Where types are not known after all trials there may be a mistake: then it is the one to report, not what follows
+ * from taking a carry for a number. True if there is none. */
 static bool strict_trial(ScanWalk *s, Frame *f) {
     Cx *cx = s->cx;
     bool unknown = false;

@@ -50,7 +50,8 @@ static bool arguments(Program *p, const Ast *item, Frame *f) {
         } else if (q->type && !type_read(cx, q->type, f, &ty)) {
             ok = false;
             if (item->kind == AST_FN)
-                advise(cx, errors, "a fn inside of a model takes declared dims; at the top of the file, dims of any size");
+                advise(cx, errors,
+                       "a fn inside of a model takes declared dims; at the top of the file, dims of any size");
         } else if (twice) {
             ok = report(cx, q->loc, E_TWICE, "'%s' is declared twice", q->name);
         } else {

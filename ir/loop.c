@@ -24,8 +24,8 @@ typedef struct {
     Node       **made;          /* in the body */
 } Cut;
 
-/* Nodes that the body computes itself: what changes with a bound node, what costs nothing; and all of a graph of its own,
- * from which nothing can be captured (a scan over zeros alone, say). */
+/* Nodes that the body computes itself: what changes with a bound node, what costs nothing; and all of a graph of its
+ * own, from which nothing can be captured (a scan over zeros alone, say). */
 static bool is_inner(const Cut *c, const Node *n) {
     if (c->from != c->g) return n->op != OP_ARG;
     return c->depends[n->id] || n->op == OP_CONST || (n->op == OP_COMP && !n->narg);

@@ -57,7 +57,8 @@ static Node *argument(const Graph *body, int index) {
 
 static const Expr *number(Arena *a, int operand) { return expr_read(a, DT_I32, operand, 0, NULL, false); }
 
-/* What is read by the number of the step stays inside of its axis in the steps past the last, which hold the carries. */
+/* What is read by the number of the step stays inside of its axis in the steps past the last, which hold the
+ * carries. */
 static Node *last_at_most(Segment *x, Node *whole) {
     Arena *a = x->g->arena;
     const Expr *now = number(a, 0), *last = expr_int(a, x->s.trip.size - 1);

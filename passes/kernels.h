@@ -69,7 +69,8 @@ const char *kernel_schedule(Arena *a, const Kernels *k, const Nest *n);
 /* The share of the target's peak that the cost model predicts; 0: unknown. */
 double   kernel_predicted(const Kernels *k, const Nest *n);
 double   kernel_predicted_us(const Nest *n);
-/* A call's cycles on so many threads, as the model of threads.c sees it: shares, meetings, what moves between caches. */
+/* A call's cycles on so many threads, as the model of threads.c sees it: shares, meetings, what moves between
+ * caches. */
 double   kernels_cycles(const Kernels *k, int threads);
 /* Does it only lay numbers out in another way? */
 bool     nest_packs(const Nest *n);
