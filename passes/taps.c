@@ -16,7 +16,8 @@ enum { MOST_MORE = 4 };                 /* times the products of the plain form,
 /* Shares of the peak: of the product; of the plain form with a stride, and a stride that no taps fill; without. */
 static const double PRODUCT = 0.45, STRIDED = 0.3, SPREAD = 0.15, FEW_CHANNELS = 0.25, SOME_CHANNELS = 0.5,
                     MANY_CHANNELS = 1;
-static const double NEAR = 0.9, NEAR_COST = 0.4, FAR_COST = 1.4;      /* of L2; cycles for a number, near and far */
+/* Of L2; cycles to write and read a number of P, near and far; to copy one into a frame. */
+static const double NEAR = 0.9, NEAR_COST = 3, FAR_COST = 4, FRAME_COST = 1.4;
 static const double STARTING = 2000;    /* cycles of a nest more */
 static const double WORTH = 1.15;
 
@@ -183,9 +184,9 @@ static bool pays(const Taps *t, const Target *target, bool all) {
     double       per_cycle = target->width * target->fma_ports, product = p * sum_length(t);
     double       plain = plain_work(t) / per_cycle / plain_efficiency(t), last = product / per_cycle / PRODUCT;
     bool         near = rows.bound && (p + x) / (double)rows.size * sizeof(float) <= NEAR * target->l2;
-    double       frame = t->n->u.comp.nder && !near ? FAR_COST * x : 0;
+    double       frame = t->n->u.comp.nder && !near ? FRAME_COST * x : 0;
     if (all) return product <= MOST_MORE * plain_work(t);
-    return plain + frame > WORTH * (last + STARTING + 2 * p * (near ? NEAR_COST : FAR_COST));
+    return plain + frame > WORTH * (last + STARTING + p * (near ? NEAR_COST : FAR_COST));
 }
 
 /* ---- the two sums ---------------------------------------------------------------------------------------- */
