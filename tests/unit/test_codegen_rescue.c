@@ -51,18 +51,24 @@ static int32_t result_of(Codegen *cg, const char *name) {
     return y;
 }
 
+/* Code for memory, of one function so far: it gives 7. */
+static Codegen *with_good(Arena *a, int threads) {
+    Target t;
+    target_host(&t);
+    Codegen *cg = codegen_new(a, &t, 2, "rescue");
+    codegen_for_memory(cg, threads);
+    emit_seven(cg, "good");
+    return cg;
+}
+
 typedef void Emitter(Codegen *cg, const char *name);
 
 /* The function of the first step fails: so does codegen_jit, and says which. */
 static void fails_at_once(Emitter *emit, const char *says) {
     Arena      *a = arena_new();
-    Target      t;
     const char *why = NULL;
-    target_host(&t);
     for (int threads = 1; threads <= 2; threads++) {
-        Codegen *cg = codegen_new(a, &t, 2, "rescue");
-        codegen_for_memory(cg, threads);
-        emit_seven(cg, "good");
+        Codegen *cg = with_good(a, threads);
         emit(cg, "bad");
         assert_false(codegen_jit(cg, &why));
         assert_true(codegen_broken(cg));
@@ -76,13 +82,9 @@ static void fails_at_once(Emitter *emit, const char *says) {
 /* A later one fails: what the first step needs is there, before and after. */
 static void fails_later(Emitter *emit, const char *says) {
     Arena      *a = arena_new();
-    Target      t;
     const char *why = NULL;
-    target_host(&t);
     for (int threads = 1; threads <= 2; threads++) {
-        Codegen *cg = codegen_new(a, &t, 2, "rescue");
-        codegen_for_memory(cg, threads);
-        emit_seven(cg, "good");
+        Codegen *cg = with_good(a, threads);
         codegen_later(cg);
         emit(cg, "bad");
         assert_true(codegen_jit(cg, &why));
