@@ -19,6 +19,16 @@ Diag *diag_new(Arena *a) {
     return d;
 }
 
+/* A layer is checked by itself and where it is used: what is wrong with it is said once. */
+static bool said(const Diag *d, Loc at, DiagCode code, const char *text) {
+    for (int i = 0; i < d->list.n; i++) {
+        const Message *m = &d->list.at[i];
+        bool here = m->loc.src == at.src && m->loc.line == at.line && m->loc.col == at.col;
+        if (here && m->code == code && !strcmp(m->text, text)) return true;
+    }
+    return false;
+}
+
 static void add(Diag *d, DiagLevel level, Loc at, DiagCode code, const char *fmt, va_list ap) {
     if (level == DIAG_ERROR) d->errors++;
     if (d->muted) return;
@@ -26,6 +36,7 @@ static void add(Diag *d, DiagLevel level, Loc at, DiagCode code, const char *fmt
     if (d->errors > DIAG_LIMIT) return;
     char text[2048];
     vsnprintf(text, sizeof text, fmt, ap);
+    if (said(d, at, code, text)) return;
     Message m = {level, code, at, arena_strdup(d->arena, text)};
     vec_push(d->arena, &d->list, m);
 }
