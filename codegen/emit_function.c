@@ -1,6 +1,7 @@
 /* Functions of a model: every nest is a function of its own (emit_nest.c); the function of the model gives each thread
  * its share of every nest, with barriers where the plan asks for them. A scan is a loop around the nests of its body,
  * which every thread runs, or thread 0 alone. The shares depend on nothing but shapes. */
+#include <string.h>
 #include <time.h>
 
 #include "codegen/nest_impl.h"
@@ -112,6 +113,24 @@ static Val trips_before(Emit *e, const Chain *c, int i, Val turn) {
     return LLVMBuildNSWMul(cg->b, tiles, inner, "");
 }
 
+/* Ticks of a counter that programs can read; 0: there is none. */
+static Val ticks_now(Codegen *cg) {
+    bool        x86 = cg->target.arch == ARCH_X86_64;
+    const char *name = x86 ? "llvm.readcyclecounter" : "llvm.readsteadycounter";
+    unsigned    id = LLVMLookupIntrinsicID(name, strlen(name));
+    Val         fn = LLVMGetIntrinsicDeclaration(cg->module, id, NULL, 0);
+    return LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, NULL, 0, "");
+}
+
+/* Adds the ticks since *before for nest i; other threads write where nobody reads. */
+static void note_lap(Caller *c, const Kernels *k, int i, Val *before) {
+    Codegen *cg = c->cg;
+    Val      now = ticks_now(cg), laps = l_gep_const(cg, cg->i8, abi_load(cg, ABI_ARENA), k->laps);
+    Val      at = l_gep(cg, cg->i64, laps, l_select(cg, is_first(cg), l_i64(cg, i), l_i64(cg, k->nnest)));
+    l_store(cg, l_add(cg, l_load(cg, cg->i64, at, 8), l_sub(cg, now, *before)), at, 8);
+    *before = now;
+}
+
 /* Every thread has its share of the turns. */
 static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
     Codegen       *cg = c->cg;
@@ -126,10 +145,12 @@ static void call_chain(Caller *c, const Kernels *k, const Chain *chain) {
     share_of(cg, turns, &lo, &hi);
     Loop loop = l_loop(cg, lo, hi, 1, 0, NULL);
     Val  next = l_add(cg, loop.i, l_i64(cg, 1)), moved = l_mul(cg, l_sub(cg, lo, loop.i), l_i64(cg, chain->rows));
+    Val  before = k->laps ? ticks_now(cg) : NULL;
     for (int i = 0; i < chain->count; i++) {
         const Code *code = &c->code[e[i]->n->at];
         emit_call(e[i], &code->slots, code->symbol, trips_before(e[i], chain, i, loop.i),
                   trips_before(e[i], chain, i, next), moved);
+        if (k->laps) note_lap(c, k, chain->first + i, &before);
     }
     l_loop_end(cg, &loop, NULL);
 }

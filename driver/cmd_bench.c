@@ -3,7 +3,7 @@
  * Compiles the training step (without a train block: sgd(0.01)) and the objective without training, gives them
  * random inputs of the declared types, sequences as long as they may be, and times calls as the trainer makes them.
  * --kernels: the step again, nest by nest, each a function of its own, so that every nest finds the memory and caches
- * as in a real step. */
+ * as in a real step. Nests of a chain stay together, and each is timed in every turn. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,58 +193,85 @@ static int bench_step(Arena *a, const Request *r, Bench *b, Figures *f) {
 
 /* One nest of the training step. */
 typedef struct {
+    const Kernels *whole;       /* the function that it is in: alone, or with its chain */
     const Nest *nest;
-    netc_func  *func;
     Samples     samples;
     Timing      time;
     double      bandwidth;      /* Gbyte/s from memory of its size */
 } Kernel;
 
-/* Makes every nest of the function built last a function of its own. They share its arguments, leaves and scratch;
- * the start and end of a call stand for the barriers between them. */
+/* Nests from .. from + count - 1 of the function f as a function of its own: one nest, or a chain. */
+static void push_part(Build *b, Function f, int from, int count, const Chain *chain) {
+    const Kernels *whole = f.kernels;
+    Kernels       *k = arena_copy(b->arena, whole, sizeof *k);
+    Nest          *first = arena_copy(b->arena, whole->nest[from], sizeof *first);
+    first->barrier = false;
+    k->nest = arena_copy(b->arena, whole->nest + from, sizeof *k->nest * (size_t)count);
+    k->nest[0] = first;
+    k->nnest = count;
+    k->nchain = chain ? 1 : 0;
+    k->name = arena_printf(b->arena, "nest.%d", from);
+    if (chain) {
+        k->chain = arena_copy(b->arena, chain, sizeof *chain);
+        k->chain->first = 0;
+        k->laps = (whole->arena_size + 63) / 64 * 64;
+        k->arena_size = k->laps + (count + 1) * (int64_t)sizeof(int64_t);
+    }
+    codegen_function(b->cg, k);
+    f.name = k->name;
+    f.kernels = k;
+    vec_push(b->arena, &b->functions, f);
+}
+
+/* Makes every nest of the function built last, and every chain, a function of its own. They share its arguments, leaves
+ * and scratch; the start and end of a call stand for the barriers between them. */
 static void split_nests(Build *b) {
     Function       f = b->functions.at[--b->functions.n];
     const Kernels *whole = f.kernels;
-    for (int i = 0; i < whole->nnest; i++) {
-        Kernels *k = arena_copy(b->arena, whole, sizeof *k);
-        Nest    *n = arena_copy(b->arena, whole->nest[i], sizeof *n);
-        n->barrier = false;
-        k->nchain = 0;
-        k->nest = arena_copy(b->arena, &n, sizeof n);
-        k->nnest = 1;
-        k->name = arena_printf(b->arena, "nest.%d", i);
-        codegen_function(b->cg, k);
-        f.name = k->name;
-        f.kernels = k;
-        vec_push(b->arena, &b->functions, f);
-        f.graph = NULL;
+    for (int i = 0, c = 0; i < whole->nnest; f.graph = NULL) {
+        bool chain = c < whole->nchain && whole->chain[c].first == i;
+        int  count = chain ? whole->chain[c].count : 1;
+        push_part(b, f, i, count, chain ? &whole->chain[c++] : NULL);
+        i += count;
     }
 }
 
-static int compile_nests(Bench *b, int *n) {
+static int compile_nests(Bench *b, int *nfunc) {
     int code = build_kernels(&b->build, "train");
     if (code) return code;
     split_nests(&b->build);
-    *n = b->build.functions.n;
+    *nfunc = b->build.functions.n;
     return compile(b, (const char *const[]){"init", NULL});
 }
 
-/* One step, a call for each nest; adds its times if `record`. */
-static void run_nests(Bench *b, Kernel *k, int n, bool record) {
-    for (int i = 0; i < n; i++) {
-        b->train.func = k[i].func;
+/* Adds a call's time, or each nest's part of it. */
+static void record_call(Bench *b, Kernel *k, const Kernels *f, double seconds) {
+    const int64_t *laps = f->laps ? (const int64_t *)(const void *)((char *)b->engine.arena + f->laps) : NULL;
+    double         sum = 0;
+    for (int i = 0; i < f->nnest && laps; i++) sum += (double)laps[i];
+    for (int i = 0; i < f->nnest; i++)
+        vec_push(b->build.arena, &k[i].samples, sum > 0 ? seconds * (double)laps[i] / sum : seconds / f->nnest);
+}
+
+/* One step, a call for each nest or chain; adds its times if `record`. */
+static void run_nests(Bench *b, Kernel *k, int nfunc, bool record) {
+    for (int i = 0; i < nfunc; i++) {
+        const Kernels *f = b->build.functions.at[i].kernels;
+        if (f->laps) memset((char *)b->engine.arena + f->laps, 0, sizeof(int64_t) * (size_t)f->nnest);
+        b->train.func = &b->model->func[i];
         double begun = netc_seconds();
         run_step(b);
         double end = netc_seconds();
         b->time.step--;
-        if (record) vec_push(b->build.arena, &k[i].samples, end - begun);
+        if (record) record_call(b, k, f, end - begun);
+        k += f->nnest;
     }
     b->time.step++;
 }
 
-static void measure_nests(Bench *b, double seconds, Kernel *k, int n) {
+static void measure_nests(Bench *b, double seconds, Kernel *k, int n, int nfunc) {
     double end = netc_seconds() + seconds;
-    for (int i = 0; i < WARM_UP + LEAST_CALLS || netc_seconds() < end; i++) run_nests(b, k, n, i >= WARM_UP);
+    for (int i = 0; i < WARM_UP + LEAST_CALLS || netc_seconds() < end; i++) run_nests(b, k, nfunc, i >= WARM_UP);
     for (int i = 0; i < n; i++) {
         k[i].time = timing_of(&k[i].samples);
         k[i].bandwidth = peak_bandwidth(b->engine.pool, &b->build.target, k[i].nest->bytes);
@@ -253,14 +280,17 @@ static void measure_nests(Bench *b, double seconds, Kernel *k, int n) {
 
 /* The training step as `*n` kernels with their times. */
 static int bench_kernels(Arena *a, const Request *r, Bench *b, Kernel **kernel, int *n) {
-    int code = start(b, a, r);
-    if (!code) code = compile_nests(b, n);
+    int nfunc, code = start(b, a, r);
+    if (!code) code = compile_nests(b, &nfunc);
     if (!code) code = prepare(b, (int)r->threads, "nest.0");
     if (code) return code;
+    for (int i = 0; i < nfunc; i++) *n += b->build.functions.at[i].kernels->nnest;
     *kernel = ARENA_ARRAY(a, Kernel, *n);
-    for (int i = 0; i < *n; i++)
-        (*kernel)[i] = (Kernel){.nest = b->build.functions.at[i].kernels->nest[0], .func = &b->model->func[i]};
-    measure_nests(b, r->seconds, *kernel, *n);
+    for (int i = 0, at = 0; i < nfunc; i++) {
+        const Kernels *k = b->build.functions.at[i].kernels;
+        for (int j = 0; j < k->nnest; j++) (*kernel)[at++] = (Kernel){.whole = k, .nest = k->nest[j]};
+    }
+    measure_nests(b, r->seconds, *kernel, *n, nfunc);
     return 0;
 }
 
@@ -304,10 +334,9 @@ static const char *kernel_label(Arena *a, const Kernels *k, const Nest *n) {
 static const char *step_kernel(Arena *a, const Nest *n) { return arena_printf(a, "train_%s", n->name); }
 
 /* The share of the peak of all threads: those that the kernel is shared out to. */
-static double predicted(const Bench *b, int i) {
-    const Kernels *k = b->build.functions.at[i].kernels;
-    const Nest    *n = k->nest[0];
-    return kernel_predicted(k, n) / (n->npar || (n->scan && !n->scan->serial) ? 1 : netc_pool_threads(b->engine.pool));
+static double predicted(const Bench *b, const Kernel *k) {
+    const Nest *n = k->nest;
+    return kernel_predicted(k->whole, n) / (n->npar || (n->scan && !n->scan->serial) ? 1 : netc_pool_threads(b->engine.pool));
 }
 
 /* What is computed together: "sum max argmax". */
@@ -390,9 +419,9 @@ static void print_kernels(Arena *a, const Bench *b, const Kernel *k, int n, cons
         const Nest *nest = k[i].nest;
         double      rate = gflops((double)nest->flops, k[i].time.median);
         printf("%-28s %-22s %-24s %-20s %8.3f %8.1f %8.1f %7.1f %% %8.1f %%\n", step_kernel(a, nest),
-               kernel_label(a, b->build.functions.at[i].kernels, nest), kernel_parts(a, nest), kernel_tile(a, nest),
+               kernel_label(a, k[i].whole, nest), kernel_parts(a, nest), kernel_tile(a, nest),
                1e-6 * (double)nest->flops, 1e6 * k[i].time.median, rate, 100 * rate / p->registers,
-               100 * predicted(b, i));
+               100 * predicted(b, &k[i]));
         sum += k[i].time.median;
     }
     printf("%-28s %-22s %-24s %-20s %8s %8.1f\n", "in all", "", "", "", "", 1e6 * sum);
@@ -438,7 +467,7 @@ static void put_kernels(Buf *j, Arena *a, const Bench *b, const Kernel *k, int n
         double      rate = gflops((double)nest->flops, k[i].time.median);
         buf_printf(j, "%s\n{\"kernel\":", i ? "," : "");
         buf_json(j, step_kernel(a, nest));
-        put_text(j, "name", kernel_label(a, b->build.functions.at[i].kernels, nest));
+        put_text(j, "name", kernel_label(a, k[i].whole, nest));
         put_text(j, "parts", kernel_parts(a, nest));
         put_text(j, "tile", kernel_tile(a, nest));
         put_count(j, "flops", nest->flops);
@@ -448,7 +477,7 @@ static void put_kernels(Buf *j, Arena *a, const Bench *b, const Kernel *k, int n
         put(j, "gflops", rate);
         put(j, "bandwidth_gbs", k[i].bandwidth);
         put(j, "share", rate / p->registers);
-        put(j, "predicted", predicted(b, i));
+        put(j, "predicted", predicted(b, &k[i]));
         buf_puts(j, "}");
     }
     buf_puts(j, "]");

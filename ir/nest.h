@@ -275,6 +275,8 @@ struct Kernels {
     const Chain **local;        /* by Node.id: the chain that alone makes and uses the node, or NULL */
     Place      *place;          /* by Node.id */
     int64_t     arena_size;     /* bytes; of a function */
+    int64_t     laps;           /* offset in the arena of an int64 for each nest, to which thread 0 adds what the nest
+                                   took within a chain, in ticks of the processor's counter; 0: nobody asks */
     int         nbuffer;        /* of a function, those of bodies among them */
     Buffer    **buffer;
     int         nin;

@@ -5,20 +5,27 @@
  * may run for some rows together: what is passed on is still in the cache, and no thread waits for another between
  * them. A tensor that the chain alone uses lives in the rows of a thread's first turn: the same memory in every turn.
  *
+ * Nests that do not fit may stand between: those that need nothing of the chain run before it, others after it, as long
+ * as what joins later needs nothing of them.
+ *
  * What a nest computes and in which order it adds is the same with and without a chain. */
 #include <string.h>
 
 #include "passes/schedule_impl.h"
 
 enum { LEAST_TURNS = 8 };       /* of a chain at full size: shares for the threads */
+enum { MOST_PASSED = 4 };       /* nests that run after a chain, though they stood in it: what they read lives longer */
 /* Of the cycles that a chain computes: what it must save. Where arithmetic rules, shares of single nests keep threads
  * busier. */
 static const double WORTH = 0.05;
+static const double USABLE = 0.9;       /* of L2 */
+static const double PARTLY = 2;         /* times L2: of what moves so much a half is still there */
 
 typedef struct {
     const Fuse *f;
     Kernels    *k;
-    int         first, count;   /* of the chain that is growing */
+    int         count;          /* of the chain that is growing */
+    Nest       *nest[MAX_CHAIN];
     int64_t     batch;          /* rows */
     int         bound;
     int64_t     rows;           /* of a turn */
@@ -27,26 +34,36 @@ typedef struct {
 
 static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
 
+static bool has_rows(const Growing *g, const Node *node) {
+    return node->type.rank && node->type.dim[0].size == g->batch && node->type.dim[0].bound == g->bound;
+}
+
 /* Does row r of node lie in one run of memory, at the r * per-th values of the nest's outermost variable? */
 static bool by_rows(const Growing *g, const Nest *n, const Node *node, const Lin *off, int64_t per) {
     int64_t row = g->k->place[node->id].stride[0];
     int     v = n->loop[0];
-    if (!node->type.rank || node->type.dim[0].size != g->batch || node->type.dim[0].bound != g->bound) return false;
-    if (off->k[v] * per != row) return false;
+    if (!has_rows(g, node) || off->k[v] * per != row) return false;
     for (int u = 0; u < n->nvar; u++)
         if (u != v && n->var[u].size > 1 && (off->k[u] >= row || off->k[u] <= -row)) return false;
     return true;
 }
 
-static bool is_written(const Growing *g, const Node *node) {
-    for (int i = g->first; i < g->first + g->count; i++)
-        for (int s = 0; s < g->k->nest[i]->nstore; s++)
-            if (g->k->nest[i]->store[s].node == node) return true;
+static bool stores(const Nest *n, const Node *node) {
+    for (int s = 0; s < n->nstore; s++)
+        if (n->store[s].node == node) return true;
     return false;
+}
+
+/* The nest of the chain that writes node; -1: none. */
+static int writer_of(const Growing *g, const Node *node) {
+    for (int i = 0; i < g->count; i++)
+        if (stores(g->nest[i], node)) return i;
+    return -1;
 }
 
 /* May the nest be the next of the chain (whose batch is settled)? */
 static bool fits(const Growing *g, const Nest *n, int64_t per) {
+    bool reads = !g->count;
     for (int s = 0; s < n->nstore; s++) {
         const Place *p = &g->k->place[n->store[s].node->id];
         if (p->space != SPACE_OUT && (p->space != SPACE_ARENA || p->buffer->node != n->store[s].node)) return false;
@@ -54,11 +71,64 @@ static bool fits(const Growing *g, const Nest *n, int64_t per) {
     }
     for (int i = 0; i < n->naccess; i++) {
         const Access *a = &n->access[i];
-        if (!a->node || !is_written(g, a->node)) continue;
+        if (!a->node || writer_of(g, a->node) < 0) continue;
         if (a->nind || a->listed || !by_rows(g, n, a->node, &a->off, per)) return false;
+        reads = true;
     }
-    return true;
+    return reads;
 }
+
+/* ---- what a chain saves --------------------------------------------------------------------------------- */
+
+static double bytes_of(const Node *n) { return (double)(type_count(&n->type) * dtype_size(n->type.dtype)); }
+
+/* What a turn touches of node, if none of the nests from .. to - 1 has touched it. */
+static double turn_bytes(const Growing *g, const Node *node, int from, int to) {
+    for (int i = from; i < to; i++) {
+        if (stores(g->nest[i], node)) return 0;
+        for (int a = 0; a < g->nest[i]->naccess; a++)
+            if (g->nest[i]->access[a].node == node) return 0;
+    }
+    return has_rows(g, node) ? bytes_of(node) / (double)g->batch * (double)g->rows : bytes_of(node);
+}
+
+/* What a turn of nests from .. to touches. */
+static double span_bytes(const Growing *g, int from, int to) {
+    double sum = 0;
+    for (int i = from; i <= to; i++) {
+        const Nest *n = g->nest[i];
+        for (int s = 0; s < n->nstore; s++) sum += turn_bytes(g, n->store[s].node, from, i);
+        for (int a = 0; a < n->naccess; a++) {
+            const Node *node = n->access[a].node;
+            bool        twice = !node;
+            for (int b = 0; b < a; b++) twice |= n->access[b].node == node;
+            if (!twice) sum += turn_bytes(g, node, from, i);
+        }
+    }
+    return sum;
+}
+
+/* Cycles to write and read what is passed on within the chain, if it did not stay in the caches of a core. */
+static double saved(const Growing *g) {
+    double cycles = 0, l2 = USABLE * g->f->t->l2;
+    for (int i = 0; i < g->count; i++)
+        for (int a = 0; a < g->nest[i]->naccess; a++) {
+            const Node *node = g->nest[i]->access[a].node;
+            int         from = node && bytes_of(node) > g->f->t->l2 ? writer_of(g, node) : -1;
+            if (from < 0) continue;
+            double span = span_bytes(g, from, i);
+            if (span <= PARTLY * l2) cycles += (span <= l2 ? 2 : 1) * far_cycles(bytes_of(node));
+        }
+    return cycles;
+}
+
+static double computed(const Growing *g) {
+    double cycles = 0;
+    for (int i = 0; i < g->count; i++) cycles += g->nest[i]->cycles;
+    return cycles;
+}
+
+/* ---- growing -------------------------------------------------------------------------------------------- */
 
 /* Adds the nest to the chain, or begins one with it. */
 static bool grow(Growing *g, Nest *n) {
@@ -73,54 +143,86 @@ static bool grow(Growing *g, Nest *n) {
     if (g->count && (batch != g->batch || var->bound != g->bound)) return false;
     g->batch = batch;
     g->bound = var->bound;
-    int64_t step = n->step[v] / gcd(n->step[v], per), rows = g->count ? g->rows / gcd(g->rows, step) * step : step;
+    int64_t step = n->step[v] / gcd(n->step[v], per), before = g->rows;
+    int64_t rows = g->count ? g->rows / gcd(g->rows, step) * step : step;
     if (batch / rows < LEAST_TURNS || !fits(g, n, per)) return false;
+    double least = saved(g);
     g->rows = rows;
-    g->per[g->count++] = per;
+    g->per[g->count] = per;
+    g->nest[g->count++] = n;
+    if (saved(g) >= least) return true;
+    g->rows = before;
+    g->count--;
+    return false;
+}
+
+static bool same_memory(const Kernels *k, const Node *a, const Node *b) {
+    const Place *p = &k->place[a->id], *q = &k->place[b->id];
+    if (a == b) return true;
+    if (p->space != q->space || p->space == SPACE_NONE) return false;
+    return p->space == SPACE_ARENA ? p->buffer == q->buffer : p->offset == q->offset;
+}
+
+/* Does b touch what a writes? */
+static bool touches(const Kernels *k, const Nest *a, const Nest *b) {
+    for (int s = 0; s < a->nstore; s++) {
+        for (int i = 0; i < b->nstore; i++)
+            if (same_memory(k, a->store[s].node, b->store[i].node)) return true;
+        for (int i = 0; i < b->naccess; i++)
+            if (b->access[i].node && same_memory(k, a->store[s].node, b->access[i].node)) return true;
+    }
+    return false;
+}
+
+static bool free_of(const Kernels *k, const Nest *n, Nest *const *others, int count) {
+    for (int i = 0; i < count; i++)
+        if (touches(k, n, others[i]) || touches(k, others[i], n)) return false;
     return true;
 }
 
-/* Cycles to write and read what is passed on within the chain, if it did not stay in the caches of a core. */
-static double saved(const Growing *g) {
-    double cycles = 0;
-    for (int i = g->first; i < g->first + g->count; i++)
-        for (int a = 0; a < g->k->nest[i]->naccess; a++) {
-            const Node *node = g->k->nest[i]->access[a].node;
-            double      bytes = node ? (double)(type_count(&node->type) * dtype_size(node->type.dtype)) : 0;
-            if (bytes > g->f->t->l2 && is_written(g, node)) cycles += 2 * far_cycles(bytes);
-        }
-    return cycles;
-}
-
-static double computed(const Growing *g) {
-    double cycles = 0;
-    for (int i = g->first; i < g->first + g->count; i++) cycles += g->k->nest[i]->cycles;
-    return cycles;
-}
-
-static void close_chain(Growing *g) {
+/* The chain that begins with nest `first`. Nests that stand in it move: those that are free of it before it, at most
+ * MOST_PASSED behind it. Returns its new place. */
+static int extend(Growing *g, int first) {
     Kernels *k = g->k;
-    if (g->count > 1 && saved(g) > WORTH * computed(g)) {
-        Chain *c = &k->chain[k->nchain++];
-        *c = (Chain){.first = g->first, .count = g->count, .rows = g->rows};
-        c->per = arena_copy(g->f->a, g->per, sizeof *g->per * (size_t)g->count);
-        for (int i = c->first; i < c->first + c->count; i++)
-            if (!k->nest[i]->npar) k->nest[i]->npar = 1;
+    Nest    *before[MAX_CHAIN], *passed[MOST_PASSED];
+    int      nbefore = 0, npassed = 0, end = first + 1, moved = 0, left = 0;
+    for (int i = end; i < k->nnest && k->nest[i]->kind != NEST_SCAN; i++) {
+        Nest *n = k->nest[i];
+        bool  is_free = free_of(k, n, passed, npassed);
+        if (is_free && grow(g, n)) {
+            end = i + 1;
+            moved = nbefore;
+            left = npassed;
+        } else if (is_free && nbefore < MAX_CHAIN && free_of(k, n, g->nest, g->count)) {
+            before[nbefore++] = n;
+        } else if (npassed < MOST_PASSED) {
+            passed[npassed++] = n;
+        } else {
+            break;
+        }
     }
-    g->count = 0;
+    if (g->count < 2 || saved(g) <= WORTH * computed(g)) return -1;
+    Nest **to = k->nest + first;
+    memcpy(to, before, sizeof *to * (size_t)moved);
+    memcpy(to + moved, g->nest, sizeof *to * (size_t)g->count);
+    memcpy(to + moved + g->count, passed, sizeof *to * (size_t)left);
+    return first + moved;
 }
 
 void chain_nests(Fuse *f) {
     Kernels *k = f->k;
-    Growing  g = {.f = f, .k = k};
     k->chain = ARENA_ARRAY(f->a, Chain, k->nnest);
     for (int i = 0; i < k->nnest; i++) {
-        if (grow(&g, k->nest[i])) continue;
-        close_chain(&g);
-        g.first = i;
-        if (!grow(&g, k->nest[i])) g.first = i + 1;
+        Growing g = {.f = f, .k = k};
+        int     first = grow(&g, k->nest[i]) ? extend(&g, i) : -1;
+        if (first < 0) continue;
+        Chain *c = &k->chain[k->nchain++];
+        *c = (Chain){.first = first, .count = g.count, .rows = g.rows};
+        c->per = arena_copy(f->a, g.per, sizeof *g.per * (size_t)g.count);
+        for (int j = 0; j < g.count; j++)
+            if (!g.nest[j]->npar) g.nest[j]->npar = 1;
+        i = first + g.count - 1;
     }
-    close_chain(&g);
     for (int i = 0; i < k->nnest; i++) k->nest[i]->chained = false;
     for (int c = 0; c < k->nchain; c++)
         for (int i = 0; i < k->chain[c].count; i++) k->nest[k->chain[c].first + i]->chained = true;
