@@ -5,8 +5,8 @@
  * may run for some rows together: what is passed on is still in the cache, and no thread waits for another between
  * them. A tensor that the chain alone uses lives in the rows of a thread's first turn: the same memory in every turn.
  *
- * Nests that do not fit may stand between: those that need nothing of the chain run before it, others after it, as long
- * as what joins later needs nothing of them.
+ * Nests that do not fit may stand between: small ones that need nothing of the chain run before it, others after it, as
+ * long as what joins later needs nothing of them. What those read lives longer then, and is farther away.
  *
  * What a nest computes and in which order it adds is the same with and without a chain. */
 #include <string.h>
@@ -18,8 +18,9 @@ enum { MOST_PASSED = 4 };       /* nests that run after a chain, though they sto
 /* Of the cycles that a chain computes: what it must save. Where arithmetic rules, shares of single nests keep threads
  * busier. */
 static const double WORTH = 0.05;
+static const double CALL = 100;         /* cycles to begin a nest for a turn */
 static const double USABLE = 0.9;       /* of L2 */
-static const double PARTLY = 2;         /* times L2: of what moves so much a half is still there */
+enum { NEAR = 4 << 20 };        /* bytes: what a turn touches, if a half of what it passes on is to be saved */
 
 typedef struct {
     const Fuse *f;
@@ -117,21 +118,23 @@ static double saved(const Growing *g) {
             int         from = node && bytes_of(node) > g->f->t->l2 ? writer_of(g, node) : -1;
             if (from < 0) continue;
             double span = span_bytes(g, from, i);
-            if (span <= PARTLY * l2) cycles += (span <= l2 ? 2 : 1) * far_cycles(bytes_of(node));
+            if (span <= NEAR) cycles += (span <= l2 ? 2 : 1) * far_cycles(bytes_of(node));
         }
     return cycles;
 }
 
-static double computed(const Growing *g) {
+/* What it must save. */
+static double wanted(const Growing *g) {
     double cycles = 0;
-    for (int i = 0; i < g->count; i++) cycles += g->nest[i]->cycles;
+    for (int i = 0; i < g->count; i++)
+        cycles += WORTH * g->nest[i]->cycles + CALL * (double)g->batch / (double)g->rows;
     return cycles;
 }
 
 /* ---- growing -------------------------------------------------------------------------------------------- */
 
-/* Adds the nest to the chain, or begins one with it. */
-static bool grow(Growing *g, Nest *n) {
+/* Adds the nest to the chain, or begins one with it, if that saves so much more at least. */
+static bool grow(Growing *g, Nest *n, double least) {
     if (n->kind != NEST_LOOPS || !n->nloop || !n->nstore || g->count == MAX_CHAIN) return false;
     if (n->fixed && !n->chained) return false;
     int            v = n->loop[0];
@@ -146,7 +149,7 @@ static bool grow(Growing *g, Nest *n) {
     int64_t step = n->step[v] / gcd(n->step[v], per), before = g->rows;
     int64_t rows = g->count ? g->rows / gcd(g->rows, step) * step : step;
     if (batch / rows < LEAST_TURNS || !fits(g, n, per)) return false;
-    double least = saved(g);
+    least += saved(g);
     g->rows = rows;
     g->per[g->count] = per;
     g->nest[g->count++] = n;
@@ -180,28 +183,42 @@ static bool free_of(const Kernels *k, const Nest *n, Nest *const *others, int co
     return true;
 }
 
-/* The chain that begins with nest `first`. Nests that stand in it move: those that are free of it before it, at most
- * MOST_PASSED behind it. Returns its new place. */
+/* Cycles to bring what n reads of the arena from farther away. */
+static double cost_of_passing(const Growing *g, const Nest *n) {
+    double cycles = 0;
+    for (int a = 0; a < n->naccess; a++) {
+        const Node *node = n->access[a].node;
+        if (!node || g->k->place[node->id].space != SPACE_ARENA || bytes_of(node) <= g->f->t->l2) continue;
+        cycles += far_cycles(bytes_of(node));
+    }
+    return cycles;
+}
+
+/* The chain that begins with nest `first`. Nests that stand in it move: small ones that are free of it before it, at
+ * most MOST_PASSED behind it. Returns its new place; -1: there is none. */
 static int extend(Growing *g, int first) {
     Kernels *k = g->k;
     Nest    *before[MAX_CHAIN], *passed[MOST_PASSED];
-    int      nbefore = 0, npassed = 0, end = first + 1, moved = 0, left = 0;
-    for (int i = end; i < k->nnest && k->nest[i]->kind != NEST_SCAN; i++) {
+    int      nbefore = 0, npassed = 0, moved = 0, left = 0;
+    double   cost = 0, paid = 0;
+    for (int i = first + 1; i < k->nnest && k->nest[i]->kind != NEST_SCAN; i++) {
         Nest *n = k->nest[i];
         bool  is_free = free_of(k, n, passed, npassed);
-        if (is_free && grow(g, n)) {
-            end = i + 1;
+        if (is_free && grow(g, n, cost)) {
+            paid += cost;
+            cost = 0;
             moved = nbefore;
             left = npassed;
-        } else if (is_free && nbefore < MAX_CHAIN && free_of(k, n, g->nest, g->count)) {
+        } else if (is_free && nbefore < MAX_CHAIN && n->bytes <= g->f->t->l2 && free_of(k, n, g->nest, g->count)) {
             before[nbefore++] = n;
         } else if (npassed < MOST_PASSED) {
             passed[npassed++] = n;
+            cost += cost_of_passing(g, n);
         } else {
             break;
         }
     }
-    if (g->count < 2 || saved(g) <= WORTH * computed(g)) return -1;
+    if (g->count < 2 || saved(g) - paid <= wanted(g)) return -1;
     Nest **to = k->nest + first;
     memcpy(to, before, sizeof *to * (size_t)moved);
     memcpy(to + moved, g->nest, sizeof *to * (size_t)g->count);
@@ -214,7 +231,7 @@ void chain_nests(Fuse *f) {
     k->chain = ARENA_ARRAY(f->a, Chain, k->nnest);
     for (int i = 0; i < k->nnest; i++) {
         Growing g = {.f = f, .k = k};
-        int     first = grow(&g, k->nest[i]) ? extend(&g, i) : -1;
+        int     first = grow(&g, k->nest[i], 0) ? extend(&g, i) : -1;
         if (first < 0) continue;
         Chain *c = &k->chain[k->nchain++];
         *c = (Chain){.first = first, .count = g.count, .rows = g.rows};
