@@ -336,7 +336,8 @@ static const char *step_kernel(Arena *a, const Nest *n) { return arena_printf(a,
 /* The share of the peak of all threads: those that the kernel is shared out to. */
 static double predicted(const Bench *b, const Kernel *k) {
     const Nest *n = k->nest;
-    return kernel_predicted(k->whole, n) / (n->npar || (n->scan && !n->scan->serial) ? 1 : netc_pool_threads(b->engine.pool));
+    bool        shared = n->npar || (n->scan && !n->scan->serial);
+    return kernel_predicted(k->whole, n) / (shared ? 1 : netc_pool_threads(b->engine.pool));
 }
 
 /* What is computed together: "sum max argmax". */

@@ -33,6 +33,20 @@ holds "lookups count as products" test "$(field lookup.json step_flops)" = $((6 
 
 expect 0 'update Net.c1.w' "$netc" bench plain.net --kernels --seconds 0.01 --threads 1
 expect 0 '"kernels":\[' "$netc" bench plain.net --kernels --json --seconds 0.01 --threads 1
+# Kernels of a chain are timed within it, and each has a time.
+cat > deep.net <<'NET'
+net 1
+model Net {
+  objective(x: [4,48,48]) {
+    z = x |> Conv(4, 3, 1, 1) as a |> Conv(4, 3, 1, 1) as b
+    loss sum(z .* z)
+  }
+}
+NET
+expect 0 'nests in turns of' "$netc" bench deep.net train.batch=40 --print-schedule --seconds 0.01 --threads 1
+expect 0 '' sh -c "'$netc' bench deep.net train.batch=40 --kernels --json --seconds 0.01 --threads 2 > deep.json"
+holds "kernels have times" test "$(grep -c '"ms":' deep.json)" -gt 6
+holds "kernels of chains take time" sh -c "! grep -q '\"ms\":-' deep.json && ! grep -q '\"ms_min\":0,' deep.json"
 expect 0 'inference' "$netc" bench with_train.net --seconds 0.01 --threads 1 --fno-pack
 expect 2 'train.batch' "$netc" bench plain.net train.batch=0
 

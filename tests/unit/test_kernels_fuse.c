@@ -156,6 +156,35 @@ static void layers_of_a_large_batch_are_a_chain(void **state) {
     arena_free(a);
 }
 
+/* The nest that stores a tensor of so many numbers first. */
+static int nest_storing(const Kernels *k, int64_t count) {
+    for (int i = 0; i < k->nnest; i++)
+        if (type_count(&k->nest[i]->store[0].node->type) == count) return i;
+    fail_msg("no nest stores %lld numbers", (long long)count);
+    return -1;
+}
+
+/* A sum over the batch in the middle of a chain runs behind it, a small nest that needs nothing of it before it. */
+static void a_chain_passes_over_nests(void **state) {
+    (void)state;
+    Arena      *a = arena_new();
+    const char *text = "graph g(n<=64) { %x = input data \"x\" : f32[n,16,32,32]\n %w = param \"w\" : f32[16,16,3,3]\n"
+                       "%1 = comp [b,o,i,j | c<16,r<3,s<3] sum mul(%w[o,c,r,s], %x?[b,c,i+r-1,j+s-1]) : f32[n,16,32,32]\n"
+                       "%2 = comp [o,i | b<n,j<32] sum %1[b,o,i,j] : f32[16,32]\n"
+                       "%3 = comp [o | c<16,r<3,s<3] max %w[o,c,r,s] : f32[16]\n"
+                       "%4 = comp [b,o,i,j | c<16,r<3,s<3] sum mul(%w[o,c,r,s], %1?[b,c,i+r-1,j+s-1]) : f32[n,16,32,32]\n"
+                       "%5 = comp [b,o,i,j] map mul(%4[b,o,i,j], %3[o]) : f32[n,16,32,32]\n"
+                       "out y = %5\n out s = %2\n}";
+    Kernels *k = kernels_of(a, text, 2, "winograd");
+    if (k->nchain != 1) kernels_print(k, stderr);
+    assert_int_equal(k->nchain, 1);
+    const Chain *c = &k->chain[0];
+    assert_int_equal(c->count, 4);                      /* two frames, two convolutions */
+    assert_true(nest_storing(k, 16) < c->first);
+    assert_true(nest_storing(k, 16 * 32) >= c->first + c->count);
+    arena_free(a);
+}
+
 /* Where a guard fails the first number of a tensor may be read: such a tensor does not move with the turns. */
 static void what_guards_read_stays_in_place(void **state) {
     (void)state;
@@ -202,7 +231,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolution_with_pooling_is_one_nest), cmocka_unit_test(training_step),
         cmocka_unit_test(updates_that_must_wait), cmocka_unit_test(a_softmax_row_is_one_nest),
-        cmocka_unit_test(layers_of_a_large_batch_are_a_chain), cmocka_unit_test(what_guards_read_stays_in_place), cmocka_unit_test(overlaps_are_found),
+        cmocka_unit_test(layers_of_a_large_batch_are_a_chain), cmocka_unit_test(what_guards_read_stays_in_place),
+        cmocka_unit_test(a_chain_passes_over_nests), cmocka_unit_test(overlaps_are_found),
         cmocka_unit_test(sums_of_a_stored_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

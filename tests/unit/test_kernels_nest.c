@@ -183,6 +183,16 @@ static void chains(void **state) {
     static const int64_t ROWS[] = {41, 1, 24};
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) kt_check_as(text, 2, i % 2 ? "haswell" : NULL, ROWS[i], NULL);
     kt_check_as(text, 2, "x86-64", 11, NULL);
+    const char *passing =               /* a sum behind the chain in which it stands, a map before it */
+        "graph g(n<=41) { %x = input data \"x\" : f32[n,3,50,50]\n %w = param \"w\" : f32[3,3,3,3]\n"
+        "%1 = comp [b,o,i,j | c<3,r<3,s<3] sum mul(%w[o,c,r,s], %x?[b,c,i+r-1,j+s-1]) : f32[n,3,50,50]\n"
+        "%2 = comp [o,i,j | b<n] sum %1[b,o,i,j] : f32[3,50,50]\n"
+        "%3 = comp [o,c,r,s] map exp(%w[o,c,r,s]) : f32[3,3,3,3]\n"
+        "%4 = comp [b,o,i,j | c<3,r<3,s<3] sum mul(%3[o,c,r,s], %1?[b,c,i+r-1,j+s-1]) : f32[n,3,50,50]\n"
+        "%5 = comp [o,j | b<n,i<50] sum mul(%4[b,o,i,j], %1[b,o,i,j]) : f32[3,50]\n"
+        "out y = %4\n out s = %2\n out t = %5\n}";
+    kt_check_as(passing, 2, "haswell", 41, NULL);
+    kt_check_as(passing, 2, "haswell", 17, "winograd");
     kt_check_as(text, 2, NULL, 41, "pack");             /* reads under guards: the first number stands in for those that are not there */
 }
 
