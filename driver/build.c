@@ -79,8 +79,7 @@ int build_load_with(Build *b, Arena *a, const Options *o, int n, const char *con
     int code = build_messages(b);
     if (code) return code;
     b->model = program_model(b->program);
-    const TrainInfo *t = program_train(b->program);
-    b->batch = t ? t->batch : 32;
+    b->batch = program_batch(b->program);
     return 0;
 }
 
