@@ -366,12 +366,14 @@ netc_model *build_jit(Build *b) {
     return m;
 }
 
-void build_time_report(Build *b, FILE *out) {
-    if (b->functions.n && build_join(b)) return;
+int build_time_report(Build *b, FILE *out) {
+    int code = b->functions.n ? build_join(b) : 0;
+    if (code) return code;
     if (b->cg) codegen_time_report(b->cg, out);
     fprintf(out,
             "front end %6.1f ms\nlowering  %6.1f ms\npasses    %6.1f ms\nemission  %6.1f ms\nmachine code %3.1f ms\n",
             1e3 * b->t_front, 1e3 * b->t_lower, 1e3 * b->t_passes, 1e3 * b->t_emit, 1e3 * b->t_code);
+    return 0;
 }
 
 void build_free(Build *b) {

@@ -157,7 +157,7 @@ int cmd_compile(Arena *a, const Options *o) {
     int code = build_load(&b, a, o);
     if (!code) code = build_start(&b);
     if (!code) code = o->value[OPT_FUNCTION] ? write_function(&b, want) : write_artifacts(&b, want);
-    if (!code && o->value[OPT_TIME]) build_time_report(&b, stderr);
+    if (!code && o->value[OPT_TIME]) code = build_time_report(&b, stderr);
     build_free(&b);
     return code;
 }
