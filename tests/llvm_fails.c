@@ -28,11 +28,13 @@ static void add_foreign_instruction(LLVMModuleRef module, LLVMValueRef f) {
     static const char NAME[] = "llvm.x86.sse42.crc32.32.32";
 #endif
     LLVMContextRef    cx = LLVMGetModuleContext(module);
-    LLVMTypeRef       i32 = LLVMInt32TypeInContext(cx), type = LLVMFunctionType(i32, (LLVMTypeRef[]){i32, i32}, 2, false);
+    LLVMTypeRef       i32 = LLVMInt32TypeInContext(cx);
+    LLVMTypeRef       type = LLVMFunctionType(i32, (LLVMTypeRef[]){i32, i32}, 2, false);
     LLVMBuilderRef    b = LLVMCreateBuilderInContext(cx);
     LLVMBasicBlockRef entry = LLVMGetEntryBasicBlock(f);
     LLVMValueRef      one = LLVMConstInt(i32, 1, false);
-    LLVMValueRef      foreign = LLVMGetIntrinsicDeclaration(module, LLVMLookupIntrinsicID(NAME, sizeof NAME - 1), NULL, 0);
+    unsigned          id = LLVMLookupIntrinsicID(NAME, sizeof NAME - 1);
+    LLVMValueRef      foreign = LLVMGetIntrinsicDeclaration(module, id, NULL, 0);
     LLVMPositionBuilderBefore(b, LLVMGetFirstInstruction(entry));
     LLVMValueRef to = LLVMBuildAlloca(b, i32, "");
     LLVMSetVolatile(LLVMBuildStore(b, LLVMBuildCall2(b, type, foreign, (LLVMValueRef[]){one, one}, 2, ""), to), true);
