@@ -120,7 +120,7 @@ static void where_it_pays(void **state) {
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         Arena        *a = arena_new();
         KtLayout      l = {.a = a};
-        KernelOptions o = {CASES[i].level, CASES[i].off, kt_place, &l, NULL, false, 0};
+        KernelOptions o = {.level = CASES[i].level, .off = CASES[i].off, .place = kt_place, .cx = &l};
         Target        t;
         target_row(&t, TARGET_AVX2);
         assert_int_equal(tables(kernels_build(a, ir_good(a, conv_text(a, &CASES[i].t)), &t, &o)->graph) > 0, CASES[i].taken);
