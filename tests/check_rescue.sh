@@ -28,7 +28,7 @@ for by in fatal crash; do
     breaks eval train net.net --out none --time-report
     holds "no run begins" test ! -e none
     breaks eval bench net.net --seconds 0.01 --threads 1
-    for kind in obj asm trainer; do
+    for kind in obj,header asm trainer; do
         breaks train compile net.net --emit=$kind -o made
         holds "no file of broken code" test -z "$(ls made* 2> /dev/null)"
     done
