@@ -19,25 +19,32 @@ Diag *diag_new(Arena *a) {
     return d;
 }
 
-/* A layer is checked by itself and where it is used: what is wrong with it is said once. */
-static bool said(const Diag *d, Loc at, DiagCode code, const char *text) {
-    for (int i = 0; i < d->list.n; i++) {
-        const Message *m = &d->list.at[i];
-        bool here = m->loc.src == at.src && m->loc.line == at.line && m->loc.col == at.col;
-        if (here && m->code == code && !strcmp(m->text, text)) return true;
+static bool same_message(const Message *a, const Message *b) {
+    bool here = a->loc.src == b->loc.src && a->loc.line == b->loc.line && a->loc.col == b->loc.col;
+    return here && a->level == b->level && a->code == b->code && !strcmp(a->text, b->text);
+}
+
+/* Is m among the messages so far; a note, among those of the message that it belongs to? */
+static bool said(const Diag *d, const Message *m) {
+    for (int i = d->list.n - 1; i >= 0; i--) {
+        if (same_message(&d->list.at[i], m)) return true;
+        if (m->level == DIAG_NOTE && d->list.at[i].level != DIAG_NOTE) return false;
     }
     return false;
 }
 
+/* A layer is checked wherever it is used, and in several rounds: what is wrong with it is said once, with its notes. */
 static void add(Diag *d, DiagLevel level, Loc at, DiagCode code, const char *fmt, va_list ap) {
-    if (level == DIAG_ERROR) d->errors++;
-    if (d->muted) return;
-    if (level == DIAG_WARNING) d->warnings++;
-    if (d->errors > DIAG_LIMIT) return;
     char text[2048];
     vsnprintf(text, sizeof text, fmt, ap);
-    if (said(d, at, code, text)) return;
-    Message m = {level, code, at, arena_strdup(d->arena, text)};
+    Message m = {level, code, at, text};
+    bool    again = said(d, &m);
+    if (level != DIAG_NOTE) d->repeated = again;
+    if (again || d->repeated) return;
+    if (level == DIAG_ERROR) d->errors++;
+    if (level == DIAG_WARNING) d->warnings++;
+    if (d->errors > DIAG_LIMIT) return;
+    m.text = arena_strdup(d->arena, text);
     vec_push(d->arena, &d->list, m);
 }
 

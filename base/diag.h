@@ -6,7 +6,8 @@
  *   mnist.net:4:6: note: 'logits' is declared here
  *
  * Code that finds a mistake calls diag_error, returns NULL or false, and goes on with the next
- * statement; nothing but the driver exits. After DIAG_LIMIT errors the rest is counted, not shown.
+ * statement; nothing but the driver exits. After DIAG_LIMIT errors the rest is counted, not shown. What is said again
+ * (same place, same words) is neither: `errors` and `warnings` count different messages.
  */
 #ifndef NETC_BASE_DIAG_H
 #define NETC_BASE_DIAG_H
@@ -52,11 +53,11 @@ typedef struct {
     Arena *arena;
     VEC(Message) list;
     int errors, warnings;
-    int muted;                     /* > 0: messages are dropped, `errors` still counts (a trial walk) */
+    bool repeated;                 /* the last error or warning had been said before: its notes are dropped, too */
 } Diag;
 
 Diag *diag_new(Arena *a);
-/* Gives false. */
+/* Gives false. Notes belong to the last error or warning. */
 bool  diag_error(Diag *d, Loc at, DiagCode code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void  diag_warning(Diag *d, Loc at, DiagCode code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void  diag_note(Diag *d, Loc at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -26,7 +26,7 @@ bool codegen_asm(Codegen *cg, const char *path, const char **why) {
     piece_seal(the_piece(cg), cg->machine, cg->level);
     LLVMModuleRef       copy = LLVMCloneModule(cg->module);
     LLVMMemoryBufferRef text = piece_code(the_piece(cg), copy, cg->machine, LLVMAssemblyFile);
-    if (!text) {
+    if (!text) {                                    /* the copy goes with its context, if that is not lost */
         *why = arena_strdup(cg->arena, the_piece(cg)->error);
         return false;
     }

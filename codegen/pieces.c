@@ -51,7 +51,7 @@ void piece_seal(Piece *p, LLVMTargetMachineRef m, int level) {
     run_passes(p, m, level);
 }
 
-/* The first functions of a module, helpers aside: what may be meant by an error in it. */
+/* The first functions of a module, helpers aside: LLVM's errors do not say which one they are about. */
 static void some_names(LLVMModuleRef module, char *text, size_t size) {
     enum { SHOWN = 4 };
     size_t at = 0;
@@ -67,12 +67,11 @@ static void some_names(LLVMModuleRef module, char *text, size_t size) {
 }
 
 typedef struct {
-    Piece               *piece;
     LLVMModuleRef        module;
     LLVMTargetMachineRef machine;
     LLVMCodeGenFileType  kind;
     LLVMMemoryBufferRef  code;
-    char                *error;         /* of LLVM, which goes on after some */
+    char                *error;         /* LLVM's first one: after some it goes on (LLVMDisposeMessage) */
 } Making;
 
 static void on_diagnostic(LLVMDiagnosticInfoRef d, void *making) {
@@ -89,7 +88,7 @@ static void emit_code(void *making) {
 }
 
 LLVMMemoryBufferRef piece_code(Piece *p, LLVMModuleRef module, LLVMTargetMachineRef m, LLVMCodeGenFileType kind) {
-    Making making = {.piece = p, .module = module, .machine = m, .kind = kind};
+    Making making = {.module = module, .machine = m, .kind = kind};
     char   names[200], why[RESCUE_TEXT], text[sizeof names + sizeof why + 64];
     some_names(module, names, sizeof names);
     LLVMContextSetDiagnosticHandler(p->cx, on_diagnostic, &making);

@@ -1,7 +1,7 @@
 /* LLVM's own errors as results. LLVM ends the process where it cannot go on: an instruction that it cannot select, a
  * register allocator that runs in circles, a null pointer of its own. A training may be running beside it by then, so
- * what LLVM does is done here: its handler of fatal errors and the signals of a crash lead back to the thread's
- * rescue_run. What LLVM had in hands is lost, memory and all; the module must not be touched again. */
+ * LLVM makes code within rescue_run: its handler of fatal errors and the signals of a crash lead back there, in the same
+ * thread. What LLVM was working on is lost, memory and all; the module must not be touched again. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ typedef struct {
 } Rescue;
 
 static _Thread_local Rescue *rescue;    /* of this thread's rescue_run; NULL: none is open */
-static struct sigaction      before[NCRASHES];
+static struct sigaction      before[NCRASHES];     /* what the signals do while no thread is in LLVM */
 
 static void on_fatal(const char *why) {
     if (!rescue) ICE("LLVM: %s", why);
@@ -29,7 +29,7 @@ static void on_fatal(const char *why) {
     siglongjmp(rescue->back, 1);
 }
 
-/* A crash of anything else goes its old way: the signal comes again once this returns. */
+/* A crash outside of LLVM (in another thread) does what it did before: the signal comes again once this returns. */
 static void on_crash(int signal) {
     if (rescue) siglongjmp(rescue->back, signal);
     for (int i = 0; i < NCRASHES; i++)
@@ -68,7 +68,7 @@ bool rescue_run(void (*work)(void *), void *cx, char why[RESCUE_TEXT]) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install);
     Rescue  r = {.text = ""};
-    stack_t own = {.ss_sp = malloc(STACK), .ss_size = STACK}, old;      /* a crash may be the stack's end */
+    stack_t own = {.ss_sp = malloc(STACK), .ss_size = STACK}, old;      /* what crashed may have filled the stack */
     bool    has_stack = own.ss_sp && !sigaltstack(&own, &old);
     sigset_t mask;
     catch_signals(&mask);

@@ -61,11 +61,11 @@ int build_load_with(Build *b, Arena *a, const Options *o, int n, const char *con
     b->options = o;
     b->diag = diag_new(a);
     b->t_start = now();
-    if (!o->operands.n) {
+    if (!o->operand) {
         fputs("netc: a .net file is needed (netc help)\n", stderr);
         return NETC_EXIT_USAGE;
     }
-    b->path = o->operands.at[0];
+    b->path = o->operand;
     b->stem = identifier(a, b->path);
     if (access(b->path, R_OK)) {
         fprintf(stderr, "netc: cannot read %s: %s\n", b->path, strerror(errno));
@@ -79,8 +79,7 @@ int build_load_with(Build *b, Arena *a, const Options *o, int n, const char *con
     int code = build_messages(b);
     if (code) return code;
     b->model = program_model(b->program);
-    const TrainInfo *t = program_train(b->program);
-    b->batch = t ? t->batch : 32;
+    b->batch = program_batch(b->program);
     return 0;
 }
 
@@ -111,43 +110,35 @@ static void lay_out_states(Build *b) {
     arena_free(a);
 }
 
+/* -O, --beam, --max-memory (memory.c reads its number), the target. False after a message. */
+static bool read_options(Build *b) {
+    const Options *o = b->options;
+    const char    *level = o->value[OPT_LEVEL], *beams = o->value[OPT_BEAM], *memory = o->value[OPT_MEMORY];
+    const char    *triple = o->value[OPT_TARGET], *cpu = o->value[OPT_MCPU], *why = NULL;
+    char          *end = NULL;
+    int64_t        bytes;
+    b->level = level ? level[0] - '0' : 2;
+    const long best = beams ? strtol(beams, &end, 10) : 0;
+    if (level && (b->level < 0 || b->level > 3 || level[1]))
+        fprintf(stderr, "netc: -O takes 0, 1, 2 or 3, not '%s'\n", level);
+    else if (memory && !bytes_parse(memory, &bytes))
+        fprintf(stderr, "netc: --max-memory takes a size as 512M or 2G, not '%s'\n", memory);
+    else if (beams && (*end || best < 1 || best > MAX_BEAMS))
+        fprintf(stderr, "netc: --beam is a whole number from 1 to %d, not '%s'\n", MAX_BEAMS, beams);
+    else if (!target_select(&b->target, triple, cpu, &why))
+        fprintf(stderr, "netc: %s%s%s%s%s: %s\n", triple ? "--target=" : "", triple ? triple : "",
+                triple && cpu ? " " : "", cpu ? "-mcpu=" : "", cpu ? cpu : "", why);
+    else return b->beams = (int)best, true;
+    return false;
+}
+
 int build_start(Build *b) {
     const Options *o = b->options;
-    const char    *why = NULL;
     if (!b->model) {
         fprintf(stderr, "netc: %s has no model\n", b->path);
         return NETC_EXIT_MODEL;
     }
-    b->level = 2;
-    if (o->value[OPT_LEVEL]) {
-        const char *s = o->value[OPT_LEVEL];
-        if (s[0] < '0' || s[0] > '3' || s[1]) {
-            fprintf(stderr, "netc: -O takes 0, 1, 2 or 3, not '%s'\n", s);
-            return NETC_EXIT_USAGE;
-        }
-        b->level = s[0] - '0';
-    }
-    int64_t bytes;
-    if (o->value[OPT_MEMORY] && !bytes_parse(o->value[OPT_MEMORY], &bytes)) {
-        fprintf(stderr, "netc: --max-memory takes a size as 512M or 2G, not '%s'\n", o->value[OPT_MEMORY]);
-        return NETC_EXIT_USAGE;
-    }
-    const char *beams = o->value[OPT_BEAM];
-    if (beams) {
-        char *end;
-        long  n = strtol(beams, &end, 10);
-        if (*end || n < 1 || n > MAX_BEAMS) {
-            fprintf(stderr, "netc: --beam is a whole number from 1 to %d, not '%s'\n", MAX_BEAMS, beams);
-            return NETC_EXIT_USAGE;
-        }
-        b->beams = (int)n;
-    }
-    if (!target_select(&b->target, o->value[OPT_TARGET], o->value[OPT_MCPU], &why)) {
-        const char *triple = o->value[OPT_TARGET], *cpu = o->value[OPT_MCPU];
-        fprintf(stderr, "netc: %s%s%s%s%s: %s\n", triple ? "--target=" : "", triple ? triple : "",
-                triple && cpu ? " " : "", cpu ? "-mcpu=" : "", cpu ? cpu : "", why);
-        return NETC_EXIT_USAGE;
-    }
+    if (!read_options(b)) return NETC_EXIT_USAGE;
     for (int i = 0; i < b->model->nparam; i++) {
         const ParamInfo *p = &b->model->param[i];
         Slot s = {.key = p->key, .type = p->type, .offset = b->weights.size, .param = p};
@@ -367,12 +358,14 @@ netc_model *build_jit(Build *b) {
     return m;
 }
 
-void build_time_report(Build *b, FILE *out) {
-    if (b->functions.n && build_join(b)) return;
+int build_time_report(Build *b, FILE *out) {
+    int code = b->functions.n ? build_join(b) : 0;
+    if (code) return code;
     if (b->cg) codegen_time_report(b->cg, out);
     fprintf(out,
             "front end %6.1f ms\nlowering  %6.1f ms\npasses    %6.1f ms\nemission  %6.1f ms\nmachine code %3.1f ms\n",
             1e3 * b->t_front, 1e3 * b->t_lower, 1e3 * b->t_passes, 1e3 * b->t_emit, 1e3 * b->t_code);
+    return 0;
 }
 
 void build_free(Build *b) {

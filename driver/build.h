@@ -108,11 +108,12 @@ char *build_describe(Build *b, size_t *size);
 void build_later(Build *b);
 /* Machine code in memory; NULL after a message. */
 netc_model *build_jit(Build *b);
-/* Waits for the functions of build_later. */
+/* Waits for the functions of build_later. 0, or the exit code after a message. */
 int build_join(Build *b);
 /* The message about code that LLVM failed to make, and its exit code. */
 int build_broken(const char *why);
-void build_time_report(Build *b, FILE *out);
+/* --time-report: the times of all stages; waits for the functions of build_later, and gives what build_join gives. */
+int build_time_report(Build *b, FILE *out);
 /* Prints the messages of b->diag; the exit code they stand for: 0, 1, or 8 if only limits were hit. */
 int build_messages(const Build *b);
 void build_free(Build *b);

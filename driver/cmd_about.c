@@ -16,14 +16,14 @@ int cmd_help(Arena *a, const Options *o) {
 #undef COMMAND
 #undef OPTION
     };
-    for (int i = 0; o->operands.n && i < CMD_COUNT; i++) {
-        if (strcmp(o->operands.at[0], NAMES[i])) continue;
+    for (int i = 0; o->operand && i < CMD_COUNT; i++) {
+        if (strcmp(o->operand, NAMES[i])) continue;
         opts_help(stdout, (Command)i);
         return 0;
     }
-    if (o->operands.n) {
-        const char *near = str_nearest(o->operands.at[0], NAMES, CMD_COUNT);
-        fprintf(stderr, "netc: there is no command '%s'%s%s%s\n", o->operands.at[0], near ? "; did you mean '" : "",
+    if (o->operand) {
+        const char *near = str_nearest(o->operand, NAMES, CMD_COUNT);
+        fprintf(stderr, "netc: there is no command '%s'%s%s%s\n", o->operand, near ? "; did you mean '" : "",
                 near ? near : "", near ? "'?" : "");
         return 2;
     }
@@ -42,13 +42,13 @@ int cmd_version(Arena *a, const Options *o) {
 
 int cmd_explain(Arena *a, const Options *o) {
     (void)a;
-    if (!o->operands.n) {
+    if (!o->operand) {
         fputs("netc: explain needs a code, such as E0301\n", stderr);
         return 2;
     }
-    if (diag_explain(o->operands.at[0], stdout)) return 0;
+    if (diag_explain(o->operand, stdout)) return 0;
     fprintf(stderr, "netc: there is no message code %s (codes stand in brackets at the end of a message)\n",
-            o->operands.at[0]);
+            o->operand);
     return 2;
 }
 

@@ -21,10 +21,10 @@ static const double PEAK_TOLERANCE = 0.05;
 
 /* What the command line asks for. */
 typedef struct {
-    Options options;            /* without train.batch */
-    long    threads, batch;     /* 0: one per CPU; the file's, or 32 */
-    double  seconds;            /* of each measurement */
-    bool    kernels, json;
+    const Options *options;
+    long           threads;     /* 0: one per CPU */
+    double         seconds;     /* of each measurement */
+    bool           kernels, json;
 } Request;
 
 /* A model ready to run. */
@@ -46,26 +46,18 @@ typedef struct {
 
 /* ---- the command line -------------------------------------------------------------------------------- */
 
-static bool positive_number(const char *what, const char *text, long *v) {
+static bool read_threads(const char *text, long *v) {
     char *end;
     *v = strtol(text, &end, 10);
     if (*text && !*end && *v >= 1 && *v < 1 << 24) return true;
-    fprintf(stderr, "netc: %s takes a whole number of at least 1, not '%s'\n", what, text);
+    fprintf(stderr, "netc: --threads takes a whole number of at least 1, not '%s'\n", text);
     return false;
 }
 
-/* train.batch is taken here, so that a file without a train block has a batch as well. */
-static bool read_request(Arena *a, const Options *o, Request *r) {
-    static const char BATCH[] = "train.batch=";
-    const char       *seconds = o->value[OPT_SECONDS];
-    *r = (Request){.options = *o, .seconds = 1, .kernels = o->value[OPT_KERNELS], .json = o->value[OPT_JSON]};
-    memset(&r->options.settings, 0, sizeof r->options.settings);
-    for (int i = 0; i < o->settings.n; i++) {
-        const char *s = o->settings.at[i];
-        if (strncmp(s, BATCH, sizeof BATCH - 1)) vec_push(a, &r->options.settings, s);
-        else if (!positive_number("train.batch", s + sizeof BATCH - 1, &r->batch)) return false;
-    }
-    if (o->value[OPT_THREADS] && !positive_number("--threads", o->value[OPT_THREADS], &r->threads)) return false;
+static bool read_request(const Options *o, Request *r) {
+    const char *seconds = o->value[OPT_SECONDS];
+    *r = (Request){.options = o, .seconds = 1, .kernels = o->value[OPT_KERNELS], .json = o->value[OPT_JSON]};
+    if (o->value[OPT_THREADS] && !read_threads(o->value[OPT_THREADS], &r->threads)) return false;
     char *end = NULL;
     if (seconds) r->seconds = strtod(seconds, &end);
     if (!seconds || (*seconds && !*end && r->seconds > 0 && r->seconds < 1e6)) return true;
@@ -78,8 +70,7 @@ static bool read_request(Arena *a, const Options *o, Request *r) {
 /* Loads the model and chooses the target, which must be this machine's. An exit code. */
 static int start(Bench *b, Arena *a, const Request *r) {
     memset(b, 0, sizeof *b);
-    int code = build_load(&b->build, a, &r->options);
-    if (r->batch) b->build.batch = r->batch;
+    int code = build_load(&b->build, a, r->options);
     if (!code) code = build_start(&b->build);
     if (code) return code;
     if (!b->build.model->objective.name) {
@@ -503,7 +494,7 @@ int cmd_bench(Arena *a, const Options *o) {
     Figures f = {0};
     Kernel *kernel = NULL;
     int     n = 0;
-    if (!read_request(a, o, &r)) return NETC_EXIT_USAGE;
+    if (!read_request(o, &r)) return NETC_EXIT_USAGE;
     int code = bench_step(a, &r, &step, &f);
     if (!code && r.kernels) code = bench_kernels(a, &r, &nests, &kernel, &n);
     if (!code) print_all(a, r.json, &step, &f, &nests, kernel, n);

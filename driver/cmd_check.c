@@ -172,7 +172,7 @@ int cmd_check(Arena *a, const Options *o) {
     for (int i = 0; i < m->nentry; i++) print_signature(&m->entry[i], "entry ");
     code = print_sequence_memory(&b);
     if (!code) code = print_memory(&b);
-    if (!code && o->value[OPT_TIME]) build_time_report(&b, stdout);
+    if (!code && o->value[OPT_TIME]) code = build_time_report(&b, stdout);
     if (g) arena_free(g->arena);
     build_free(&b);
     return code;

@@ -30,8 +30,10 @@ static bool parse_kinds(Arena *a, const char *list, bool want[EMIT_COUNT]) {
         want[k] = true;
         s += n + (s[n] == ',');
     }
-    if (want[EMIT_TRAINER] && (want[EMIT_OBJ] || want[EMIT_HEADER])) {
-        fputs("netc: --emit=trainer makes a program, --emit=obj,header a library part: ask for one of them\n", stderr);
+    for (int k = 0; k < EMIT_COUNT; k++) {
+        if (!want[EMIT_TRAINER] || k == EMIT_TRAINER || !want[k]) continue;
+        fprintf(stderr, "netc: --emit=trainer makes a program, %s is of a library part: ask for one of them\n",
+                KINDS[k].name);
         return false;
     }
     return true;
@@ -104,6 +106,7 @@ static int write_trainer(Build *b, const char *path) {
     return code;
 }
 
+/* What may fail comes first: a header without its code is of no use. */
 static int write_outputs(Build *b, const bool want[EMIT_COUNT], const char *base) {
     const char *path[EMIT_COUNT], *why = NULL, *name = b->options->value[OPT_NAME];
     for (int k = 0; k < EMIT_COUNT; k++) path[k] = arena_printf(b->arena, "%s%s", base, KINDS[k].suffix);
@@ -116,16 +119,16 @@ static int write_outputs(Build *b, const bool want[EMIT_COUNT], const char *base
     }
     codegen_c_interface(b->cg, &m);
     if (want[EMIT_IR] && write_ir(b, path[EMIT_IR])) return NETC_EXIT_IO;
-    if (want[EMIT_HEADER]) {
-        char *text = c_header(b->arena, &m);
-        if (!file_write(path[EMIT_HEADER], text, strlen(text))) return failed(path[EMIT_HEADER], strerror(errno));
-    }
     if (want[EMIT_LLVM]) {
         char *text = codegen_llvm_text(b->cg, b->arena);
         if (!file_write(path[EMIT_LLVM], text, strlen(text))) return failed(path[EMIT_LLVM], strerror(errno));
     }
     if (want[EMIT_ASM] && !codegen_asm(b->cg, path[EMIT_ASM], &why)) return no_code(b, path[EMIT_ASM], why);
     if (want[EMIT_OBJ] && !codegen_object(b->cg, path[EMIT_OBJ], &why)) return no_code(b, path[EMIT_OBJ], why);
+    if (want[EMIT_HEADER]) {
+        char *text = c_header(b->arena, &m);
+        if (!file_write(path[EMIT_HEADER], text, strlen(text))) return failed(path[EMIT_HEADER], strerror(errno));
+    }
     return 0;
 }
 
@@ -157,7 +160,7 @@ int cmd_compile(Arena *a, const Options *o) {
     int code = build_load(&b, a, o);
     if (!code) code = build_start(&b);
     if (!code) code = o->value[OPT_FUNCTION] ? write_function(&b, want) : write_artifacts(&b, want);
-    if (!code && o->value[OPT_TIME]) build_time_report(&b, stderr);
+    if (!code && o->value[OPT_TIME]) code = build_time_report(&b, stderr);
     build_free(&b);
     return code;
 }

@@ -91,12 +91,12 @@ int cmd_graph(Arena *a, const Options *o) {
 }
 
 int cmd_opt(Arena *a, const Options *o) {
-    if (!o->operands.n) {
+    if (!o->operand) {
         fputs("netc: opt needs a graph in text form (docs/ir.md): netc opt FILE.ir --passes=fold,cse\n", stderr);
         return NETC_EXIT_USAGE;
     }
     Source *src = ARENA_NEW(a, Source);
-    src->path = src->name = o->operands.at[0];
+    src->path = src->name = o->operand;
     src->text = file_read(a, src->path, 64 << 20, &src->size);
     if (!src->text) {
         fprintf(stderr, "netc: cannot read %s: %s\n", src->path, strerror(errno));

@@ -48,11 +48,11 @@ static int inspect_set(const char *path) {
 }
 
 int cmd_inspect(Arena *a, const Options *o) {
-    if (!o->operands.n) {
+    if (!o->operand) {
         fputs("netc: inspect needs a file\n", stderr);
         return NETC_EXIT_USAGE;
     }
-    const char *path = o->operands.at[0];
+    const char *path = o->operand;
     netc_set_program("netc inspect");
     if (ends_with(path, ".net")) return cmd_check(a, o);
     if (ends_with(path, ".safetensors") || ends_with(path, ".npz")) return inspect_set(path);

@@ -76,8 +76,9 @@ int prepare(Build *b, const char *const *names, netc_model **m) {
     if (!code) code = build_schedules(b);
     if (code) return code;
     *m = build_jit(b);
-    if (b->options->value[OPT_TIME]) build_time_report(b, stderr);
-    return *m ? check_lanes(b, *m) : NETC_EXIT_INTERNAL;
+    if (!*m) return NETC_EXIT_INTERNAL;
+    if (b->options->value[OPT_TIME]) code = build_time_report(b, stderr);
+    return code ? code : check_lanes(b, *m);
 }
 
 Words runtime_argv(Build *b, const char *command) {

@@ -17,6 +17,7 @@ static const struct {
 #undef OPTION
 };
 
+/* Sets of commands: C_check, ..; RUNTIME, the or of those with runtime = 1; CODE, PLANS, GRAPHS as opts.def says. */
 enum {
 #define COMMAND(name, operands, help, runtime) C_##name = 1 << CMD_##name,
 #define OPTION(id, name, arg, commands, help)
@@ -104,6 +105,14 @@ static bool unknown_option(Command c, const char *s) {
     return false;
 }
 
+static bool unknown_operand(Command c, const char *s) {
+    fprintf(stderr, "netc: %s takes no '%s' (netc help %s)\n", COMMANDS[c].name, s, COMMANDS[c].name);
+    return false;
+}
+
+/* Commands on a .net file, whose data are looked up, set names in it, too. */
+static bool takes_settings(Command c) { return has_option(c, OPT_DATA); }
+
 /* name=value with a name of the language ("train.batch" too). */
 static bool is_setting(const char *s) {
     if (!isalpha((unsigned char)*s) && *s != '_') return false;
@@ -158,19 +167,19 @@ bool opts_parse(Arena *a, int argc, char **argv, Options *o) {
         if (options && !strcmp(s, "--")) {
             options = false;
         } else if (options && (!strcmp(s, "-h") || !strcmp(s, "--help"))) {
-            vec_push(a, &o->operands, COMMANDS[o->command].name);
+            o->operand = COMMANDS[o->command].name;
             o->command = CMD_help;
             return true;
         } else if (options && s[0] == '-' && s[1]) {
             if (!take_option(a, o, argc, argv, &i)) return false;
-        } else if (!o->operands.n) {
-            vec_push(a, &o->operands, s);                       /* the FILE */
-        } else if (is_setting(s)) {
+        } else if (!o->operand && COMMANDS[o->command].operands[0]) {
+            o->operand = s;
+        } else if (is_setting(s) && takes_settings(o->command)) {
             vec_push(a, &o->settings, s);
         } else if (runtime) {
             vec_push(a, &o->rest, s);
         } else {
-            vec_push(a, &o->operands, s);
+            return unknown_operand(o->command, s);
         }
     }
     return true;
@@ -201,7 +210,7 @@ void opts_help(FILE *out, Command about) {
         fprintf(out, "netc %s %s\n    %s\n\n", COMMANDS[about].name, COMMANDS[about].operands, COMMANDS[about].help);
         options_of(out, about);
     }
-    if (about == CMD_help || has_option(about, OPT_DATA))
+    if (about == CMD_help || takes_settings(about))
         fputs("\nname=value sets a dim, a hyper (eta=0.1) or a train key (train.batch=20) of the file.\n", out);
     fputs("\nExit codes: 0 done, 1 errors in the model, 2 usage, 3 file or I/O, 4 bad data or weights, 5 NaN or\n"
           "infinity, 6 could not save, 8 a limit, 70 internal error, 130/143 stopped by a signal after saving.\n",

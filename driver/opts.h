@@ -28,7 +28,7 @@ typedef enum {
 typedef struct {
     Command     command;
     const char *value[OPT_COUNT];          /* the option's argument, "" if it has none; NULL: not given */
-    VEC(const char *) operands;            /* FILE and what follows, without name=value */
+    const char *operand;                   /* FILE, or what the command takes in its place; NULL: not given */
     VEC(const char *) settings;            /* name=value */
     VEC(const char *) off;                 /* NAME of every --fno-NAME */
     VEC(const char *) schedules;           /* of every --schedule */

@@ -68,5 +68,8 @@ typedef struct {
 /* Overrides "train.KEY=value" replace the block's own settings and are marked used. */
 TrainBlock *train_block_check(Arena *a, Diag *d, const Ast *train, const TrainNames *names, Override *override,
                               int noverride);
+/* Examples a step where there is no train block: what "train.batch" says, else DEFAULT_BATCH. */
+enum { DEFAULT_BATCH = 32 };
+int64_t train_batch(Arena *a, Diag *d, const BlockHost *host, Override *override, int noverride);
 
 #endif

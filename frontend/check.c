@@ -321,12 +321,15 @@ static void check_overrides(Program *p) {
     VEC(const char *) names = {0};
     for (int i = 0; i < p->dims.n; i++) vec_push(p->arena, &names, p->dims.at[i].name);
     for (int i = 0; i < p->hypers.n; i++) vec_push(p->arena, &names, p->hypers.at[i].name);
-    static const char *const KEYS[] = {"train.seed", "train.batch", "train.epochs", "train.l2", "train.l1",
+    /* The first is known without a train block, too. */
+    static const char *const KEYS[] = {"train.batch", "train.seed", "train.epochs", "train.l2", "train.l1",
                                        "train.clip", "train.ensemble"};
-    for (size_t i = 0; p->trains.n && i < sizeof KEYS / sizeof *KEYS; i++) vec_push(p->arena, &names, KEYS[i]);
+    size_t n = p->trains.n ? sizeof KEYS / sizeof *KEYS : 1;
+    for (size_t i = 0; i < n; i++) vec_push(p->arena, &names, KEYS[i]);
     for (int i = 0; i < p->option.noverride; i++) {
         const Override *o = &p->option.override[i];
-        if (!o->used && !p->option.keep_unknown)
+        bool unread = p->trains.n && !p->train && !strncmp(o->name, "train.", 6);      /* after a mistake */
+        if (!o->used && !unread && !p->option.keep_unknown)
             report(&p->cx, (Loc){0}, E_OVERRIDE, "%s=%s: the program has no dim, hyper or train key '%s'%s", o->name,
                    o->value, o->name, suggest(&p->cx, o->name, names.at, names.n));
     }
@@ -338,6 +341,8 @@ bool program_check(Program *p) {
     for (int i = 0; i < p->models.n; i++) check_model(p, &p->models.at[i]);
     for (int i = 0; i < p->datas.n; i++) check_data(p, &p->datas.at[i]);
     for (int i = 0; i < p->trains.n; i++) check_train(p, p->trains.at[i]);
+    const FrontOptions *o = &p->option;
+    if (!p->trains.n) p->batch = train_batch(p->arena, p->diag, block_host(p), o->override, o->noverride);
     check_overrides(p);
     return p->diag->errors == 0;
 }

@@ -136,6 +136,7 @@ const DimInfo   *program_dims(const Program *p, int *n);
 const HyperInfo *program_hypers(const Program *p, int *n);
 const ModelInfo *program_model(const Program *p);       /* the trained model, else the last one; NULL: none */
 const TrainInfo *program_train(const Program *p);       /* NULL: no train block */
+int64_t          program_batch(const Program *p);       /* examples a step, with a train block or without one */
 /* The data block as JSON (runtime/netc_rt.h says its form), appended to b; false if there is none. */
 bool             program_data_json(const Program *p, Buf *b);
 

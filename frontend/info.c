@@ -18,6 +18,8 @@ const ModelInfo *program_model(const Program *p) {
 
 const TrainInfo *program_train(const Program *p) { return p->train ? &p->train->info : NULL; }
 
+int64_t program_batch(const Program *p) { return p->train ? p->train->info.batch : p->batch; }
+
 bool program_data_json(const Program *p, Buf *b) {
     const Data *d = p->trained_data >= 0 ? &p->datas.at[p->trained_data] : p->datas.n ? &p->datas.at[0] : NULL;
     if (!d || !d->block) return false;

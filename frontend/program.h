@@ -38,6 +38,7 @@ struct Program {
     VEC(Data)         datas;
     VEC(const Ast *)  trains;
     TrainBlock  *train;            /* of the last train block; NULL: none */
+    int64_t      batch;            /* without one: examples a step */
     int          trained;          /* its model and data, as numbers */
     int          trained_data;
     bool         checked;

@@ -119,17 +119,7 @@ void define(Cx *cx, Frame *f, const char *name, Value *v, Loc loc) { env_set(cx-
 
 /* ---- messages ---------------------------------------------------------------------------------- */
 
-static bool said(const Diag *d, Loc at, const char *text) {
-    for (int i = 0; i < d->list.n; i++) {
-        const Message *m = &d->list.at[i];
-        if (m->loc.src == at.src && m->loc.line == at.line && m->loc.col == at.col && !strcmp(m->text, text))
-            return true;
-    }
-    return false;
-}
-
-/* What goes wrong inside the library is shown where the user's text calls it. A mistake that is found again
- * (in a body applied twice, in the next round of the check) is said once. */
+/* What goes wrong inside the library is shown where the user's text calls it. */
 bool report(Cx *cx, Loc at, DiagCode code, const char *fmt, ...) {
     if (cx->muted) return false;
     va_list ap;
@@ -142,8 +132,7 @@ bool report(Cx *cx, Loc at, DiagCode code, const char *fmt, ...) {
         at = cx->library.at;
         say = arena_printf(cx->arena, "in %s: %s", cx->library.name, text);
     }
-    if (!said(cx->diag, at, say)) diag_error(cx->diag, at, code, "%s", say);
-    return false;
+    return diag_error(cx->diag, at, code, "%s", say);
 }
 
 void remark(Cx *cx, Loc at, const char *fmt, ...) {
@@ -153,7 +142,7 @@ void remark(Cx *cx, Loc at, const char *fmt, ...) {
     char text[1500];
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (!said(cx->diag, at, text)) diag_note(cx->diag, at, "%s", text);
+    diag_note(cx->diag, at, "%s", text);
 }
 
 void advise(Cx *cx, int errors, const char *fmt, ...) {

@@ -348,7 +348,7 @@ TrainBlock *train_block_check(Arena *a, Diag *d, const Ast *train, const TrainNa
     Loc         set[NKEYS] = {{NULL, 0, 0, 0}};
     int         errors = d->errors;
     b->info = (TrainInfo){.loc = train->loc, .model = train->name, .data = train->text,
-                          .seed = 1, .batch = 32, .epochs = 10, .ensemble = 1};
+                          .seed = 1, .batch = DEFAULT_BATCH, .epochs = 10, .ensemble = 1};
     read_overrides(&r, override, noverride, value);
     for (int i = 0; i < train->items.n && d->errors - errors < DIAG_LIMIT; i++)
         read_item(&r, train->items.at[i], value, set);
@@ -357,4 +357,18 @@ TrainBlock *train_block_check(Arena *a, Diag *d, const Ast *train, const TrainNa
     if (b->info.patience && !b->info.keep.key && d->errors == errors)
         diag_error(d, train->loc, E_TRAIN_VALUE, "stop = patience(..) needs keep = best(..): what has to get better");
     return d->errors == errors ? b : NULL;
+}
+
+int64_t train_batch(Arena *a, Diag *d, const BlockHost *host, Override *override, int noverride) {
+    TrainNames names = {.host = host};
+    TrainBlock b = {.info.batch = DEFAULT_BATCH};
+    Reader     r = {a, d, &names, &b};
+    for (int i = 0; i < noverride; i++) {
+        int        k;
+        const Ast *e;
+        if (strcmp(override[i].name, "train.batch")) continue;
+        override[i].used = true;
+        if (parse_override(&r, &override[i], &k, &e)) read_batch(&r, e);
+    }
+    return b.info.batch;
 }

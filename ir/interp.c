@@ -178,17 +178,6 @@ static double evaluate(Program *p) {
 
 /* ---- comp ---------------------------------------------------------------------------------------------- */
 
-/* Gives the derived variables their values; false: the point is skipped. */
-static bool derive(Program *p, const Comp *c) {
-    for (int i = c->nout + c->nred; i < c->nout + c->nred + c->nder; i++) {
-        int64_t num = affine_eval(&c->var[i].num, p->var);
-        if (num < 0 || num % c->var[i].div) return false;
-        p->var[i] = num / c->var[i].div;
-        if (p->var[i] >= p->limit[i]) return false;
-    }
-    return true;
-}
-
 /* What a reduction has found so far. */
 typedef struct {
     double  value;
@@ -227,7 +216,7 @@ static double reduce(Program *p, const Comp *c) {
     if (!first_point(c->nred, red, p->limit + c->nout)) return f.value;
     do {
         int64_t where = 0;
-        if (!derive(p, c)) continue;
+        if (!derive_point(c, p->var, p->limit)) continue;
         for (int i = 0; i < c->nred; i++) where = where * c->var[c->nout + i].ext.size + red[i];
         combine(c->kind, &f, evaluate(p), where);
     } while (next_point(c->nred, red, p->limit + c->nout));

@@ -279,8 +279,8 @@ static bool is_turned(const Choice *c, const Nest *n, const Access *a) {
     return false;
 }
 
-/* Per vector. Twice what instructions say: LSTM-256's loops, where lines come from L2, take 1.13 times as long without.
- */
+/* Per vector. Twice what instructions say: without, LSTM-256's loops, whose lines come from L2, take 1.13 times as
+ * long. */
 static Pattern turned_pattern(int width) {
     return (Pattern){2.0 * width / TURN * load_weight(TURN), 2.0 * width / TURN + 2, false, true};
 }

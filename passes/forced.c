@@ -172,11 +172,11 @@ static bool read_field(Forced *x, const Task *w, const char *text, size_t len) {
     int64_t v = 0;
     bool    ok = true;
     if (f == LIST) return x->list = true;
+    if (f == CHAINED) return x->chained = true;
     if (f == INSIDE) {
-        x->c.inside = 1;
+        x->c.inside = 1;                                /* of the loop that forced_order makes the outermost */
         return true;
     }
-    if (f == CHAINED) return x->chained = true;
     if (f == CHAINS) ok = read_number(x, "chains", text, len, 1, 8, &v), x->c.chains = (int)v;
     else if (f == WIDTH) ok = read_number(x, "width", text, len, 1, 2 * w->t->width, &v), x->width = (int)v;
     else if (f == SHARED) ok = read_number(x, "shared", text, len, 0, x->n->nout, &v), x->shared = (int)v;
@@ -238,6 +238,7 @@ bool forced_check(Forced *x, Task *w) {
                                (long long)n->var[v].size);
     for (int i = 0; x->c.cut && i < x->c.nlane; i++)
         if (x->c.lane[i] == n->cut_var) return forced_fail(x, "a reduction in the lanes cannot be cut");
+    if (x->c.inside && !x->c.cut) return forced_fail(x, "inside goes with cut=V/N");
     double cost = choice_cost(w, &x->c);
     if (cost < 0)
         return forced_fail(
@@ -248,7 +249,7 @@ bool forced_check(Forced *x, Task *w) {
     const int     inside = x->c.inside;
     if (w->count) traffic_cost(w, &x->c, cost);
     x->c.cut = cut;
-    x->c.inside = cut ? inside : 0;
+    x->c.inside = inside;
     return true;
 }
 
@@ -279,6 +280,7 @@ void forced_share(Forced *x, Nest *n) {
     for (int i = 0; i < most && n->kind == NEST_LOOPS; i++)
         if (n->var[n->loop[i]].adds || n->var[n->loop[i]].apart) most = i;
     if (n->kind == NEST_SCATTER && x->shared != n->nout) forced_fail(x, "shared=%d", n->nout);
+    else if (n->cut_inside && x->shared > 1) forced_fail(x, "with turns inside of the outermost loop, shared=0 or 1");
     else if (n->kind == NEST_LOOPS && x->shared > most) forced_fail(x, "its first %d loops can be shared out", most);
     n->npar = x->shared;
 }

@@ -47,7 +47,7 @@ typedef struct {
     Place     (*place)(void *cx, const Node *leaf);
     void       *cx;
     ForcedSchedules *forced;    /* NULL: none */
-    bool        eager;          /* winograd.c, sums.c wherever they can be, however long it takes: for tests */
+    bool        eager;          /* winograd.c, taps.c, sums.c wherever they can be, however long it takes: for tests */
     int         threads;        /* that most likely run it; 0: not known. The bits do not depend on it */
 } KernelOptions;
 
@@ -69,9 +69,9 @@ const char *kernel_schedule(Arena *a, const Kernels *k, const Nest *n);
 /* The share of the target's peak that the cost model predicts; 0: unknown. */
 double   kernel_predicted(const Kernels *k, const Nest *n);
 double   kernel_predicted_us(const Nest *n);
-/* A call's cycles on so many threads, as the model of threads.c sees it: shares, meetings, what moves between
- * caches. */
+/* A call on so many threads, as the model of threads.c sees it: shares, meetings, what moves between caches. */
 double   kernels_cycles(const Kernels *k, int threads);
+double   cycles_to_us(double cycles);       /* at the clock of the machines that the model was made on */
 /* Does it only lay numbers out in another way? */
 bool     nest_packs(const Nest *n);
 

@@ -11,7 +11,8 @@ struct Group {
     Node       *space;          /* its outs are the nest's outs */
     Node       *pool;           /* the first window reduction, or NULL: the nodes before it are computed at every
                                    position of its window */
-    NodeList    terms;          /* sums of which the nest computes the sum of all alone, each from what the one before left */
+    NodeList    terms;          /* sums of which the nest computes the sum of all alone, each from where the one before
+                                   ended */
     bool        alone;          /* nothing joins: the values are complete only when the nest has ended */
     GroupList   after;          /* groups that must run before, beyond those whose values it reads */
     int         first, last;    /* smallest and largest id of the nodes */
@@ -154,11 +155,11 @@ Nest *scan_build(Fuse *f, Group *gr, int number);
 void  kernels_body(Fuse *up, Node *scan, ScanLoop *l, int number);
 /* scan_done.c: the value of the body that tells which rows run on; NULL: all steps must be made */
 Node *scan_runs(Arena *a, const Node *scan);
-/* plan.c: a buffer of at least `bytes`; offsets of all buffers, barriers. */
 /* kernels.c: strides for n, which lies in the arena, that keep its rows and planes out of the same sets of a cache. */
 void    place_apart(const Fuse *f, const Node *n, Place *p);
 /* From the first byte of a node to the last. */
 int64_t place_bytes(const Place *p, const Type *t);
+/* plan.c: a buffer of at least `bytes`; offsets of all buffers, barriers. */
 Buffer *buffer_new(Fuse *f, const Node *n, int64_t bytes, int depth);
 void  plan_memory(Fuse *f);
 

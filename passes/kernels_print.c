@@ -114,11 +114,11 @@ static void print_loop(const Kernels *around, const Nest *n, FILE *out) {
 }
 
 void kernels_print(const Kernels *k, FILE *out) {
-    fprintf(out, "%s: %d nests, %.3f Mflop, arena %lld bytes, %s, predicted", k->name, k->nnest, 1e-6 * (double)kernels_flops(k),
-            (long long)k->arena_size, k->target.name);
+    fprintf(out, "%s: %d nests, %.3f Mflop, arena %lld bytes, %s, predicted", k->name, k->nnest,
+            1e-6 * (double)kernels_flops(k), (long long)k->arena_size, k->target.name);
     for (int threads = 1; threads <= 8; threads *= 2)
-        fprintf(out, "%s %.1f us on %d thread%s", threads > 1 ? "," : "", kernels_cycles(k, threads) / 3e3, threads,
-                threads > 1 ? "s" : "");
+        fprintf(out, "%s %.1f us on %d thread%s", threads > 1 ? "," : "", cycles_to_us(kernels_cycles(k, threads)),
+                threads, threads > 1 ? "s" : "");
     fputc('\n', out);
     for (int i = 0, c = 0; i < k->nnest; i++) {
         if (c < k->nchain && k->chain[c].first == i) {

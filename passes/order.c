@@ -6,8 +6,7 @@
  * size of the image.
  *
  * For every variable that is the whole subscript of an axis, the search for a schedule (choose.c) says what the
- * contraction would cost if all operands had this axis last, and the result as well or not; copying them is paid for.
- */
+ * contraction would cost if all operands had this axis last, and the result as well or not; copying them is counted. */
 #include "passes/algebra.h"
 #include "passes/schedule_impl.h"
 

@@ -5,7 +5,7 @@
 
 /* MAX_VECTORS: along the lanes of a tile. TURN: values that are loaded far apart and turned (emit_access.c) */
 enum { MAX_READS = 64, TURN = 4, MAX_VECTORS = 6 };
-enum { ENOUGH_TRIPS = 12 };     /* shares of a nest */
+enum { ENOUGH_TRIPS = 12 };     /* of the loops that are shared out: more than threads, so that all are busy */
 
 /* A way to run a stage (with those that share its loops), or the stores of a nest without stages. */
 typedef struct {

@@ -13,7 +13,9 @@ double kernel_predicted(const Kernels *k, const Nest *n) {
 }
 
 /* At 3 GHz: for people. */
-double kernel_predicted_us(const Nest *n) { return n->cycles / 3e3; }
+double cycles_to_us(double cycles) { return cycles / 3e3; }
+
+double kernel_predicted_us(const Nest *n) { return cycles_to_us(n->cycles); }
 
 bool nest_packs(const Nest *n) {
     for (int i = 0; i < n->nstore; i++)

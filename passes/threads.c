@@ -6,17 +6,17 @@
  * the nests in the order of execution for N threads and notes which part of every tensor lies in whose cache: that of
  * thread 0, which runs alone what is not shared, and that of each of the others, which are alike. Code for this machine
  * is for as many threads as it has CPUs; code that goes elsewhere is what is best for 2, 4 and 8 threads in the mean.
- * From all shared and from none shared, one nest after the other takes the way that makes the step
- * shortest: alone, shared as it was scheduled, or, if what it touches stays in a cache, with another loop outermost, so
- * that a thread writes the rows that it reads.
+ * From all shared and from none shared, one nest after the other takes the way that makes the step shortest: alone,
+ * shared as it was scheduled, or, if what it touches stays in a cache, with another loop outermost, so that a thread
+ * writes the rows that it reads.
  *
  * It changes nothing but who computes what, and when: the same bits either way. */
-#include "passes/kernels_impl.h"
-
 #include <math.h>
 
-/* Cycles: threads meet, and what each of them adds to that, because all write the one line where they meet; a byte moves
- * between two caches; a byte that another thread has read is made one's own. */
+#include "passes/kernels_impl.h"
+
+/* Cycles: threads meet, and what each of them adds to that, because all write the one line where they meet; a byte
+ * moves between two caches; a byte that another thread has read is made one's own. */
 static const double MEETING = 1000, ARRIVAL = 250, MOVE = 0.7, CLAIM = 1.2;
 static const double TURNED = 1.1;       /* times the cycles, with another loop outermost */
 enum { ROUNDS = 4, MAX_WAYS = 4, MAX_COUNTS = 3 };
@@ -225,8 +225,8 @@ static double touch_cycles(Model *m, const Touch *t, bool shared) {
         if (t->writes) cycles += CLAIM * fmin(with, size_of(need[i], threads));
         if (cycles > most) most = cycles;
     }
-    for (int i = 0; i < 2 && (t->writes || !t->passing); i++) o->has[i] = t->writes ? need[i] : both(o->has[i],
-                                                                                                     need[i]);
+    for (int i = 0; i < 2 && (t->writes || !t->passing); i++)
+        o->has[i] = t->writes ? need[i] : both(o->has[i], need[i]);
     return o->size <= m->threads * (int64_t)m->t->l2 ? most * t->bytes : 0;
 }
 

@@ -3,9 +3,9 @@
  * again; what does not comes from the next one, a line at a time.
  *
  * The same estimate orders the loops over outs: innermost the variable whose next value touches least that is new. */
-#include "passes/schedule_impl.h"
-
 #include <math.h>
+
+#include "passes/schedule_impl.h"
 
 /* Bytes: a line; a cycle from beyond L2, from memory; the distance at which lines compete for one set of L1, and of L2;
  * what a core may count on of the cache that all cores share. */
@@ -241,7 +241,7 @@ static double trips_of(const Walk *w, const int64_t *step, int v) {
     return (double)((w->n->var[v].size + step[v] - 1) / step[v]);
 }
 
-/* cut: 0, or values of n->cut_var in a turn of the loop around all others, inside: but the outermost. */
+/* cut: 0, or values of n->cut_var in a turn. Its loop stands around all others; inside: around all but the outermost. */
 static void find_levels(Walk *w, const int64_t *step, int64_t cut, bool inside, Levels *l) {
     const Nest *n = w->n;
     if (cut) w->extent[n->cut_var] = cut;
@@ -293,7 +293,7 @@ static double bytes_into(const Walk *w, const Levels *l, int fit, int64_t l2) {
     return sum;
 }
 
-/* *outermost: the last loop. */
+/* With what moves between the caches. *outermost: becomes the loop around all others; -1: there is none. */
 static double cycles_of(const Target *t, Walk *w, const int64_t *step, int64_t cut, bool inside, double cycles,
                         int *outermost) {
     Levels l;

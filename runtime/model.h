@@ -110,8 +110,8 @@ struct netc_model {
 /* netc_model_new, netc_model_free: netc_rt.h. netc_model_new checks the description wholly: offsets
  * inside their blocks, products, that each function is in the table. */
 netc_func  *netc_model_func(const netc_model *m, const char *name);      /* NULL if absent */
-/* The code of a function, waiting for it if it is still being made (netc_model_later); NULL after a message if it cannot
- * be made. */
+/* The code of a function, waiting for it if it is still being made (netc_model_later); NULL after a message if it
+ * cannot be made. */
 netc_function *netc_model_code(netc_model *m, const char *name);
 netc_hyper *netc_model_hyper(const netc_model *m, const char *name);
 /* The symbols of a dim; NULL: it has none that are known. */

@@ -52,8 +52,8 @@ void    netc_symbols_add(netc_symbols *s, int64_t symbol);
  * *bad_size bytes, 0 where the text is no UTF-8. */
 bool    netc_vocab_encode(const netc_vocab *v, const char *text, size_t size, netc_symbols *to, const char **bad,
                           size_t *bad_size);
-/* Symbols as text, up to the first eos: characters and bytes one after the other, words and lines with blanks between
- */
+/* Symbols as text, up to the first eos: characters and bytes one after the other, words and lines with a blank between
+ * them. */
 void    netc_vocab_decode(const netc_vocab *v, const int32_t *symbol, int64_t n, netc_buf *b);
 
 #endif

@@ -109,6 +109,7 @@ static int ballot_new(ballot *b, netc_engine *e, const netc_members *s, const ne
     if (netc_vote_possible(e->model)) return NETC_EXIT_MODEL;
     const netc_func *entry = find_entry(e->model, &b->label);
     int code = netc_call_new(&b->call, e, entry->name);
+    if (!code) code = netc_call_ready(&b->call);
     if (!code) code = netc_feed_new(&b->feed, split, &b->call);
     size_t room = (size_t)e->model->batch * (size_t)entry->out[0].count;
     b->answer = netc_array(room * (size_t)s->n, sizeof *b->answer);

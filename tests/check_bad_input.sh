@@ -58,6 +58,11 @@ expect 2 "did you mean 'train'" "$netc" trian net.net
 expect 2 "did you mean '--print-after'" "$netc" check net.net --print-aftr=all
 expect 2 "check has no option '--seconds'" "$netc" check net.net --seconds 5
 expect 0 '^  -o, --output F' "$netc" help init
+expect 0 'train; the same command' "$netc" train net.net --help
+expect 2 "graph takes no 'train' (netc help graph)" "$netc" graph net.net train
+expect 2 'makes a program, asm is of a library part' "$netc" compile net.net --emit=trainer,asm
+expect 2 "targets takes no 'avx2'" "$netc" targets avx2
+expect 2 "explain takes no 'eta=1'" "$netc" explain E0201 eta=1
 expect 1 "did you mean 'eta'" "$netc" check net.net etta=0.1
 expect 1 "did you mean 'batch'" "$netc" check net.net train.batsh=20
 expect 2 'threads' train --threads zero

@@ -16,6 +16,13 @@ done
 holds "without a train block the batch is 32" test "$(field plain.json batch)" = 32
 holds "train.batch=7 sets the batch" test "$(field seven.json batch)" = 7
 holds "--threads 2 means two threads" test "$(field seven.json threads)" = 2
+expect 0 '' sh -c "'$netc' bench plain.net train.batch=5 --json --seconds 0.01 --threads 1 > five.json"
+holds "train.batch=5 does without a train block" test "$(field five.json batch)" = 5
+expect 0 'batches of 5:' "$netc" check plain.net train.batch=5
+expect 0 '' "$netc" compile plain.net train.batch=5 -o five
+holds "and for compile" grep -q '_BATCH  *5 ' five.h
+for c in check bench compile; do expect 1 'from 1 to 1000000, this is 0' "$netc" $c plain.net train.batch=0; done
+expect 1 "no dim, hyper or train key 'train.epochs'" "$netc" check plain.net train.epochs=5
 holds "the file is named" test "$(field plain.json file)" = '"plain.net"'
 # 6 x (4*9*36 for the convolution + 36*16 + 16*8 for the layers) x batch
 holds "step_flops counts the contractions" test "$(field plain.json step_flops)" = $((6 * (4 * 9 * 36 + 36 * 16 + 16 * 8) * 32))
@@ -48,7 +55,6 @@ expect 0 '' sh -c "'$netc' bench deep.net train.batch=40 --kernels --json --seco
 holds "kernels have times" test "$(grep -c '"ms":' deep.json)" -gt 6
 holds "kernels of chains take time" sh -c "! grep -q '\"ms\":-' deep.json && ! grep -q '\"ms_min\":0,' deep.json"
 expect 0 'inference' "$netc" bench with_train.net --seconds 0.01 --threads 1 --fno-pack
-expect 2 'train.batch' "$netc" bench plain.net train.batch=0
 
 # Schedules are printed in a form that --schedule takes; what it takes is what runs, for bench, train and compile.
 expect 0 'predicted .* of peak' "$netc" bench plain.net --print-schedule --seconds 0.01 --threads 1

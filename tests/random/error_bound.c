@@ -181,16 +181,6 @@ static Bounded eval(const At *p, const Expr *e) {
 
 /* ---- comp -------------------------------------------------------------------------------------------------- */
 
-static bool derive(At *p, const Comp *c) {
-    for (int i = c->nout + c->nred; i < c->nout + c->nred + c->nder; i++) {
-        int64_t num = affine_eval(&c->var[i].num, p->var);
-        if (num < 0 || num % c->var[i].div) return false;
-        p->var[i] = num / c->var[i].div;
-        if (p->var[i] >= p->limit[i]) return false;
-    }
-    return true;
-}
-
 /* The points of a reduction: their values and numbers. */
 typedef struct {
     int64_t  n;
@@ -277,7 +267,7 @@ static void run_comp(Run *r, const Node *n, Bounded *y) {
         s.n = 0;
         for (bool more = first_point(c->nred, red, p.limit + c->nout); more;
              more = next_point(c->nred, red, p.limit + c->nout)) {
-            if (!derive(&p, c)) continue;
+            if (!derive_point(c, p.var, p.limit)) continue;
             s.where[s.n] = 0;
             for (int i = 0; i < c->nred; i++) s.where[s.n] = s.where[s.n] * c->var[c->nout + i].ext.size + red[i];
             s.term[s.n++] = eval(&p, c->expr);

@@ -96,15 +96,19 @@ static inline Place kt_place(void *cx, const Node *leaf) {
     return (Place){.space = space, .offset = l->slots.at[l->slots.n - 1].offset};
 }
 
-/* The kernels of a graph at -O2 for a target; off: one pass that is left out, or NULL. */
-static inline Kernels *kt_kernels(Arena *a, const char *text, const Target *t, const char *off) {
+/* The kernels of a graph for a target; off: one pass that is left out, or NULL. */
+static inline Kernels *kt_kernels_at(Arena *a, const char *text, const Target *t, int level, const char *off) {
     KtLayout     *l = ARENA_NEW(a, KtLayout);
-    KernelOptions o = {.level = 2, .off = off, .place = kt_place, .cx = l};
+    KernelOptions o = {.level = level, .off = off, .place = kt_place, .cx = l};
     const char   *why;
     l->a = a;
     Kernels *k = kernels_build(a, ir_good(a, text), t, &o);
     if (!kernels_check_plan(k, a, &why)) fail_msg("%s", why);
     return k;
+}
+
+static inline Kernels *kt_kernels(Arena *a, const char *text, const Target *t, const char *off) {
+    return kt_kernels_at(a, text, t, 2, off);
 }
 
 static inline char *kt_memory(Arena *a, int64_t size, int paint) {
@@ -178,7 +182,8 @@ static inline Target kt_target(const KernelRun *r) {
 }
 
 static inline void kt_build(KtBuilt *b, Codegen *cg) {
-    KernelOptions o = {.level = b->r->level, .off = b->r->off, .place = kt_place, .cx = &b->layout, .forced = b->r->forced, .eager = b->r->eager, .threads = b->r->threads};
+    KernelOptions o = {.level = b->r->level, .off = b->r->off, .place = kt_place, .cx = &b->layout,
+                       .forced = b->r->forced, .eager = b->r->eager, .threads = b->r->threads};
     Target        t = kt_target(b->r);
     const char   *why;
     b->layout.a = b->r->a;

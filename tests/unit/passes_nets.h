@@ -16,7 +16,7 @@ typedef struct {
     "%loss = comp [| b<n,i<" #a ",j<" #c ",k<" #d "] sum div(mul(" v "[b,i,j,k], " v "[b,i,j,k]), bound(n))" \
     " : f32[]\nout loss = %loss }"
 #define XENT(z, k)                                                                                            \
-    "%y = input data \"y\" < " #k " : i32[n]\n"                                                                 \
+    "%y = input data \"y\" < " #k " : i32[n]\n"                                                               \
     "%m = comp [b | k<" #k "] max " z "[b,k] : f32[n]\n%ms = stop %m : f32[n]\n"                              \
     "%e = comp [b,k] map exp(sub(" z "[b,k], %ms[b])) : f32[n," #k "]\n"                                      \
     "%s = comp [b | k<" #k "] sum %e[b,k] : f32[n]\n"                                                         \

@@ -14,6 +14,7 @@
 
 #include "codegen/l.h"
 #include "runtime/netc_rt.h"
+#include "tests/unit/folder_util.h"
 
 /* An instruction of another processor: LLVM cannot select it, which is fatal. */
 static void emit_fatal(Codegen *cg, const char *name) {
@@ -119,7 +120,7 @@ static void no_file_of_broken_code(void **state) {
     } CASES[] = {{emit_fatal, codegen_object}, {emit_fatal, codegen_asm}, {emit_error, codegen_object}};
     Arena      *a = arena_new();
     Target      t;
-    const char *why = NULL, *path = "/tmp/netc_rescue.o";
+    const char *why = NULL, *path = arena_printf(a, "%s/bad", folder);
     target_host(&t);
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         Codegen *cg = codegen_new(a, &t, 2, "rescue");
@@ -169,5 +170,5 @@ int main(void) {
         cmocka_unit_test(no_file_of_broken_code),
         cmocka_unit_test(a_crash_is_a_message),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,7 +1,7 @@
 /* Training steps as object files for every target, linked into a program for that machine and run: the interpreter's
  * numbers within the bound of tests/random/error_bound.h. x86-64 runs under qemu as the least processor that the
- * target promises to be enough, aarch64 under qemu; what a machine has not (emulators, cross compiler, AVX-512, which
- * qemu does not know) is named and skipped. */
+ * target promises to be enough, aarch64 under qemu, AVX-512, which qemu does not know, under Bochs (tests/avx512.sh)
+ * where the processor has none; what a machine has not (emulators, cross compiler) is named and skipped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,13 +45,14 @@ static const struct { const char *name, *text; } NETS[] = {
 };
 enum { NNETS = sizeof NETS / sizeof *NETS, SEED = 3, STEP = 2 };
 
-/* How a program for a target is made and run. */
-static const struct { TargetId id; const char *compiler, *emulator, *model; } MACHINES[] = {
-    {TARGET_AVX512, "cc", NULL, NULL},
-    {TARGET_AVX2, "cc", "qemu-x86_64", "Haswell"},
-    {TARGET_AVX, "cc", "qemu-x86_64", "SandyBridge"},
-    {TARGET_SSE2, "cc", "qemu-x86_64", "qemu64"},
-    {TARGET_NEON, "aarch64-linux-gnu-gcc", "qemu-aarch64", "cortex-a57"},
+/* How a program for a target is made and run: by qemu-user as a model of processor, or by the script that boots a
+ * whole machine. */
+static const struct { TargetId id; const char *compiler, *emulator, *model, *machine; } MACHINES[] = {
+    {TARGET_AVX512, "cc", NULL, NULL, SOURCE_DIR "/tests/avx512.sh"},
+    {TARGET_AVX2, "cc", "qemu-x86_64", "Haswell", NULL},
+    {TARGET_AVX, "cc", "qemu-x86_64", "SandyBridge", NULL},
+    {TARGET_SSE2, "cc", "qemu-x86_64", "qemu64", NULL},
+    {TARGET_NEON, "aarch64-linux-gnu-gcc", "qemu-aarch64", "cortex-a57", NULL},
 };
 enum { NMACHINES = sizeof MACHINES / sizeof *MACHINES };
 _Static_assert((int)NMACHINES == (int)TARGET_COUNT, "a way to run every target");
@@ -174,29 +175,46 @@ static bool have(const char *program) {
     return system(command) == 0;
 }
 
-/* The command before the program's name; NULL: this machine cannot, and has said why. */
-static const char *way_to_run(Arena *a, int machine, const Target *t) {
-    const char *emulator = MACHINES[machine].emulator;
-    if (!have(MACHINES[machine].compiler)) {
-        print_message("skipped: %s needs %s (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross)\n", t->name,
-                      MACHINES[machine].compiler);
-        return NULL;
-    }
-    if (emulator && have(emulator)) return arena_printf(a, "%s -cpu %s", emulator, MACHINES[machine].model);
-    if (target_here(t)) return "";
-    print_message("skipped: %s needs %s\n", t->name, emulator ? "qemu-user" : "a machine that has it");
-    return NULL;
+/* Runs the program on its input files in the folder; false: this machine cannot, and has said why. */
+static bool run_each(Arena *a, const char *prefix) {
+    for (int i = 0; i < NNETS; i++)
+        run(arena_printf(a, "%s %s/net %s %s/%s.in %s/out/%s 2>/dev/null", prefix, folder, NETS[i].name, folder,
+                         NETS[i].name, folder, NETS[i].name));
+    return true;
+}
+
+/* As above, on a machine whose whole file system the folder is. */
+static bool boot(Arena *a, const char *script) {
+    FILE *f = fopen(arena_printf(a, "%s/commands", folder), "w");
+    assert_non_null(f);
+    for (int i = 0; i < NNETS; i++) fprintf(f, "/net %s /%s.in /out/%s\n", NETS[i].name, NETS[i].name, NETS[i].name);
+    assert_int_equal(fclose(f), 0);
+    run(arena_printf(a, "%s machine %s", script, folder));
+    return true;
+}
+
+static bool run_program(Arena *a, int machine, const Target *t) {
+    const char *emulator = MACHINES[machine].emulator, *script = MACHINES[machine].machine;
+    run(arena_printf(a, "rm -rf %s/out && mkdir %s/out", folder, folder));
+    if (emulator && have(emulator))
+        return run_each(a, arena_printf(a, "%s -cpu %s", emulator, MACHINES[machine].model));
+    if (target_here(t)) return run_each(a, "");
+    if (script && system(arena_printf(a, "%s ready", script)) == 0) return boot(a, script);
+    print_message("skipped: %s needs %s\n", t->name, emulator ? "qemu-user" : "what tests/avx512.sh setup downloads");
+    return false;
 }
 
 static void check_machine(int machine) {
     KernelRun   r = {.a = arena_new(), .level = 2, .seed = SEED, .step = STEP, .leaf = leaf};
     Target      t;
     KtBuilt     built[NNETS];
-    const char *why = "", *object = arena_printf(r.a, "%s/net.o", folder),
-               *program = arena_printf(r.a, "%s/net", folder);
+    const char *why = "", *object = arena_printf(r.a, "%s/net.o", folder);
     target_row(&t, MACHINES[machine].id);
-    const char *start = way_to_run(r.a, machine, &t);
-    if (!start) skip();
+    if (!have(MACHINES[machine].compiler)) {
+        print_message("skipped: %s needs %s (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross)\n", t.name,
+                      MACHINES[machine].compiler);
+        skip();
+    }
     Codegen *cg = codegen_new(r.a, &t, 2, "target");
     for (int i = 0; i < NNETS; i++) {
         KtBuilt      *b = &built[i];
@@ -209,14 +227,14 @@ static void check_machine(int machine) {
     codegen_function_table(cg, "target_functions");
     if (!codegen_object(cg, object, &why)) fail_msg("%s", why);
     codegen_free(cg);
-    run(arena_printf(r.a, "%s -std=gnu11 -O1 -static -I%s -o %s %s/tests/unit/client/target_client.c %s",
-                     MACHINES[machine].compiler, SOURCE_DIR, program, SOURCE_DIR, object));
-    for (int i = 0; i < NNETS; i++) {
-        write_input(&built[i], arena_printf(r.a, "%s/in", folder));
-        run(arena_printf(r.a, "%s %s %s %s/in %s/out 2>/dev/null", start, program, NETS[i].name, folder, folder));
-        compare_output(&built[i], &wanted[i], arena_printf(r.a, "%s/out", folder), t.name);
-    }
+    run(arena_printf(r.a, "%s -std=gnu11 -O1 -static -I%s -o %s/net %s/tests/unit/client/target_client.c %s",
+                     MACHINES[machine].compiler, SOURCE_DIR, folder, SOURCE_DIR, object));
+    for (int i = 0; i < NNETS; i++) write_input(&built[i], arena_printf(r.a, "%s/%s.in", folder, NETS[i].name));
+    bool ran = run_program(r.a, machine, &t);
+    for (int i = 0; i < NNETS && ran; i++)
+        compare_output(&built[i], &wanted[i], arena_printf(r.a, "%s/out/%s", folder, NETS[i].name), t.name);
     arena_free(r.a);
+    if (!ran) skip();
 }
 
 #define MACHINE(name, row)                    \

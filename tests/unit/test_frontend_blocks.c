@@ -357,6 +357,29 @@ static void train_overrides(void **state) {
     }
 }
 
+/* The size of batches alone can be set where there is no train block. */
+static void batch_without_a_block(void **state) {
+    (void)state;
+    Override o = {"train.batch", "4*K", false}, wrong[] = {{"train.batch", "0", false}, {"train.epochs", "3", false}};
+    Program *p = load(HEAD, NULL, 0);
+    assert_non_null(p);
+    assert_int_equal(program_batch(p), 32);
+    p = load(HEAD, &o, 1);
+    assert_non_null(p);
+    assert_null(program_train(p));
+    assert_int_equal(program_batch(p), 8);
+    p = load_train("batch = 10", &o, 1);
+    assert_non_null(p);
+    assert_int_equal(program_batch(p), 8);
+    assert_null(load(HEAD, &wrong[0], 1));
+    assert_string_equal(diag_code(diag->list.at[0].code), "E0605");
+    assert_null(load(HEAD, &wrong[1], 1));
+    assert_string_equal(diag_code(diag->list.at[0].code), "E0801");
+    o.used = false;
+    assert_null(load(arena_printf(arena, "%strain N on D {}\n%s", HEAD, DATA), &o, 1));
+    assert_int_equal(diag->errors, 1);                      /* the block's own */
+}
+
 static void train_mistakes(void **state) {
     (void)state;
     static const struct {
@@ -414,6 +437,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(data_limits, begin, end),
         cmocka_unit_test_setup_teardown(train_settings, begin, end),
         cmocka_unit_test_setup_teardown(train_overrides, begin, end),
+        cmocka_unit_test_setup_teardown(batch_without_a_block, begin, end),
         cmocka_unit_test_setup_teardown(train_mistakes, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,9 +171,50 @@ static void many_errors(void **state) {
     arena_free(a);
 }
 
+/* The list of d in letters: Error, Warning, note. */
+static void expect_messages(const char *text, const char *due, int errors, int warnings) {
+    Arena *a = arena_new();
+    Diag *d = diag_new(a);
+    Program *p = program_load_text(a, d, "x.net", text, NULL);
+    assert_non_null(p);
+    program_check(p);
+    bool same = (int)strlen(due) == d->list.n;
+    for (int i = 0; same && i < d->list.n; i++) same = due[i] == "EWn"[d->list.at[i].level];
+    if (!same) diag_print(d, stderr, false);
+    assert_true(same);
+    assert_int_equal(d->errors, errors);
+    assert_int_equal(d->warnings, warnings);
+    arena_free(a);
+}
+
+/* A layer is checked at each of its uses, in the objective and in entries; a mistake in it is one. */
+static void mistakes_of_a_layer(void **state) {
+    (void)state;
+    expect_messages("layer L()(x: [n]) -> f32 {\n  y[i] = 2*i\n  return sum(y) + sum(x)\n}\n"
+                    "model M {\n  a = L()\n  objective(x: [4]) { loss a(x) + L()(x) }\n  entry e(x: [4]) = a(x)\n}\n",
+                    "E", 1, 0);
+    expect_messages("layer L()(x: [n]) -> [n] {\n  state mu: [n] = 0\n  y[i] = x[i] + mu[i]\n  return y\n}\n"
+                    "model M { objective(x: [3]) { loss sum(x |> L() |> L()) } }\n",
+                    "W", 0, 1);
+    expect_messages("layer L()(x: [n]) -> [n] {\n  y[i < 5] = x[i]\n  return y\n}\n"
+                    "model M { objective(x: [3]) { loss sum(L()(x)) + sum(L()(x)) } }\n",
+                    "E", 1, 0);
+}
+
+/* Notes follow each message that they belong to, also where another one has had the same note. */
+static void notes_of_each_message(void **state) {
+    (void)state;
+    expect_messages("fn same(x: [4], d) -> [4] = x\ndata D(x: [4], y: [4]) {\n"
+                    "  train = csv(\"a.csv\") |> expand(same, u, [[0]])\n"
+                    "  valid = csv(\"b.csv\") |> expand(same, v, [[0]])\n}\n",
+                    "EnEn", 2, 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(errors_of_the_reference), cmocka_unit_test(every_code),
-                                       cmocka_unit_test(examples_of_the_rows),
-                                       cmocka_unit_test(many_errors), cmocka_unit_test(right_programs)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(errors_of_the_reference), cmocka_unit_test(every_code), cmocka_unit_test(examples_of_the_rows),
+        cmocka_unit_test(many_errors), cmocka_unit_test(right_programs), cmocka_unit_test(mistakes_of_a_layer),
+        cmocka_unit_test(notes_of_each_message),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

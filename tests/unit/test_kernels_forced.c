@@ -249,7 +249,7 @@ static void mistakes(void **state) {
         {":lanes=o:tile=b/11:over=k/8", "registers"}, {":over=b", "no reduction"},   {":order=k", "no out"},
         {":order=o,o", "twice"},                 {":shared=9", "from 0 to"},         {":width=3", "power of two"},
         {":chains=0", "from 1 to 8"},            {":cut=o/2", "cut"},                {":list:lanes=o", "no list"},
-        {":lanes=b/2,o", "be the last"},
+        {":lanes=b/2,o", "be the last"},         {":inside", "cut="},
     };
     for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
         Arena          *a = arena_new();

@@ -113,12 +113,11 @@ static void where_it_pays(void **state) {
         {{64, 16, 16, 32, 32, 3, 1, 1, 0}, 2, NULL, 0},   {{158, 4, 7, 27, 27, 5, 1, 0, 0}, 2, NULL, 0},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        Arena        *a = arena_new();
-        KtLayout      l = {.a = a};
-        KernelOptions o = {.level = CASES[i].level, .off = CASES[i].off, .place = kt_place, .cx = &l};
-        Target        t;
+        Arena *a = arena_new();
+        Target t;
         target_row(&t, TARGET_AVX2);
-        assert_int_equal(products(kernels_build(a, ir_good(a, conv_text(a, &CASES[i].t)), &t, &o)->graph, 6), CASES[i].taken);
+        Kernels *k = kt_kernels_at(a, conv_text(a, &CASES[i].t), &t, CASES[i].level, CASES[i].off);
+        assert_int_equal(products(k->graph, 6), CASES[i].taken);
         arena_free(a);
     }
 }

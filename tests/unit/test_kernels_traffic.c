@@ -110,6 +110,23 @@ static void turns_inside(void **state) {
     }
 }
 
+/* Two loops that are shared out have none between them that the turns could be inside of. */
+static void turns_inside_of_one_loop(void **state) {
+    (void)state;
+    Arena      *a = arena_new();
+    const char *text = images_text(a, 12, 67, 9, 100);
+    Target      t;
+    target_row(&t, TARGET_AVX2);
+    Kernels        *k = kt_kernels(a, text, &t, NULL);
+    bool            met = false;
+    const char     *schedule = arena_printf(a, "%s:cut=k/8:inside:shared=2", kernel_name(a, k, k->nest[0]));
+    ForcedSchedules forced = {1, &schedule, &met, NULL};
+    KernelOptions   o = {.level = 2, .place = kt_place, .cx = &(KtLayout){.a = a}, .forced = &forced};
+    kernels_build(a, ir_good(a, text), &t, &o);
+    if (!forced.error || !strstr(forced.error, "shared=0 or 1")) fail_msg("%s", forced.error ? forced.error : "was taken");
+    arena_free(a);
+}
+
 /* An image that does not stay in the first cache is gone through in turns by itself, not all images in each turn. */
 static void turns_inside_are_chosen(void **state) {
     (void)state;
@@ -148,7 +165,7 @@ static void next_tiles_are_asked_for(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cut_reductions), cmocka_unit_test(turned_loads), cmocka_unit_test(transposed_copies),
-        cmocka_unit_test(cuts_are_chosen), cmocka_unit_test(turns_inside),
+        cmocka_unit_test(cuts_are_chosen), cmocka_unit_test(turns_inside), cmocka_unit_test(turns_inside_of_one_loop),
         cmocka_unit_test(turns_inside_are_chosen), cmocka_unit_test(next_tiles_are_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,12 +118,11 @@ static void where_it_pays(void **state) {
         {{32, 1, 2, 28, 28, 3, 0, 0}, 2, NULL, false},         {{32, 3, 4, 32, 32, 3, 1, 0}, 2, NULL, false},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        Arena        *a = arena_new();
-        KtLayout      l = {.a = a};
-        KernelOptions o = {CASES[i].level, CASES[i].off, kt_place, &l, NULL, false, 0};
-        Target        t;
+        Arena *a = arena_new();
+        Target t;
         target_row(&t, TARGET_AVX2);
-        assert_int_equal(tables(kernels_build(a, ir_good(a, conv_text(a, &CASES[i].t)), &t, &o)->graph) > 0, CASES[i].taken);
+        Kernels *k = kt_kernels_at(a, conv_text(a, &CASES[i].t), &t, CASES[i].level, CASES[i].off);
+        assert_int_equal(tables(k->graph) > 0, CASES[i].taken);
         arena_free(a);
     }
 }
