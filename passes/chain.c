@@ -20,7 +20,8 @@ enum { MOST_PASSED = 4 };       /* nests that run after a chain, though they sto
 static const double WORTH = 0.05;
 static const double CALL = 100;         /* cycles to begin a nest for a turn */
 static const double USABLE = 0.9;       /* of L2 */
-enum { NEAR = 4 << 20 };        /* bytes: what a turn touches, if a half of what it passes on is to be saved */
+enum { NEAR = 4 << 20 };        /* bytes: what a turn touches at most, if what it passes on is to be saved */
+static const double NOT_NEXT = 0.9;     /* of what is saved, beyond L2 */
 
 typedef struct {
     const Fuse *f;
@@ -64,7 +65,6 @@ static int writer_of(const Growing *g, const Node *node) {
 
 /* May the nest be the next of the chain (whose batch is settled)? */
 static bool fits(const Growing *g, const Nest *n, int64_t per) {
-    bool reads = !g->count;
     for (int s = 0; s < n->nstore; s++) {
         const Place *p = &g->k->place[n->store[s].node->id];
         if (p->space != SPACE_OUT && (p->space != SPACE_ARENA || p->buffer->node != n->store[s].node)) return false;
@@ -74,9 +74,8 @@ static bool fits(const Growing *g, const Nest *n, int64_t per) {
         const Access *a = &n->access[i];
         if (!a->node || writer_of(g, a->node) < 0) continue;
         if (a->nind || a->listed || !by_rows(g, n, a->node, &a->off, per)) return false;
-        reads = true;
     }
-    return reads;
+    return true;
 }
 
 /* ---- what a chain saves --------------------------------------------------------------------------------- */
@@ -118,7 +117,7 @@ static double saved(const Growing *g) {
             int         from = node && bytes_of(node) > g->f->t->l2 ? writer_of(g, node) : -1;
             if (from < 0) continue;
             double span = span_bytes(g, from, i);
-            if (span <= NEAR) cycles += (span <= l2 ? 2 : 1) * far_cycles(bytes_of(node));
+            if (span <= NEAR) cycles += (span <= l2 ? 2 : 2 * NOT_NEXT) * far_cycles(bytes_of(node));
         }
     return cycles;
 }
