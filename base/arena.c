@@ -13,7 +13,6 @@ typedef struct Block {
 
 struct Arena {
     Block *top;
-    size_t used;
 };
 
 enum { BLOCK_SIZE = 64 * 1024 };
@@ -50,7 +49,6 @@ void *arena_alloc(Arena *a, size_t size) {
     }
     void *p = b->data + b->used;
     b->used += size;
-    a->used += size;
     return p;
 }
 
@@ -79,5 +77,3 @@ char *arena_printf(Arena *a, const char *fmt, ...) {
     va_end(again);
     return p;
 }
-
-size_t arena_used(const Arena *a) { return a->used; }

@@ -19,7 +19,6 @@ void  *arena_copy(Arena *a, const void *p, size_t size);
 char  *arena_strdup(Arena *a, const char *s);
 char  *arena_strndup(Arena *a, const char *s, size_t n);
 char  *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-size_t arena_used(const Arena *a);             /* bytes handed out */
 
 /* ARENA_NEW(a, T) one zeroed T; ARENA_ARRAY(a, T, n) n of them. */
 #define ARENA_NEW(a, T)      ((T *)arena_alloc((a), sizeof(T)))

@@ -130,13 +130,6 @@ CodegenTimes codegen_times(const Codegen *cg) {
     return sum;
 }
 
-size_t codegen_object_size(const Codegen *cg) {
-    size_t size = 0;
-    for (int i = 0; i < cg->pieces.n && cg->finished; i++)
-        if (!cg->pieces.at[i]->later || cg->joined) size += LLVMGetBufferSize(cg->pieces.at[i]->object);
-    return size;
-}
-
 int codegen_modules(const Codegen *cg) { return cg->pieces.n; }
 
 void codegen_time_report(const Codegen *cg, FILE *out) {

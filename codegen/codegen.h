@@ -59,7 +59,6 @@ char    *codegen_llvm_text(Codegen *cg, Arena *a);                      /* the m
 CodegenTimes codegen_times(const Codegen *cg);
 /* --time-report: a line per kernel (emission, size, or the kernel whose code it shares), then LLVM's times. */
 void     codegen_time_report(const Codegen *cg, FILE *out);
-size_t   codegen_object_size(const Codegen *cg);                        /* bytes; 0 before the first output */
 int      codegen_modules(const Codegen *cg);                            /* how many the model became */
 
 const char *codegen_llvm_version(void);                                 /* "19.1.7" */

@@ -284,13 +284,12 @@ static inline void l_loop_end(Codegen *cg, Loop *l, Val *carry) {
 
 /* if (cond) { ... }: what is emitted between l_if and l_if_end runs where cond holds. */
 typedef struct {
-    LLVMBasicBlockRef before, end;
+    LLVMBasicBlockRef end;
 } If;
 
 static inline If l_if(Codegen *cg, Val cond) {
-    If s = {.before = l_here(cg)};
     LLVMBasicBlockRef then = l_block(cg, "then");
-    s.end = l_block(cg, "end");
+    If                s = {.end = l_block(cg, "end")};
     LLVMBuildCondBr(cg->b, cond, then, s.end);
     l_at(cg, then);
     return s;
@@ -299,16 +298,6 @@ static inline If l_if(Codegen *cg, Val cond) {
 static inline void l_if_end(Codegen *cg, If *s) {
     LLVMBuildBr(cg->b, s->end);
     l_at(cg, s->end);
-}
-
-/* As l_if_end, for a value: `yes` (made inside) where cond held, else `no` (made before l_if). */
-static inline Val l_if_value(Codegen *cg, If *s, Val yes, Val no) {
-    LLVMBasicBlockRef then = l_here(cg);
-    l_if_end(cg, s);
-    Val v = LLVMBuildPhi(cg->b, LLVMTypeOf(yes), "");
-    LLVMAddIncoming(v, &yes, &then, 1);
-    LLVMAddIncoming(v, &no, &s->before, 1);
-    return v;
 }
 
 /* ---- attributes -------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* LLVM's own errors as results. LLVM ends the process where it cannot go on: an instruction that it cannot select, a
  * register allocator that runs in circles, a null pointer of its own. A training may be running beside it by then, so
- * LLVM makes code within rescue_run: its handler of fatal errors and the signals of a crash lead back there, in the same
- * thread. What LLVM was working on is lost, memory and all; the module must not be touched again. */
+ * LLVM makes code within rescue_run: its handler of fatal errors and the signals of a crash lead back there, in the
+ * same thread. What LLVM was working on is lost, memory and all; the module must not be touched again. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -110,6 +110,36 @@ static void lay_out_states(Build *b) {
     arena_free(a);
 }
 
+/* Is every name of a comma-separated list among `names`? */
+static bool all_known(Arena *a, const char *option, const char *list, const char *const *names, int n) {
+    for (const char *s = list; s && *s; s += strcspn(s, ","), s += *s == ',') {
+        const char *name = arena_strndup(a, s, strcspn(s, ","));
+        int         i = 0;
+        while (i < n && strcmp(names[i], name)) i++;
+        if (i < n) continue;
+        const char *near = str_nearest(name, names, n);
+        fprintf(stderr, "netc: %s: there is no '%s'%s%s%s (netc help lists them)\n", option, name,
+                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        return false;
+    }
+    return true;
+}
+
+bool build_names_known(const Build *b) {
+    const Options    *o = b->options;
+    VEC(const char *) names = {0};
+    for (int i = 0; pass_name(i); i++) vec_push(b->arena, &names, pass_name(i));
+    const int passes = names.n;
+    vec_push(b->arena, &names, "all");
+    bool ok = all_known(b->arena, "--passes", o->value[OPT_PASSES], names.at, passes) &&
+              all_known(b->arena, "--dot-after", o->value[OPT_DOT_AFTER], names.at, passes) &&
+              all_known(b->arena, "--print-after", o->value[OPT_PRINT_AFTER], names.at, passes + 1);
+    names.n = passes;
+    for (int i = 0; FUSIONS[i]; i++) vec_push(b->arena, &names, FUSIONS[i]);
+    for (int i = 0; i < o->off.n && ok; i++) ok = all_known(b->arena, "--fno", o->off.at[i], names.at, names.n);
+    return ok;
+}
+
 /* -O, --beam, --max-memory (memory.c reads its number), the target. False after a message. */
 static bool read_options(Build *b) {
     const Options *o = b->options;
@@ -138,7 +168,7 @@ int build_start(Build *b) {
         fprintf(stderr, "netc: %s has no model\n", b->path);
         return NETC_EXIT_MODEL;
     }
-    if (!read_options(b)) return NETC_EXIT_USAGE;
+    if (!build_names_known(b) || !read_options(b)) return NETC_EXIT_USAGE;
     for (int i = 0; i < b->model->nparam; i++) {
         const ParamInfo *p = &b->model->param[i];
         Slot s = {.key = p->key, .type = p->type, .offset = b->weights.size, .param = p};

@@ -110,6 +110,8 @@ void build_later(Build *b);
 netc_model *build_jit(Build *b);
 /* Waits for the functions of build_later. 0, or the exit code after a message. */
 int build_join(Build *b);
+/* The names of passes and fusions in the options; false after a message about one that does not exist. */
+bool build_names_known(const Build *b);
 /* The message about code that LLVM failed to make, and its exit code. */
 int build_broken(const char *why);
 /* --time-report: the times of all stages; waits for the functions of build_later, and gives what build_join gives. */

@@ -5,6 +5,7 @@
 #include "base/target.h"
 #include "codegen/codegen.h"
 #include "driver/commands.h"
+#include "passes/kernels.h"
 #include "passes/pass.h"
 
 int cmd_help(Arena *a, const Options *o) {
@@ -30,6 +31,9 @@ int cmd_help(Arena *a, const Options *o) {
     opts_help(stdout, CMD_help);
     fputs("\nPasses, in order:\n", stdout);
     passes_list(stdout);
+    fputs("\nFusions and rewritings of kernels (--fno-NAME):\n ", stdout);
+    for (int i = 0; FUSIONS[i]; i++) printf(" %s%s", FUSIONS[i], i % 12 == 11 ? "\n " : "");
+    fputc('\n', stdout);
     return 0;
 }
 

@@ -103,6 +103,7 @@ int cmd_opt(Arena *a, const Options *o) {
         return NETC_EXIT_IO;
     }
     Build  b = {.arena = a, .options = o, .diag = diag_new(a), .level = 2};
+    if (!build_names_known(&b)) return NETC_EXIT_USAGE;
     Graph *g = graph_parse(a, b.diag, src);
     if (!g) return build_messages(&b);
     const char *why;

@@ -23,12 +23,6 @@ void lin_add(Lin *a, const Lin *b, int64_t scale) {
 
 bool lin_equal(const Lin *a, const Lin *b) { return !memcmp(a, b, sizeof *a); }
 
-bool lin_is_const(const Lin *a) {
-    for (int v = 0; v < MAX_VARS; v++)
-        if (a->k[v]) return false;
-    return true;
-}
-
 Lin lin_of(const Affine *a, const Lin *by) {
     Lin r = lin_const(a->c);
     for (int i = 0; i < a->n; i++) lin_add(&r, &by[a->term[i].var], a->term[i].coef);

@@ -72,7 +72,6 @@ Lin     lin_const(int64_t c);
 Lin     lin_var(int var);
 void    lin_add(Lin *a, const Lin *b, int64_t scale);               /* a += scale * b */
 bool    lin_equal(const Lin *a, const Lin *b);
-bool    lin_is_const(const Lin *a);
 Lin     lin_of(const Affine *a, const Lin *by);                     /* variable v becomes by[v] */
 Affine  lin_affine(const Lin *a);
 

@@ -51,7 +51,7 @@ typedef struct {
     int         threads;        /* that most likely run it; 0: not known. The bits do not depend on it */
 } KernelOptions;
 
-/* Names for `off` and what they stand for, NULL-terminated: for --help and tests. */
+/* Names for `off`, NULL-terminated. */
 extern const char *const FUSIONS[];
 
 /* Adds nodes to g (copies, packed operands); nothing else may change g afterwards. Lives in `a`. */

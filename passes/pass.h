@@ -40,7 +40,7 @@ void passes_run(Graph *g, const PassOptions *o);          /* ICE if verification
  * level, `off` and what concerns printing and checking count. */
 void passes_prepare(Graph *g, const PassOptions *o);
 void passes_list(FILE *out);                              /* for --help */
-bool passes_known(const char *name);
+const char *pass_name(int i);                             /* in the order of the pipeline; NULL: past the last */
 
 /* grad.c: differentiation. Adds nodes that compute d loss / d wrt[i] and returns them (zeros where the
  * loss does not depend on it). loss has rank 0. One rule for comp (docs/ir.md), one line per scalar. */

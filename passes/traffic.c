@@ -241,7 +241,8 @@ static double trips_of(const Walk *w, const int64_t *step, int v) {
     return (double)((w->n->var[v].size + step[v] - 1) / step[v]);
 }
 
-/* cut: 0, or values of n->cut_var in a turn. Its loop stands around all others; inside: around all but the outermost. */
+/* cut: 0, or values of n->cut_var in a turn. The loop of turns stands around all others; inside: around all but the
+ * outermost. */
 static void find_levels(Walk *w, const int64_t *step, int64_t cut, bool inside, Levels *l) {
     const Nest *n = w->n;
     if (cut) w->extent[n->cut_var] = cut;

@@ -345,13 +345,6 @@ netc_hyper *netc_model_hyper(const netc_model *m, const char *name) {
     return NULL;
 }
 
-netc_slot *netc_model_param(const netc_model *m, const char *key) {
-    for (int i = 0; i < m->nparam; i++) {
-        if (!strcmp(m->param[i].key, key)) return &m->param[i];
-    }
-    return NULL;
-}
-
 netc_dim *netc_model_dim(const netc_model *m, const char *name) {
     for (int i = 0; i < m->ndim; i++) {
         if (!strcmp(m->dim[i].name, name)) return &m->dim[i];

@@ -116,7 +116,6 @@ netc_function *netc_model_code(netc_model *m, const char *name);
 netc_hyper *netc_model_hyper(const netc_model *m, const char *name);
 /* The symbols of a dim; NULL: it has none that are known. */
 const netc_vocab *netc_model_vocab(const netc_model *m, const char *dim);
-netc_slot  *netc_model_param(const netc_model *m, const char *key);
 netc_dim   *netc_model_dim(const netc_model *m, const char *name);
 int64_t     netc_model_param_count(const netc_model *m);                 /* numbers in all parameters */
 /* 0, or exit code 8 naming the first feature that this CPU lacks. */

@@ -589,16 +589,3 @@ int netc_train_in(netc_engine *e, const netc_data *data, const netc_train_option
     netc_signals_restore();
     return code;
 }
-
-int netc_train_run(netc_model *m, const netc_train_options *o, netc_train_result *r) {
-    netc_engine e;
-    netc_data   data;
-    *r = (netc_train_result){.score = NAN};
-    int code = netc_engine_new(&e, m, o->threads, NULL);
-    if (code) return code;
-    code = netc_train_data(m, o->data, &data);
-    if (!code) code = netc_train_in(&e, &data, o, r);
-    netc_data_free(&data);
-    netc_engine_free(&e);
-    return code;
-}

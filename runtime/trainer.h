@@ -31,10 +31,8 @@ typedef struct {
     char   *text;               /* "test loss ...", NULL with skip_test; free() it */
 } netc_train_result;
 
-/* Loads the data, starts threads, trains one model (`ensemble` is not looked at) as the model's train
- * plan says. Exit code: 130/143 after a signal, with a checkpoint written. */
-int  netc_train_run(netc_model *m, const netc_train_options *o, netc_train_result *r);
-/* The same on an engine and data that are there: splits "train", and "valid", "test" if they exist. */
+/* Trains one model (`ensemble` is not looked at) as its train plan says, on the splits "train", and "valid", "test" if
+ * they exist. Exit code: 130/143 after a signal, with a checkpoint written. */
 int  netc_train_in(netc_engine *e, const netc_data *data, const netc_train_options *o, netc_train_result *r);
 void netc_train_result_free(netc_train_result *r);
 

@@ -61,6 +61,13 @@ expect 0 '^  -o, --output F' "$netc" help init
 expect 0 'train; the same command' "$netc" train net.net --help
 expect 2 "graph takes no 'train' (netc help graph)" "$netc" graph net.net train
 expect 2 'makes a program, asm is of a library part' "$netc" compile net.net --emit=trainer,asm
+expect 2 "passes: there is no 'fld'; did you mean 'fold'" "$netc" check net.net --passes=cse,fld
+expect 2 "print-after: there is no 'x'" "$netc" graph net.net --print-after=x
+expect 2 "dot-after: there is no 'all'" "$netc" graph net.net --dot-after=all
+expect 2 "fno: there is no 'pak'; did you mean 'pack'" "$netc" train net.net --fno-pak
+echo 'graph g() { %x = param "x" : f32[] out y = %x }' > graph.ir
+expect 2 "passes: there is no 'fld'" "$netc" opt graph.ir --passes=fld
+expect 0 'out y' "$netc" opt graph.ir --passes=fold --fno-cse
 expect 2 "targets takes no 'avx2'" "$netc" targets avx2
 expect 2 "explain takes no 'eta=1'" "$netc" explain E0201 eta=1
 expect 1 "did you mean 'eta'" "$netc" check net.net etta=0.1

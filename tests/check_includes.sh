@@ -1,5 +1,5 @@
 # The folders import one way: base <- ir <- {frontend, passes, codegen} <- driver; runtime imports nothing of
-# ours; frontend, passes and codegen never each other. Also: no file above 800 lines.
+# ours; frontend, passes and codegen never each other. Also: no file above 800 lines, no line above 120 columns.
 fail=0
 allow() { # FOLDER ALLOWED...
     folder=$1; shift
@@ -20,5 +20,7 @@ for f in $(git ls-files '*.c' '*.h' '*.l' '*.y' 2>/dev/null || find . -name '*.[
     n=$(wc -l < "$f")
     if [ "$n" -gt 800 ]; then echo "$f has $n lines; 800 is the limit"; fail=1; fi
 done
+wide=$(awk 'length > 120 { print FILENAME ":" FNR }' */*.[chly] */*.def)
+if [ -n "$wide" ]; then echo "more than 120 columns:"; echo "$wide"; fail=1; fi
 [ $fail = 0 ] && echo "imports and sizes are as they should be"
 exit $fail

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from timing import measure
+
 RANDOM = np.random.default_rng(0)
 relu = jax.nn.relu
 
@@ -165,19 +167,6 @@ WORKLOADS = {
     "lstm256_t64_b32": (lambda: language("lstm", 64, 256, 64), lambda: text(32, 64, 64)),
     "lstm512_t64_b32": (lambda: language("lstm", 64, 512, 64), lambda: text(32, 64, 64)),
 }
-
-
-def measure(call, seconds):
-    """Median and minimum in ms of calls for `seconds`, at least 9, after 3 that do not count."""
-    for _ in range(3):
-        call()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 9:
-        begun = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begun)
-    times.sort()
-    return 1e3 * times[len(times) // 2], 1e3 * times[0]
 
 
 def main():

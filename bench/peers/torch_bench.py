@@ -16,6 +16,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from timing import measure
+
 
 def chapter(hidden=(100,), drop=0.0):
     layers = [nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(20, 40, 5), nn.ReLU(), nn.MaxPool2d(2),
@@ -110,19 +112,6 @@ def count_macs(model, x):
     for hook in hooks:
         hook.remove()
     return total
-
-
-def measure(call, seconds):
-    """Median and minimum in ms of calls for `seconds`, at least 9, after 3 that do not count."""
-    for _ in range(3):
-        call()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 9:
-        begun = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begun)
-    times.sort()
-    return 1e3 * times[len(times) // 2], 1e3 * times[0]
 
 
 def main():

@@ -3,22 +3,11 @@
 import argparse
 import json
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
 
-
-def measure(call, seconds):
-    """Median in ms of calls for `seconds`, at least 9, after 3 that do not count."""
-    for _ in range(3):
-        call()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 9:
-        begun = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begun)
-    return 1e3 * sorted(times)[len(times) // 2]
+from timing import measure
 
 
 def convolution(s):
@@ -56,7 +45,7 @@ def main():
             shape = json.loads(line)
             calls = convolution(shape) if shape["kind"].startswith("conv") else product(shape)
             forms = ("forward", "backward-data", "backward-weights")
-            print(json.dumps({form: measure(call, o.seconds) for form, call in zip(forms, calls)}), flush=True)
+            print(json.dumps({form: measure(call, o.seconds)[0] for form, call in zip(forms, calls)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ static void test_description(void **state) {
     assert_string_equal(m->model, "Net");
     assert_int_equal(m->batch, 4);
     assert_int_equal(netc_model_param_count(m), 8);
-    assert_int_equal(netc_model_param(m, "Net.fc.b")->offset, 64);
+    assert_string_equal(m->param[1].key, "Net.fc.b");
+    assert_int_equal(m->param[1].offset, 64);
     assert_int_equal(netc_model_func(m, "train")->in[0].count, 784);
     assert_int_equal(netc_model_func(m, "train")->in[0].row_bytes, 3136);
     assert_int_equal(netc_model_func(m, "train")->in[1].dtype, NETC_I32);
