@@ -420,9 +420,11 @@ Bounded **bound_run(Arena *a, const Graph *g, const InterpEnv *env) {
     return out;
 }
 
+double bound_distance(Bounded b) { return BOUND_SLACK * b.error + TINY; }
+
 bool bound_allows(Bounded b, double got) {
     if (b.error == INFINITY && !isfinite(b.value) == !isfinite(got)) return true;
     if (isnan(b.value)) return isnan(got);
     if (b.value == got) return true;
-    return fabs(got - b.value) <= BOUND_SLACK * b.error + TINY;
+    return fabs(got - b.value) <= bound_distance(b);
 }

@@ -23,5 +23,7 @@ Bounded **bound_run(Arena *a, const Graph *g, const InterpEnv *env);
 
 /* Can compiled code give `got` for b? NaN for NaN, an infinity for itself. */
 bool bound_allows(Bounded b, double got);
+/* How far from b.value a number may be. */
+double bound_distance(Bounded b);
 
 #endif

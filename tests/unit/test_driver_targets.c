@@ -1,7 +1,10 @@
-/* Training steps as object files for every target, linked into a program for that machine and run: the interpreter's
- * numbers within the bound of tests/random/error_bound.h. x86-64 runs under qemu as the least processor that the
- * target promises to be enough, aarch64 under qemu, AVX-512, which qemu does not know, under Bochs (tests/avx512.sh)
- * where the processor has none; what a machine has not (emulators, cross compiler) is named and skipped. */
+/* Training steps, of random networks and graphs too, as object files for every target, linked into a program for that
+ * machine and run: the interpreter's numbers within the bound of tests/random/error_bound.h, the same bits with one,
+ * two and three threads. x86-64 runs under qemu as the least processor that the target promises to be enough, aarch64
+ * under qemu, AVX-512, which qemu does not know, under Bochs (tests/avx512.sh) where the processor has none; what a
+ * machine has not (emulators, cross compiler) is named and skipped.
+ *
+ *     NETC_SEED=7 NETC_COUNT=100 test_driver_targets     with the random subjects 7 .. 106 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,8 +13,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/random/campaign.h"
 #include "tests/random/error_bound.h"
-#include "tests/unit/client/target_file.h"
+#include "tests/random/random_graph.h"
+#include "tests/random/random_net.h"
 #include "tests/unit/folder_util.h"
 #include "tests/unit/kernel_util.h"
 #include "tests/unit/net_util.h"
@@ -43,7 +48,7 @@ static const struct { const char *name, *text; } NETS[] = {
      "  loss xent(z, label) } }\n"
      "train Net on D { batch = 10; optimizer = sgd(0.1) }\n"},
 };
-enum { NNETS = sizeof NETS / sizeof *NETS, SEED = 3, STEP = 2 };
+enum { NNETS = sizeof NETS / sizeof *NETS, SEED = 3, STEP = 2, RANDOM = 12 };
 
 /* How a program for a target is made and run: by qemu-user as a model of processor, or by the script that boots a
  * whole machine. */
@@ -74,93 +79,67 @@ static const double *leaf(void *cx, const Node *n) {
     return v;
 }
 
-static Graph *training_step(Arena *a, int net) { return net_training_step(a, NETS[net].name, NETS[net].text); }
-
-/* What the interpreter says. */
+/* What is run, and what the interpreter says. */
 typedef struct {
-    Graph    *plain;
-    Bounded **bound;
-} Wanted;
-static Wanted wanted[NNETS];
-
+    const char *name;
+    uint64_t    seed;           /* of a random subject; 0: a net */
+    KernelRun   run;
+    Graph      *plain;
+    Bounded   **bound;
+} Case;
+static Case  *cases;
+static int    ncases;
 static Arena *arena;
 
-static void interpret(void) {
-    KernelRun r = {.a = arena = arena_new()};
-    InterpEnv env = {.leaf = leaf, .cx = &r, .seed = SEED, .step = STEP};
-    for (int i = 0; i < NNETS; i++) {
-        wanted[i].plain = training_step(r.a, i);
-        wanted[i].bound = bound_run(r.a, wanted[i].plain, &env);
+static const double *random_numbers_of(void *cx, const Node *n) {
+    KernelRun *r = cx;
+    return net_leaf(&(RandomLeaves){r->a, r->seed}, n);
+}
+
+static Graph *make_graph(Arena *a, int i) {
+    const Case *c = &cases[i];
+    if (!c->seed) return net_training_step(a, c->name, NETS[i].text);
+    Subject s = {.source = (SubjectSource)(c->seed % FROM_TEXT), .seed = c->seed, .train = true};
+    Graph  *g = campaign_graph(a, &s);
+    g->name = c->name;
+    return g;
+}
+
+/* Every other random subject with one row less than there is room for. */
+static void interpret(Case *c, int i) {
+    c->run = (KernelRun){.a = arena, .level = 2, .seed = c->seed ? c->seed : SEED, .step = STEP,
+                         .leaf = c->seed ? random_numbers_of : leaf};
+    c->plain = make_graph(arena, i);
+    if (c->seed % 2 && c->plain->bounds.n > 1) c->run.rows = c->run.steps = c->plain->bounds.at[1].size - 1;
+    InterpEnv env = {.leaf = c->run.leaf, .cx = &c->run, .seed = c->run.seed, .step = STEP};
+    for (int k = 1; k < c->plain->bounds.n; k++) env.bound[k] = kt_bound(&c->run, c->plain, k);
+    c->bound = bound_run(arena, c->plain, &env);
+}
+
+static void interpret_all(void) {
+    const char *count = getenv("NETC_COUNT"), *first = getenv("NETC_SEED");
+    arena = arena_new();
+    ncases = NNETS + (count ? atoi(count) : RANDOM);
+    cases = ARENA_ARRAY(arena, Case, ncases);
+    for (int i = 0; i < ncases; i++) {
+        if (i >= NNETS) cases[i].seed = (uint64_t)(first ? atoi(first) : 1) + (uint64_t)(i - NNETS);
+        cases[i].name = i < NNETS ? NETS[i].name : arena_printf(arena, "random%llu", (unsigned long long)cases[i].seed);
+        interpret(&cases[i], i);
     }
 }
 
-/* ---- files ----------------------------------------------------------------------------------------- */
-
-static void put_block(FILE *f, const KtBuilt *b, Space space) {
-    int64_t size = b->layout.used[space] * (space == SPACE_SCALAR ? 4 : 1);
-    char   *p = kt_memory(b->r->a, size, 0xFF);
-    for (int i = 0; i < b->g->nodes.n; i++) {
-        const Node *n = b->g->nodes.at[i];
-        Place       at = b->k->place[n->id];
-        bool        here = n->op == OP_PARAM || n->op == OP_STATE || n->op == OP_INPUT;
-        if (!here || at.space != space) continue;
-        kt_write(n->type.dtype, p + at.offset * (space == SPACE_SCALAR ? 4 : 1), leaf(b->r, n), type_count(&n->type));
-    }
-    fwrite(p, 1, (size_t)size, f);
-}
-
-static void write_input(const KtBuilt *b, const char *path) {
-    const Kernels *k = b->k;
-    FILE          *f = fopen(path, "wb");
-    assert_non_null(f);
-    TargetFile h = {k->nin,
-                    k->nout,
-                    b->layout.used[SPACE_WEIGHTS],
-                    b->layout.used[SPACE_OPT],
-                    b->layout.used[SPACE_STATE],
-                    4 * b->layout.used[SPACE_SCALAR],
-                    k->arena_size,
-                    SEED,
-                    STEP,
-                    b->g->bounds.at[1].size};
-    fwrite(&h, sizeof h, 1, f);
-    for (int i = 0; i < k->nin; i++) fwrite(&(int64_t){kt_bytes(k->in[i])}, sizeof(int64_t), 1, f);
-    for (int i = 0; i < k->nout; i++) fwrite(&(int64_t){kt_bytes(k->out[i].value)}, sizeof(int64_t), 1, f);
-    static const Space BLOCKS[] = {SPACE_WEIGHTS, SPACE_OPT, SPACE_STATE, SPACE_SCALAR};
-    for (int i = 0; i < 4; i++) put_block(f, b, BLOCKS[i]);
-    for (int i = 0; i < k->nin; i++) {
-        char *p = kt_memory(b->r->a, kt_bytes(k->in[i]), 0);
-        kt_write(k->in[i]->type.dtype, p, leaf(b->r, k->in[i]), type_count(&k->in[i]->type));
-        fwrite(p, 1, (size_t)kt_bytes(k->in[i]), f);
-    }
-    assert_int_equal(fclose(f), 0);
-}
-
-/* Where outputs lie in the file that the client wrote. */
-static void compare_output(const KtBuilt *b, const Wanted *w, const char *path, const char *target) {
-    size_t         size;
-    const char    *p = file_read(b->r->a, path, 1 << 28, &size), *out;
-    const int64_t *used = b->layout.used;
-    assert_non_null(p);
-    out = p + used[SPACE_WEIGHTS] + used[SPACE_OPT] + used[SPACE_STATE];
+/* The bounds as the client allows them. */
+static TargetNumber **allowed(Arena *a, const KtBuilt *b, const Case *w) {
+    TargetNumber **n = ARENA_ARRAY(a, TargetNumber *, b->g->outs.n);
     for (int i = 0; i < b->g->outs.n; i++) {
-        const Output *o = &b->g->outs.at[i];
-        const char   *from = out;
-        if (o->kind == OUT_VALUE) {
-            out += kt_bytes(o->value);
-        } else {
-            Place at = b->k->place[o->target->id];
-            from = p + at.offset + (at.space == SPACE_WEIGHTS ? 0 : used[SPACE_WEIGHTS]) +
-                   (at.space == SPACE_STATE ? used[SPACE_OPT] : 0);
-        }
-        for (int64_t e = 0; e < type_count(&w->plain->outs.at[i].value->type); e++) {
-            double got = kt_read(o->value->type.dtype, from, e);
-            if (!bound_allows(w->bound[i][e], got))
-                fail_msg("%s, %s: %s[%lld] is %.9g, the interpreter's %.9g +- %.2g", target, b->g->name, o->name,
-                         (long long)e, got, w->bound[i][e].value, w->bound[i][e].error);
+        const Type *t = &w->plain->outs.at[i].value->type;
+        n[i] = ARENA_ARRAY(a, TargetNumber, type_count(t));
+        for (int64_t e = 0; e < type_count(t); e++) {
+            Bounded x = w->bound[i][e];
+            n[i][e] = (TargetNumber){x.value, kt_lives(b->r, w->plain, t, e) ? bound_distance(x) : -1};
         }
     }
-    assert_int_equal(out - p, size);
+    return n;
 }
 
 /* ---- a target -------------------------------------------------------------------------------------- */
@@ -175,65 +154,64 @@ static bool have(const char *program) {
     return system(command) == 0;
 }
 
-/* Runs the program on its input files in the folder; false: this machine cannot, and has said why. */
-static bool run_each(Arena *a, const char *prefix) {
-    for (int i = 0; i < NNETS; i++)
-        run(arena_printf(a, "%s %s/net %s %s/%s.in %s/out/%s 2>/dev/null", prefix, folder, NETS[i].name, folder,
-                         NETS[i].name, folder, NETS[i].name));
-    return true;
-}
-
-/* As above, on a machine whose whole file system the folder is. */
-static bool boot(Arena *a, const char *script) {
+/* On a machine whose whole file system the folder is. */
+static void boot(Arena *a, const char *script) {
     FILE *f = fopen(arena_printf(a, "%s/commands", folder), "w");
     assert_non_null(f);
-    for (int i = 0; i < NNETS; i++) fprintf(f, "/net %s /%s.in /out/%s\n", NETS[i].name, NETS[i].name, NETS[i].name);
+    fprintf(f, "/net");
+    for (int i = 0; i < ncases; i++) fprintf(f, " /%s.job", cases[i].name);
+    fprintf(f, "\n");
     assert_int_equal(fclose(f), 0);
     run(arena_printf(a, "%s machine %s", script, folder));
-    return true;
 }
 
+/* Runs the program on its jobs; false: this machine cannot, and has said why. */
 static bool run_program(Arena *a, int machine, const Target *t) {
     const char *emulator = MACHINES[machine].emulator, *script = MACHINES[machine].machine;
-    run(arena_printf(a, "rm -rf %s/out && mkdir %s/out", folder, folder));
-    if (emulator && have(emulator))
-        return run_each(a, arena_printf(a, "%s -cpu %s", emulator, MACHINES[machine].model));
-    if (target_here(t)) return run_each(a, "");
-    if (script && system(arena_printf(a, "%s ready", script)) == 0) return boot(a, script);
+    bool        emulated = emulator && have(emulator);
+    if (emulated || target_here(t)) {
+        run(arena_printf(a, "%s %s %s %s/net %s/*.job 2>/dev/null", emulated ? emulator : "", emulated ? "-cpu" : "",
+                         emulated ? MACHINES[machine].model : "", folder, folder));
+        return true;
+    }
+    if (script && system(arena_printf(a, "%s ready", script)) == 0) return boot(a, script), true;
     print_message("skipped: %s needs %s\n", t->name, emulator ? "qemu-user" : "what tests/avx512.sh setup downloads");
     return false;
 }
 
-static void check_machine(int machine) {
-    KernelRun   r = {.a = arena_new(), .level = 2, .seed = SEED, .step = STEP, .leaf = leaf};
-    Target      t;
-    KtBuilt     built[NNETS];
-    const char *why = "", *object = arena_printf(r.a, "%s/net.o", folder);
-    target_row(&t, MACHINES[machine].id);
-    if (!have(MACHINES[machine].compiler)) {
-        print_message("skipped: %s needs %s (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross)\n", t.name,
-                      MACHINES[machine].compiler);
-        skip();
-    }
-    Codegen *cg = codegen_new(r.a, &t, 2, "target");
-    for (int i = 0; i < NNETS; i++) {
-        KtBuilt      *b = &built[i];
-        KernelOptions o = {.level = 2, .place = kt_place, .cx = &b->layout};
-        *b = (KtBuilt){.r = &r, .g = training_step(r.a, i), .layout.a = r.a};
-        passes_run(b->g, &(PassOptions){.level = 2, .out = stderr});
-        b->k = kernels_build(r.a, b->g, &t, &o);
-        codegen_function(cg, b->k);
+/* All cases in one object file, a job file for each. */
+static void compile(Arena *a, const Target *t) {
+    const char *why = "";
+    Codegen    *cg = codegen_new(a, t, 2, "target");
+    for (int i = 0; i < ncases; i++) {
+        KtBuilt       b = {.r = &cases[i].run, .g = make_graph(a, i), .layout.a = a};
+        KernelOptions o = {.level = 2, .place = kt_place, .cx = &b.layout};
+        passes_run(b.g, &(PassOptions){.level = 2, .out = stderr});
+        b.k = kernels_build(a, b.g, t, &o);
+        codegen_function(cg, b.k);
+        const char *path = arena_printf(a, "%s/%s.job", folder, cases[i].name);
+        kt_write_job(&b, allowed(a, &b, &cases[i]), "target", path);
     }
     codegen_function_table(cg, "target_functions");
-    if (!codegen_object(cg, object, &why)) fail_msg("%s", why);
+    if (!codegen_object(cg, arena_printf(a, "%s/net.o", folder), &why)) fail_msg("%s", why);
     codegen_free(cg);
-    run(arena_printf(r.a, "%s -std=gnu11 -O1 -static -I%s -o %s/net %s/tests/unit/client/target_client.c %s",
-                     MACHINES[machine].compiler, SOURCE_DIR, folder, SOURCE_DIR, object));
-    for (int i = 0; i < NNETS; i++) write_input(&built[i], arena_printf(r.a, "%s/%s.in", folder, NETS[i].name));
-    bool ran = run_program(r.a, machine, &t);
-    for (int i = 0; i < NNETS && ran; i++)
-        compare_output(&built[i], &wanted[i], arena_printf(r.a, "%s/out/%s", folder, NETS[i].name), t.name);
-    arena_free(r.a);
+}
+
+static void check_machine(int machine) {
+    Arena      *a = arena_new();
+    Target      t;
+    const char *compiler = MACHINES[machine].compiler;
+    target_row(&t, MACHINES[machine].id);
+    if (!have(compiler)) {
+        print_message("skipped: %s needs %s (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross)\n", t.name, compiler);
+        skip();
+    }
+    compile(a, &t);
+    run(arena_printf(a, "echo 'JOB(target)' > %s/jobs.def", folder));
+    run(arena_printf(a, "cd %s && %s -std=gnu11 -O1 -static -pthread -I%s -I. -o net %s net.o -lm", folder, compiler,
+                     SOURCE_DIR, SOURCE_DIR "/tests/unit/client/target_client.c"));
+    bool ran = run_program(a, machine, &t);
+    arena_free(a);
     if (!ran) skip();
 }
 
@@ -250,7 +228,7 @@ MACHINE(neon, 4)
 
 static int start(void **state) {
     (void)state;
-    interpret();
+    interpret_all();
     return make_folder(state);
 }
 

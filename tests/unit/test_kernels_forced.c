@@ -146,12 +146,10 @@ static const char *draw_schedule(Draw *d, const Kernels *k, const Nest *n) {
 }
 
 static Kernels *build(Arena *a, const char *text, ForcedSchedules *forced) {
-    Target        t;
-    const char   *why = "";
+    Target        t = kt_target(&(KernelRun){0});
     KtLayout     *l = ARENA_NEW(a, KtLayout);
     l->a = a;
     KernelOptions o = {.level = 2, .place = kt_place, .cx = l, .forced = forced};
-    if (!target_select(&t, NULL, NULL, &why)) fail_msg("%s", why);
     return kernels_build(a, ir_good(a, text), &t, &o);
 }
 
