@@ -14,14 +14,20 @@
  * pointers of their own (loop strength reduction would take half of the compile time to look for better ones), their
  * instructions come in the order that keeps fewest values in registers (which the scheduler, misched, would undo), what
  * does not change in a loop stands before it (licm would move constants there too, and spill them), and nothing is
- * computed twice (cse) or copied (copyprop). The options are the process's, so they are set once. */
+ * computed twice (cse) or copied (copyprop); CodeGenPrepare (cgp) moves addresses to no gain. Those of the last four
+ * lines find next to nothing to do: the code is the same without them. The options are the process's, so they are set
+ * once. */
 static void set_options(void) {
     static bool done;
     if (done) return;
     done = true;
     static const char *const OPTIONS[] = {
         "netc", "-disable-lsr", "-enable-misched=false", "-disable-machine-licm", "-disable-postra-machine-licm",
-        "-disable-machine-cse", "-disable-copyprop",
+        "-disable-machine-cse", "-disable-copyprop", "-disable-cgp",
+        "-disable-constant-hoisting", "-disable-mergeicmps", "-disable-partial-libcall-inlining",
+        "-disable-expand-reductions", "-disable-early-taildup", "-disable-tail-duplicate", "-disable-early-ifcvt",
+        "-x86-cmov-converter=false", "-x86-machine-combiner=false", "-disable-postra-machine-sink", "-disable-post-ra",
+        "-disable-machine-dce", "-x86-disable-avoid-SFB", "-enable-shrink-wrap=false",
     };
     LLVMParseCommandLineOptions(sizeof OPTIONS / sizeof *OPTIONS, OPTIONS, NULL);
 }
@@ -42,12 +48,15 @@ static void start_backend(Arch arch) {
 }
 
 /* Level 2 of LLVM's code generation, 1 under -O0: the order of instructions is netc's, LLVM selects them and
- * allocates registers. Position-independent, so that objects go into shared libraries. */
-LLVMTargetMachineRef codegen_machine(const Target *t, int level) {
+ * allocates registers. `quick`: level 0, the same numbers from slower code that is made in half of the time; on AArch64
+ * that would be another way to select instructions, which nothing here tests. Position-independent, so that objects
+ * go into shared libraries. */
+LLVMTargetMachineRef codegen_machine(const Target *t, int level, bool quick) {
     LLVMTargetRef target;
     char         *error = NULL;
     if (LLVMGetTargetFromTriple(t->triple, &target, &error)) ICE("LLVM: %s", error);
     LLVMCodeGenOptLevel effort = level > 0 ? LLVMCodeGenLevelDefault : LLVMCodeGenLevelLess;
+    if (quick && t->arch == ARCH_X86_64) effort = LLVMCodeGenLevelNone;
     LLVMTargetMachineRef m = LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, effort, LLVMRelocPIC,
                                                      LLVMCodeModelSmall);
     if (!m) ICE("LLVM cannot make code for %s", t->triple);
@@ -79,6 +88,7 @@ static void open_piece(Codegen *cg) {
     Piece *p = ARENA_NEW(cg->arena, Piece);
     p->cx = cg->cx = LLVMContextCreate();
     p->later = cg->later;
+    p->quick = cg->quick;
     p->module = cg->module = LLVMModuleCreateWithNameInContext(cg->name, cg->cx);
     cg->b = LLVMCreateBuilderInContext(cg->cx);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(cg->machine);
@@ -96,7 +106,7 @@ Codegen *codegen_new(Arena *a, const Target *t, int level, const char *module_na
     cg->level = level;
     cg->name = module_name;
     start_backend(t->arch);
-    cg->machine = codegen_machine(t, level);
+    cg->machine = codegen_machine(t, level, false);
     open_piece(cg);
     return cg;
 }
@@ -165,6 +175,15 @@ void codegen_cut(Codegen *cg, int instructions) {
 }
 
 void codegen_send(Codegen *cg) { codegen_cut(cg, PIECE_INSTRUCTIONS / 4); }
+
+void codegen_quick(Codegen *cg, bool on) { cg->quick = on && cg->crew; }
+
+void codegen_fit(Codegen *cg) {
+    Piece *p = cg->pieces.at[cg->pieces.n - 1];
+    if (p->quick == cg->quick) return;
+    if (piece_instructions(p)) close_piece(cg);
+    else p->quick = cg->quick;
+}
 
 void codegen_later(Codegen *cg) {
     if (!cg->crew || cg->later) return;
@@ -242,6 +261,7 @@ LLVMValueRef codegen_model_function(Codegen *cg, const char *name) {
 }
 
 void codegen_begin(Codegen *cg, const char *name) {
+    codegen_fit(cg);
     const char *symbol = arena_printf(cg->arena, "%s.%s", cg->name, name);      /* a dot: never a symbol of C */
     cg->fn = codegen_shared(cg, symbol, function_type(cg));
     l_attribute(cg, cg->fn, 1, "noalias", 0);

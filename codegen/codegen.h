@@ -31,6 +31,9 @@ void     codegen_send(Codegen *cg);
 /* After codegen_for_memory: the functions emitted from here on are needed later. codegen_jit does not wait for their
  * machine code, which the threads make in the background; codegen_join does. */
 void     codegen_later(Codegen *cg);
+/* After codegen_for_memory: what is emitted from here on takes longer to compile than to run, as what runs once does.
+ * Its code is made in less time, and is slower. */
+void     codegen_quick(Codegen *cg, bool on);
 /* Emits `void MODULE.NAME(const netc_args *, uint32_t tid, uint32_t nthreads)` (runtime/netc_rt.h), a local symbol. */
 void     codegen_function(Codegen *cg, const Kernels *k);
 /* A constant byte array with external visibility, for the model's description. */

@@ -39,6 +39,7 @@ struct Piece {
     LLVMContextRef      cx;
     LLVMModuleRef       module;
     bool                later;          /* codegen_later: the caller of codegen_jit does not wait for it */
+    bool                quick;          /* codegen_quick */
     int                 instructions;   /* once it is with the crew */
     bool                sealed;         /* verified, passes run: nothing can be emitted any more */
     LLVMMemoryBufferRef object;         /* its object code; NULL before */
@@ -83,7 +84,7 @@ struct Codegen {
     VEC(Emitted)        functions;
     VEC(SharedNest)     nests;
     VEC(NestTime)       times;
-    bool                later;          /* what is emitted now is for later */
+    bool                later, quick;   /* what is emitted now: Piece.later, Piece.quick */
     const char         *table[2];       /* symbols of the function tables, by Piece.later; NULL: none */
     int                 tabled;         /* functions that are in one */
     bool                finished;       /* every piece has its object code, but those for later: */
@@ -127,6 +128,8 @@ int  codegen_instructions(LLVMValueRef fn);
  * LLVM outlives it. A piece costs about as much as PIECE_INSTRUCTIONS do. */
 enum { PIECE_INSTRUCTIONS = 1000 };
 void codegen_cut(Codegen *cg, int instructions);
+/* Before a function, and its types: the open piece becomes one for what is emitted now (codegen_quick). */
+void codegen_fit(Codegen *cg);
 /* The attributes of every function: target features, nounwind, no-builtins, vector width. */
 void codegen_attributes(Codegen *cg, LLVMValueRef fn);
 
@@ -178,7 +181,7 @@ void rng_block(Codegen *cg, RngKey k, LLVMValueRef base, int w, LLVMValueRef out
 
 /* ---- codegen.c, pieces.c --------------------------------------------------------------------- */
 
-LLVMTargetMachineRef codegen_machine(const Target *t, int level);
+LLVMTargetMachineRef codegen_machine(const Target *t, int level, bool quick);
 /* Verifies a module and runs the level's IR passes, once. */
 void  piece_seal(Piece *p, LLVMTargetMachineRef m, int level);
 void  piece_free(Piece *p);

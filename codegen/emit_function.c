@@ -303,13 +303,23 @@ static int numbers_of(const Kernels *k) {
     return !last ? 0 : 1 + (last->kind == NEST_SCAN ? last->scan->end : last->at);
 }
 
+/* The calls of a loop's nests are made in every step, those of the others once. */
+static bool has_loop(const Kernels *k) {
+    for (int i = 0; i < k->nnest; i++)
+        if (k->nest[i]->kind == NEST_SCAN) return true;
+    return false;
+}
+
 void codegen_function(Codegen *cg, const Kernels *k) {
     Caller c = {.cg = cg, .a = arena_new()};
     c.code = ARENA_ARRAY(c.a, Code, numbers_of(k));
     emit_nests(&c, k);
+    bool quick = cg->quick;
+    codegen_quick(cg, quick || !has_loop(k));
     codegen_begin(cg, k->name);
     c.steps = l_alloca(cg, LLVMArrayType2(cg->i64, MAX_LOOPS));
     run_nests(&c, k, 0, k->nnest);
     codegen_end(cg);
+    codegen_quick(cg, quick);
     arena_free(c.a);
 }

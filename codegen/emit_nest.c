@@ -377,6 +377,7 @@ static Ty nest_type(Codegen *cg, Arena *a, const Slots *s) {
 }
 
 void emit_nest(Codegen *cg, Arena *a, const Kernels *k, const Nest *n, const Slots *s, const char *symbol) {
+    codegen_fit(cg);
     Val fn = codegen_shared(cg, symbol, nest_type(cg, a, s));
     l_attribute(cg, fn, LLVMAttributeFunctionIndex, "noinline", 0);
     /* A register that is spilled across two lines of the cache costs as much as dozens of operations. */

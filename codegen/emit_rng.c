@@ -44,36 +44,32 @@ static void emit_words(Codegen *cg, RngKey k, Val block, Val c[4]) {
     memcpy(c, x, 4 * sizeof *c);
 }
 
-/* { word, word, word, word } (block, key), a function of the module for each width: beside the hundreds of operations
- * of the rounds a call is nothing, and every site of a model has it. */
-static Val words_function(Codegen *cg, Ty vector, int n) {
-    const char *name = arena_printf(cg->arena, "c.random%d", n);
-    Val         fn = LLVMGetNamedFunction(cg->module, name), c[4];
-    Where       before;
-    if (fn) return fn;
-    Ty result = LLVMStructTypeInContext(cg->cx, (Ty[]){vector, vector, vector, vector}, 4, false);
-    fn = codegen_helper_begin(cg, name, result, (Ty[]){vector, cg->i32, cg->i32, cg->i32, cg->i32}, 5, &before);
-    RngKey k = {LLVMGetParam(fn, 1), LLVMGetParam(fn, 2), LLVMGetParam(fn, 3), LLVMGetParam(fn, 4)};
-    emit_words(cg, k, LLVMGetParam(fn, 0), c);
-    Val all = LLVMGetUndef(result);
-    for (unsigned i = 0; i < 4; i++) all = LLVMBuildInsertValue(cg->b, all, c[i], i, "");
-    LLVMBuildRet(cg->b, all);
-    codegen_helper_end(cg, before);
-    return fn;
-}
-
-static void philox_words(Codegen *cg, RngKey k, Val block, Val c[4]) {
-    Val fn = words_function(cg, LLVMTypeOf(block), l_lanes(block));
-    Val x[5] = {block, k.key0, k.key1, k.step_lo, k.step_hi};
-    Val all = LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, x, 5, "");
-    for (unsigned i = 0; i < 4; i++) c[i] = LLVMBuildExtractValue(cg->b, all, i, "");
-}
-
 /* ((word >> 9) + 0.5) 2^-23, exact in f32. */
 static Val to_uniform(Codegen *cg, Val word) {
     Val top = LLVMBuildLShr(cg->b, word, l_int_like(word, 9), "");
     Val x = LLVMBuildSIToFP(cg->b, top, l_vec(cg->f32, l_lanes(word)), "");
     return l_fmul(cg, l_fadd(cg, x, l_real_like(x, 0.5)), l_real_like(x, 0x1p-23));
+}
+
+/* A function of the module: beside the hundreds of operations of the rounds a call is nothing, and every site of a
+ * model has it. make: from block numbers to four vectors. */
+static void call_helper(Codegen *cg, const char *name, RngKey k, Val block, Ty vector,
+                        void make(Codegen *, RngKey, Val, Val[4]), Val c[4]) {
+    Val   fn = LLVMGetNamedFunction(cg->module, name), x[5] = {block, k.key0, k.key1, k.step_lo, k.step_hi};
+    Where before;
+    if (!fn) {
+        Ty result = LLVMStructTypeInContext(cg->cx, (Ty[]){vector, vector, vector, vector}, 4, false);
+        fn = codegen_helper_begin(cg, name, result, (Ty[]){LLVMTypeOf(block), cg->i32, cg->i32, cg->i32, cg->i32}, 5,
+                                  &before);
+        RngKey key = {LLVMGetParam(fn, 1), LLVMGetParam(fn, 2), LLVMGetParam(fn, 3), LLVMGetParam(fn, 4)};
+        make(cg, key, LLVMGetParam(fn, 0), c);
+        Val all = LLVMGetUndef(result);
+        for (unsigned i = 0; i < 4; i++) all = LLVMBuildInsertValue(cg->b, all, c[i], i, "");
+        LLVMBuildRet(cg->b, all);
+        codegen_helper_end(cg, before);
+    }
+    Val all = LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, x, 5, "");
+    for (unsigned i = 0; i < 4; i++) c[i] = LLVMBuildExtractValue(cg->b, all, i, "");
 }
 
 LLVMValueRef rng_at(Codegen *cg, RngKey k, LLVMValueRef index) {
@@ -83,16 +79,16 @@ LLVMValueRef rng_at(Codegen *cg, RngKey k, LLVMValueRef index) {
     Val odd = LLVMBuildTrunc(cg->b, which, l_vec(cg->i1, l_lanes(index)), "");
     Val two = LLVMBuildAnd(cg->b, which, l_int_like(which, 2), "");
     Val c[4];
-    philox_words(cg, k, block, c);
+    call_helper(cg, arena_printf(cg->arena, "c.words%d", l_lanes(block)), k, block, narrow, emit_words, c);
     Val low = l_select(cg, odd, c[1], c[0]), high = l_select(cg, odd, c[3], c[2]);
     return to_uniform(cg, l_select(cg, l_icmp(cg, LLVMIntNE, two, l_int_like(two, 0)), high, low));
 }
 
 /* Lane i of the words c[0..3] belongs to elements 4i .. 4i + 3: two rounds of pairing lanes bring them into order. */
-void rng_block(Codegen *cg, RngKey k, LLVMValueRef base, int w, LLVMValueRef out[4]) {
-    Val first = LLVMBuildTrunc(cg->b, LLVMBuildLShr(cg->b, base, l_i64(cg, 2), ""), cg->i32, "");
+static void emit_block(Codegen *cg, RngKey k, Val block, Val out[4]) {
+    int w = l_lanes(block);
     Val c[4];
-    philox_words(cg, k, l_add(cg, l_splat(cg, first, w), l_iota(cg->i32, w, 0, 1)), c);
+    emit_words(cg, k, block, c);
     if (w == 1) {
         for (int i = 0; i < 4; i++) out[i] = to_uniform(cg, c[i]);
         return;
@@ -105,4 +101,10 @@ void rng_block(Codegen *cg, RngKey k, LLVMValueRef base, int w, LLVMValueRef out
     }
     Val low = l_shuffle(cg, c[0], c[1], pairs, 2 * w), high = l_shuffle(cg, c[2], c[3], pairs, 2 * w);
     for (int i = 0; i < 4; i++) out[i] = to_uniform(cg, l_shuffle(cg, low, high, quads + i * w, w));
+}
+
+void rng_block(Codegen *cg, RngKey k, LLVMValueRef base, int w, LLVMValueRef out[4]) {
+    Val first = LLVMBuildTrunc(cg->b, LLVMBuildLShr(cg->b, base, l_i64(cg, 2), ""), cg->i32, "");
+    Val block = l_add(cg, l_splat(cg, first, w), l_iota(cg->i32, w, 0, 1));
+    call_helper(cg, arena_printf(cg->arena, "c.block%d", w), k, block, l_vec(cg->f32, w), emit_block, out);
 }

@@ -118,6 +118,25 @@ static Val (*const EMIT[SC_COUNT])(Codegen *, DType, Val, Val, Val) = {
 #undef SCALAR
 };
 
+/* Dozens of instructions each. */
+static const bool LONG[SC_COUNT] = {[SC_EXP] = true, [SC_LOG] = true, [SC_TANH] = true,
+                                    [SC_SIN] = true, [SC_COS] = true, [SC_POW] = true};
+
+/* A call of op as a function of the module. */
+static Val call_scalar(Codegen *cg, ScalarOp op, DType result, Val x, Val y) {
+    const char *name = arena_printf(cg->arena, "c.%s%d", SCALARS[op].text, l_lanes(x));
+    Val         fn = LLVMGetNamedFunction(cg->module, name), arg[2] = {x, y};
+    unsigned    n = (unsigned)SCALARS[op].args;
+    if (!fn) {
+        Ty    t = LLVMTypeOf(x);
+        Where before;
+        fn = codegen_helper_begin(cg, name, t, (Ty[]){t, t}, n, &before);
+        LLVMBuildRet(cg->b, EMIT[op](cg, result, LLVMGetParam(fn, 0), n > 1 ? LLVMGetParam(fn, 1) : NULL, NULL));
+        codegen_helper_end(cg, before);
+    }
+    return LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, arg, n, "");
+}
+
 LLVMValueRef emit_scalar(Codegen *cg, ScalarOp op, DType result, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z) {
-    return EMIT[op](cg, result, x, y, z);
+    return cg->quick && LONG[op] ? call_scalar(cg, op, result, x, y) : EMIT[op](cg, result, x, y, z);
 }

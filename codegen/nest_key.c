@@ -196,6 +196,7 @@ static Words key_of(Arena *a, const Kernels *k, const Nest *n, const Slots *s) {
 
 const char *shared_nest(Codegen *cg, const Kernels *k, const Nest *n, const Slots *s, const char *symbol) {
     Words    w = key_of(cg->arena, k, n, s);
+    vec_push(cg->arena, &w, cg->quick);
     uint64_t hash = (uint64_t)w.n;
     for (int i = 0; i < w.n; i++) hash = (hash ^ (uint64_t)w.at[i] ^ hash >> 29) * 0xBF58476D1CE4E5B9u;
     for (int i = 0; i < cg->nests.n; i++) {

@@ -102,11 +102,13 @@ LLVMMemoryBufferRef piece_code(Piece *p, LLVMModuleRef module, LLVMTargetMachine
     return NULL;
 }
 
-static void make_object(Piece *p, LLVMTargetMachineRef m, int level) {
+static void make_object(Piece *p, LLVMTargetMachineRef m, const Target *t, int level) {
     if (p->object || p->error) return;
     piece_seal(p, m, level);
-    double start = seconds();
-    p->object = piece_code(p, p->module, m, LLVMObjectFile);
+    double               start = seconds();
+    LLVMTargetMachineRef quick = p->quick ? codegen_machine(t, level, true) : NULL;
+    p->object = piece_code(p, p->module, quick ? quick : m, LLVMObjectFile);
+    if (quick) LLVMDisposeTargetMachine(quick);
     p->times.object += seconds() - start;
 }
 
@@ -168,7 +170,7 @@ static Piece *pop(Queue *q) {
 /* Makes the object code of a piece; called with the lock, which it gives back meanwhile. */
 static void make_piece(Crew *c, Piece *p, LLVMTargetMachineRef m) {
     pthread_mutex_unlock(&c->lock);
-    make_object(p, m, c->level);
+    make_object(p, m, &c->target, c->level);
     pthread_mutex_lock(&c->lock);
     c->queue[p->later].unmade--;
     pthread_cond_broadcast(&c->news);
@@ -176,7 +178,7 @@ static void make_piece(Crew *c, Piece *p, LLVMTargetMachineRef m) {
 
 static void *run_thread(void *crew) {
     Crew                *c = crew;
-    LLVMTargetMachineRef m = codegen_machine(&c->target, c->level);
+    LLVMTargetMachineRef m = codegen_machine(&c->target, c->level, false);
     pthread_mutex_lock(&c->lock);
     for (;;) {
         Piece *p = pop(&c->queue[0]);
@@ -256,7 +258,7 @@ bool codegen_finish(Codegen *cg, const char **why) {
     if (cg->finished) return true;
     Piece *open = cg->pieces.at[cg->pieces.n - 1];
     if (cg->crew) crew_add(cg->crew, open);
-    else make_object(open, cg->machine, cg->level);
+    else make_object(open, cg->machine, &cg->target, cg->level);
     cg->finished = made(cg, false, why);
     if (!cg->later) end_crew(cg);
     return cg->finished;

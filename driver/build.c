@@ -325,12 +325,23 @@ int build_schedules(const Build *b) {
     return NETC_EXIT_USAGE;
 }
 
+/* Is running it once over before better code of it would be made? A kernel's code takes some milliseconds. */
+static bool runs_briefly(const Kernels *k) {
+    static const double BRIEF = 3e5;    /* cycles */
+    double              cycles = 0;
+    for (int i = 0; i < k->nnest; i++) cycles += k->nest[i]->cycles;
+    return cycles < BRIEF * k->nnest;
+}
+
 int build_function(Build *b, const char *name) {
     codegen_send(b->cg);
     int code = build_kernels(b, name);
     if (code) return code;
     double t = now();
-    codegen_function(b->cg, b->functions.at[b->functions.n - 1].kernels);
+    const Kernels *k = b->functions.at[b->functions.n - 1].kernels;
+    codegen_quick(b->cg, !strcmp(name, "init") && runs_briefly(k));
+    codegen_function(b->cg, k);
+    codegen_quick(b->cg, false);
     b->t_emit += now() - t;
     return 0;
 }

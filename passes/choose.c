@@ -79,7 +79,7 @@ static void try_rows(Search *s, Choice *c) {
         for (int a = 0; a < NSTEPS && STEPS[a] <= n->var[u].size; a++) {
             c->step[u] = STEPS[a];
             if (!consider(s, c)) break;
-            for (int j = 0; j < s->nrow; j++) {
+            for (int j = a < SECOND ? i + 1 : 0; j < s->nrow; j++) {     /* what is before i has met these steps */
                 int v = s->row[j];
                 for (int b = 0; j != i && b < SECOND && STEPS[b] <= n->var[v].size; b++) {
                     c->step[v] = STEPS[b];

@@ -14,6 +14,7 @@ enum { MEAN = 8 };                      /* vectors of a tile whose loads are loo
 static const double INDEX = 6;          /* operations to find an indirect offset */
 static const double RANDOM = 80;        /* operations for a vector of random numbers; a quarter in blocks */
 static const double REST = 1.08;        /* a smaller last tile is code of its own */
+static const double CODE = 1;           /* an operation of the code, which comes from L2 once a run */
 static const double IN_THE_WAY = 0.3;   /* of loads and shuffles that should run beside the arithmetic */
 
 /* ---- totals -------------------------------------------------------------------------------------------- */
@@ -352,11 +353,16 @@ bool task_reduction(const Task *w, int v) {
 
 /* Passes over a variable. A smaller last one counts by its size, but not below a part of a whole one. Under a bound the
  * same holds for an out at full size; what is left over of a reduction is done one by one. */
-static double passes(const Nest *n, int var, int64_t step) {
-    const NestVar *v = &n->var[var];
-    double         whole = (double)(v->size / step), rest = (double)(v->size % step) / (double)step;
-    if (v->bound && var >= n->nout) return whole + (double)(v->size % step);
-    return whole + (rest > 0 ? rest < 0.5 ? 0.5 : rest : 0);
+static const Steps *steps_of(Task *w, int var, int64_t step) {
+    const NestVar *v = &w->n->var[var];
+    Steps         *s = &w->steps[var];
+    if (s->step == step) return s;
+    int64_t left = v->size % step;
+    double  whole = (double)(v->size / step), rest = (double)left / (double)step;
+    *s = (Steps){step, whole, (whole > 0) + rest, left > 0};
+    if (v->bound && var >= w->n->nout) s->passes += (double)left;
+    else if (left) s->passes += rest < 0.5 ? 0.5 : rest;
+    return s;
 }
 
 /* The shape of a tile and of a pass. */
@@ -435,7 +441,7 @@ static double slowest(double a, double b) { return a > b ? a : b; }
 
 /* Cycles of one pass; *live: vectors that must stay in registers beside the accumulators: all of the operand that has
  * the fewest, one of the others; all of one that several sums have in common. */
-static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double *live) {
+static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double *live, double *ops) {
     double common = 0;
     double work = (w->ops > 0 ? w->ops : 1) * s->rows * s->unrolled * s->vecs * s->live, loads = 0, shuffles = 0,
            waiting = 0;
@@ -465,7 +471,8 @@ static double pass_cycles(const Task *w, const Choice *c, const Shape *s, double
     double updates = s->unrolled * s->live * (c->across ? s->vecs : 1) / c->chains;
     double cycles = slowest(work / w->t->fma_ports, loads / w->t->loads);
     cycles = slowest(cycles, shuffles);
-    cycles = slowest(cycles, (work + loads + shuffles) / 4);
+    *ops = work + loads + shuffles;
+    cycles = slowest(cycles, *ops / 4);
     return slowest(cycles, updates * w->t->latency) + IN_THE_WAY * (loads / w->t->loads + shuffles) + 1.5;
 }
 
@@ -502,21 +509,25 @@ static double body_limit(const Task *w) {
 double choice_cost(Task *w, const Choice *c) {
     const Nest *n = w->n;
     Shape       s = shape_of(w, c);
-    double      live, total = 1;
+    double      live, ops, total = 1, bodies = 1;
     if (s.rows * s.vecs > 64 || s.acc > 64 || s.rows * s.vecs * s.unrolled * s.live > body_limit(w)) return -1;
     look_at_lanes(w, c, s.width);
-    double pass = pass_cycles(w, c, &s, &live);
+    double pass = pass_cycles(w, c, &s, &live, &ops);
     double spare = w->t->has_fma ? 1 : 2;               /* the other operand, and a product on its way to its sum */
     bool   tail = c->across && lanes_of(c) % s.width && w->t->registers <= 16;         /* a mask of its lanes */
     if (s.acc > 1 && s.acc + live + spare + tail > w->t->registers) return -1;
     for (int i = 0; w->count && i < n->stage[w->first].nred; i++) {
-        int v = n->stage[w->first].red[i];
-        total *= passes(n, v, c->step[v]);
+        int          v = n->stage[w->first].red[i];
+        const Steps *p = steps_of(w, v, c->step[v]);
+        total *= p->passes;
+        bodies *= p->bodies;
     }
     total = total * pass * w->turns + tile_cycles(w, c, &s);
     for (int v = 0; v < n->nout; v++) {
-        total *= passes(n, v, c->step[v]);
-        if (n->var[v].size % c->step[v]) total *= REST;
+        const Steps *p = steps_of(w, v, c->step[v]);
+        total *= p->passes;
+        bodies *= p->bodies;
+        if (p->rest) total *= REST;
     }
-    return total;
+    return total + CODE * ops * bodies;
 }

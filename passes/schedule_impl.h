@@ -26,6 +26,14 @@ typedef struct {
     bool   strided;             /* lanes far apart, with one distance: may be turned, see emit_access.c */
 } Pattern;
 
+/* A variable taken `step` values at a time. */
+typedef struct {
+    int64_t step;
+    double  passes;
+    double  bodies;             /* code for them, in that of a whole pass */
+    bool    rest;               /* the last pass is smaller */
+} Steps;
+
 /* The work that a choice is made for. */
 typedef struct {
     const Target *t;
@@ -43,6 +51,7 @@ typedef struct {
     /* of the lanes that were looked at last */
     Choice        lanes;
     Pattern       pattern[MAX_READS], store[MAX_STORES];
+    Steps         steps[MAX_VARS];        /* by variable: those that were looked at last */
 } Task;
 
 /* schedule.c: the reduction that may be cut, or -1: of a nest that is one sum, the outermost in memory, so that the

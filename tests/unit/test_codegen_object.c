@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -229,6 +230,57 @@ static void test_never_joined(void **state) {
     arena_free(a);
 }
 
+/* Numbers of all kinds: small, large, negative, and what has rules of its own. */
+static void fill(float x[16], float y[16], int round) {
+    static const float SPECIAL[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 1, -1, 0.5f, 1e-30f, 88.8f, -87.4f, 1e30f};
+    for (int i = 0; i < 16; i++) {
+        x[i] = round ? (float)((i * 37 + round * 11) % 61 - 30) * 0.37f : SPECIAL[i % 12];
+        y[i] = round ? (float)((i * 53 + round * 7) % 41 - 20) * 0.21f : SPECIAL[(i * 5 + 3) % 12];
+    }
+}
+
+static Codegen *make_quick(Arena *a, const Target *host, bool quick) {
+    const char *why = "";
+    Codegen    *cg = codegen_new(a, host, 2, "toy");
+    codegen_for_memory(cg, 1);
+    codegen_quick(cg, quick);
+    emit_scalars(cg);
+    emit_others(cg);
+    codegen_quick(cg, false);
+    if (!codegen_jit(cg, &why)) fail_msg("%s", why);
+    return cg;
+}
+
+/* Code that is made quickly gives the bits of the other. */
+static void test_quick(void **state) {
+    (void)state;
+    enum { ROUNDS = 20 };
+    Arena *a = arena_new();
+    Target host;
+    target_host(&host);
+    Codegen *cg[2] = {make_quick(a, &host, false), make_quick(a, &host, true)};
+    float    out[2][DT_COUNT * 16], x[16], y[16];
+    for (int op = SC_ADD; op < SC_CAST; op++)
+        for (int round = 0; round < ROUNDS && op != SC_SEL; round++) {
+            memset(out, 0, sizeof out);
+            fill(x, y, round);
+            for (int quick = 0; quick < 2; quick++) {
+                void         *code = codegen_function_address(cg[quick], SCALARS[op].text), *outs[] = {out[quick]};
+                const void   *ins[] = {x, y};
+                netc_args     args = {.in = ins, .out = outs};
+                assert_non_null(code);
+                ((netc_function *)(uintptr_t)code)(&args, 0, 1);
+            }
+            for (int i = 0; i < 16; i++)
+                if (memcmp(&out[0][i], &out[1][i], sizeof(float)) && !(isnan(out[0][i]) && isnan(out[1][i])))
+                    fail_msg("%s(%a, %a): %a, quickly %a", SCALARS[op].text, x[i], y[i], out[0][i], out[1][i]);
+        }
+    for (int quick = 0; quick < 2; quick++) run_rng(cg[quick], out[quick]);
+    assert_memory_equal(out[0], out[1], sizeof(float) * 64);
+    for (int quick = 0; quick < 2; quick++) codegen_free(cg[quick]);
+    arena_free(a);
+}
+
 /* A path that cannot be written is an answer, not the end. */
 static void test_unwritable(void **state) {
     (void)state;
@@ -247,6 +299,7 @@ int main(void) {
         cmocka_unit_test(test_vectors),              cmocka_unit_test(test_argument_layout),
         cmocka_unit_test(test_tables),               cmocka_unit_test(test_unwritable),
         cmocka_unit_test(test_later),                cmocka_unit_test(test_never_joined),
+        cmocka_unit_test(test_quick),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
