@@ -18,6 +18,20 @@ static bool has_masked_store(const Emit *e, DType d) {
     return has_masks(e, d) && strstr(e->cg->target.features, "+avx512vl");
 }
 
+/* A mask in the form that mask_lane takes: a number where masks have registers of their own, from which one lane comes
+ * by a shift and a move. */
+static Val mask_lanes(Emit *e, Val mask) {
+    return l_lanes(mask) > 1 && has_masked_store(e, DT_F32) ? l_mask_bits(e->cg, mask) : mask;
+}
+
+/* A mask of one value is that of all lanes. */
+static Val mask_lane(Emit *e, Val mask, int lane) {
+    Codegen *cg = e->cg;
+    if (LLVMTypeOf(mask) != cg->i64) return l_extract(cg, mask, l_lanes(mask) == 1 ? 0 : lane);
+    Val bit = LLVMBuildAnd(cg->b, mask, l_i64(cg, (int64_t)1 << lane), "");
+    return LLVMBuildICmp(cg->b, LLVMIntNE, bit, l_i64(cg, 0), "");
+}
+
 void move_pointers(Emit *e, int v, Val i) {
     Codegen *cg = e->cg;
     for (int k = 0; k < e->n->naccess + e->n->nstore; k++) {
@@ -158,23 +172,18 @@ void forget_loads(Emit *e) {
     e->loads = 0;
 }
 
-/* Does the target load (or store) scattered numbers by one instruction? That is short code, but hardly faster than
- * number by number: wanted at the end of a tile only. */
-static bool has_scattered(const Emit *e, DType d, int width, bool store) {
-    const char *needs = store ? "+avx512f" : "+avx2";
-    return e->n->nstage > 0 && width >= 8 && dtype_size(d) == 4 && strstr(e->cg->target.features, needs);
-}
-
-static Val offsets_vector(Emit *e, const int64_t *off, int width) {
-    Val lane[POINT_LANES];
-    for (int i = 0; i < width; i++) lane[i] = l_i32(e->cg, off[i]);
-    return LLVMConstVector(lane, (unsigned)width);
+/* Does the target load scattered numbers by one instruction? That is short code, but hardly faster than number by
+ * number: wanted at the end of a tile only. (Stores one by one are as fast as AVX-512's instruction for them.) */
+static bool has_gather(const Emit *e, DType d, int width) {
+    return e->n->nstage > 0 && width >= 8 && dtype_size(d) == 4 && strstr(e->cg->target.features, "+avx2");
 }
 
 static Val gather_lanes(Emit *e, const Lanes *l) {
     Codegen *cg = e->cg;
     Ty       t = l_vec(l->element, l->width);
-    Val      at = offsets_vector(e, l->off, l->width), mask = l_mask_const(cg, 0, l->valid, l->width);
+    Val      lane[POINT_LANES], mask = l_mask_const(cg, 0, l->valid, l->width);
+    for (int i = 0; i < l->width; i++) lane[i] = l_i32(cg, l->off[i]);
+    Val at = LLVMConstVector(lane, (unsigned)l->width);
     if (l->index) at = l_add(cg, at, widen(e, l->index, l->width));
     return l_gather(cg, t, LLVMBuildGEP2(cg->b, l->element, l->ptr, &at, 1, ""), dtype_size(l->dtype), mask, l_zero(t));
 }
@@ -183,14 +192,15 @@ static Val gather_lanes(Emit *e, const Lanes *l) {
 static Val load_lanes(Emit *e, const Lanes *l) {
     Codegen *cg = e->cg;
     Val      r = LLVMGetPoison(l_vec(l->element, l->width));
-    if (!l->mask && l->index && has_scattered(e, l->dtype, l->width, false)) return gather_lanes(e, l);
+    if (!l->mask && l->index && has_gather(e, l->dtype, l->width)) return gather_lanes(e, l);
+    Val mask = l->mask ? mask_lanes(e, l->mask) : NULL;
     for (int i = 0; i < l->valid; i++) {
         Val at = l_gep_const(cg, l->element, l->ptr, l->off[i]);
         if (l->index) {
             Val lane = l_extract(cg, l->index, l_lanes(l->index) == 1 ? 0 : i);
             at = l_gep(cg, l->element, at, LLVMBuildSExt(cg->b, lane, cg->i64, ""));
         }
-        if (l->mask) at = l_select(cg, l_extract(cg, l->mask, l_lanes(l->mask) == 1 ? 0 : i), at, l->origin);
+        if (mask) at = l_select(cg, mask_lane(e, mask, i), at, l->origin);
         Val x = l_load(cg, l->element, at, dtype_size(l->dtype));
         r = l->width == 1 ? x : l_insert(cg, r, x, i);
     }
@@ -565,13 +575,6 @@ static void store_run(Emit *e, DType d, Val ptr, int64_t off, Val v, int from, i
     }
 }
 
-/* Are there more runs of consecutive offsets than half the lanes? */
-static bool scattered(const int64_t *off, int n) {
-    int runs = 1;
-    for (int i = 1; i < n; i++) runs += off[i] != off[i - 1] + 1;
-    return 2 * runs > n;
-}
-
 /* Lanes in which the guards hold whatever the counters are; false if that is not known of some lane. */
 static bool lanes_held(const Emit *e, int n, const Guard *g, const Point *p, bool held[POINT_LANES]) {
     for (int i = 0; i < p->valid; i++) held[i] = true;
@@ -589,14 +592,14 @@ static bool lanes_held(const Emit *e, int n, const Guard *g, const Point *p, boo
 
 /* Lane by lane, where the guards hold. */
 static void store_guarded(Emit *e, int store, const Point *p, Val v) {
-    Val mask = guards_mask(e, e->n->store[store].nguard, e->n->store[store].guard, p);
+    Val mask = mask_lanes(e, guards_mask(e, e->n->store[store].nguard, e->n->store[store].guard, p));
     const Store *s = &e->n->store[store];
     Codegen     *cg = e->cg;
     Ty           t = codegen_memory_type(cg, s->node->type.dtype);
     int64_t      off[POINT_LANES];
     lin_offsets(e, &s->off, p, off);
     for (int i = 0; i < p->valid; i++) {
-        If  yes = l_if(cg, l_extract(cg, mask, l_lanes(mask) == 1 ? 0 : i));
+        If  yes = l_if(cg, mask_lane(e, mask, i));
         Val at = l_gep_const(cg, t, e->ptr[node_slot(e, store)], off[i]);
         l_store(cg, l_extract(cg, v, i), at, dtype_size(s->node->type.dtype));
         l_if_end(cg, &yes);
@@ -620,12 +623,6 @@ void store_at(Emit *e, int store, const Point *p, Val v) {
     bool         held[POINT_LANES], known = lanes_held(e, s->nguard, s->guard, p, held);
     lin_offsets(e, &s->off, p, off);
     v = widen(e, v, p->width);
-    if (!s->nguard && p->width >= 8 && scattered(off, p->valid) && has_scattered(e, d, p->width, true)) {
-        Val at = offsets_vector(e, off, p->width);
-        at = LLVMBuildGEP2(e->cg->b, codegen_memory_type(e->cg, d), e->ptr[node_slot(e, store)], &at, 1, "");
-        l_scatter(e->cg, v, at, dtype_size(d), l_mask_const(e->cg, 0, p->valid, p->width));
-        return;
-    }
     if (d == DT_PRED) v = LLVMBuildZExt(e->cg->b, v, l_vec(e->cg->i8, p->width), "");
     if (!known) {
         store_guarded(e, store, p, v);

@@ -36,12 +36,6 @@ static Val permutations(Emit *e) {
     return old ? old : codegen_table(e->cg, name, table, sizeof table);
 }
 
-static Val mask_bits(Emit *e, Val mask) {
-    Codegen *cg = e->cg;
-    Ty       t = LLVMIntTypeInContext(cg->cx, (unsigned)l_lanes(mask));
-    return LLVMBuildZExt(cg->b, LLVMBuildBitCast(cg->b, mask, t, ""), cg->i64, "");
-}
-
 static Val squeeze(Emit *e, Val v, Val order) {
     Codegen *cg = e->cg;
     Val      x[2] = {l_bitcast(cg, v, cg->i32), order};
@@ -50,7 +44,7 @@ static Val squeeze(Emit *e, Val v, Val order) {
 
 static void append_squeezed(Making *m, Val value, Val move, Val mask) {
     Codegen *cg = m->e->cg;
-    Val      bits = mask_bits(m->e, mask), table = permutations(m->e);
+    Val      bits = l_mask_bits(cg, mask), table = permutations(m->e);
     Val      count = l_gep(cg, cg->i8, l_bytes(cg, table, MASKS * LANES), bits);
     Val      at = l_gep(cg, l_vec(cg->i8, LANES), table, bits);
     Val      order = LLVMBuildZExt(cg->b, l_load(cg, l_vec(cg->i8, LANES), at, 8), l_vec(cg->i32, LANES), "");
@@ -67,7 +61,7 @@ static void append_compressed(Making *m, Val value, Val move, Val mask) {
         Val x[3] = {v, to, mask};
         l_intrinsic(cg, "llvm.masked.compressstore", 1, &t, 3, x);
     }
-    m->n = l_add(cg, m->n, l_call1(cg, "llvm.ctpop", mask_bits(m->e, mask)));
+    m->n = l_add(cg, m->n, l_call1(cg, "llvm.ctpop", l_mask_bits(cg, mask)));
 }
 
 static void append_lanes(Making *m, Val value, Val move, Val mask, int valid) {

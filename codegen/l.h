@@ -114,6 +114,12 @@ static inline Val l_extract(Codegen *cg, Val v, int lane) {
     return l_lanes(v) == 1 ? v : LLVMBuildExtractElement(cg->b, v, l_i32(cg, lane), "");
 }
 
+/* A mask as a number (i64), lane 0 in its lowest bit. */
+static inline Val l_mask_bits(Codegen *cg, Val mask) {
+    Ty t = LLVMIntTypeInContext(cg->cx, (unsigned)l_lanes(mask));
+    return LLVMBuildZExt(cg->b, LLVMBuildBitCast(cg->b, mask, t, ""), cg->i64, "");
+}
+
 static inline Val l_insert(Codegen *cg, Val v, Val x, int lane) {
     return LLVMBuildInsertElement(cg->b, v, x, l_i32(cg, lane), "");
 }
@@ -214,12 +220,6 @@ static inline Val l_gather(Codegen *cg, Ty t, Val pointers, int align, Val mask,
     Ty  types[2] = {t, LLVMTypeOf(pointers)};
     Val x[4] = {pointers, l_i32(cg, align), mask, other};
     return l_intrinsic(cg, "llvm.masked.gather", 2, types, 4, x);
-}
-
-static inline void l_scatter(Codegen *cg, Val v, Val pointers, int align, Val mask) {
-    Ty  types[2] = {LLVMTypeOf(v), LLVMTypeOf(pointers)};
-    Val x[4] = {v, pointers, l_i32(cg, align), mask};
-    l_intrinsic(cg, "llvm.masked.scatter", 2, types, 4, x);
 }
 
 /* ---- control ----------------------------------------------------------------------------------- */

@@ -50,7 +50,6 @@ static void emit_others(Codegen *cg) {
     Val a = l_masked_load(cg, l_vec(cg->f32, w), abi_in(cg, 0), 4, mask, zero);
     Val b = l_gather(cg, l_vec(cg->f32, w), l_gep(cg, cg->f32, abi_in(cg, 1), index), 4, mask, zero);
     l_masked_store(cg, l_fma(cg, a, b, b), abi_out(cg, 0), 4, mask);
-    l_scatter(cg, a, l_gep(cg, cg->f32, abi_out(cg, 1), index), 4, mask);
     l_store(cg, l_reduce(cg, b, l_fadd), abi_out(cg, 0), 4);
     codegen_end(cg);
 }
