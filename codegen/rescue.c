@@ -62,11 +62,11 @@ static void leave_signals(const sigset_t *mask) {
     pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
-static void install(void) { LLVMInstallFatalErrorHandler(on_fatal); }
+static void install_handler(void) { LLVMInstallFatalErrorHandler(on_fatal); }
 
 bool rescue_run(void (*work)(void *), void *cx, char why[RESCUE_TEXT]) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, install);
+    pthread_once(&once, install_handler);
     Rescue  r = {.text = ""};
     stack_t own = {.ss_sp = malloc(STACK), .ss_size = STACK}, old;      /* what crashed may have filled the stack */
     bool    has_stack = own.ss_sp && !sigaltstack(&own, &old);
