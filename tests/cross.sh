@@ -13,7 +13,7 @@ shift $(($# < 2 ? $# : 2))
 [ $# -gt 0 ] || set -- $(cd tests/unit && ls test_kernels_*.c | sed 's/test_kernels_\(.*\)\.c/\1/')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/root"
+mkdir "$work/machine"
 touch "$work/jobs.def"
 for test in "$@"; do
     NETC_EXPORT=$work NETC_EXPORT_CPU=$cpu "$build/tests/test_kernels_$test" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
@@ -21,10 +21,10 @@ done
 compiler=cc
 [ "$cpu" != neon ] || compiler=aarch64-linux-gnu-gcc
 find "$work" -name '*.o' > "$work/objects"
-$compiler -std=gnu11 -O1 -static -pthread -I. -I"$work" -o "$work/root/client" tests/unit/client/target_client.c \
+$compiler -std=gnu11 -O1 -static -pthread -I. -I"$work" -o "$work/machine/client" tests/unit/client/target_client.c \
     "@$work/objects" -lm
-find "$work" -name '*.job' -exec mv -t "$work/root" {} +
-cd "$work/root"
+find "$work" -name '*.job' -exec mv -t "$work/machine" {} +
+cd "$work/machine"
 case $cpu in
 avx512) find . -name '*.job' -printf ' %f' | xargs -n 500 echo /client > commands
         "$OLDPWD/tests/avx512.sh" machine . ;;
