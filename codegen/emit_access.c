@@ -173,7 +173,7 @@ void forget_loads(Emit *e) {
 }
 
 /* Does the target load scattered numbers by one instruction? That is short code, but hardly faster than number by
- * number: wanted at the end of a tile only. (Stores one by one are as fast as AVX-512's instruction for them.) */
+ * number: wanted at the end of a tile only. */
 static bool has_gather(const Emit *e, DType d, int width) {
     return e->n->nstage > 0 && width >= 8 && dtype_size(d) == 4 && strstr(e->cg->target.features, "+avx2");
 }

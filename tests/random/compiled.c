@@ -1,12 +1,12 @@
 #include "tests/random/compiled.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "passes/kernels.h"
+#include "tests/unit/client/call_threads.h"
 
 enum { SLACK = 64, PAGE = 4096, SPACES = SPACE_CONST + 1 };
 
@@ -106,36 +106,6 @@ double compiled_number(DType t, const char *bytes, int64_t i) {
     if (t == DT_F32) return ((const float *)bytes)[i];
     if (t == DT_I32) return ((const int32_t *)bytes)[i];
     return ((const uint8_t *)bytes)[i];
-}
-
-/* ---- threads ------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    netc_function   *fn;
-    const netc_args *args;
-    uint32_t         tid, n;
-} Worker;
-
-static void wait_for_all(void *pool) { pthread_barrier_wait(pool); }
-
-static void *work(void *p) {
-    Worker *w = p;
-    w->fn(w->args, w->tid, w->n);
-    return NULL;
-}
-
-static void call(netc_function *fn, netc_args *args, uint32_t n) {
-    pthread_barrier_t barrier;
-    pthread_t         thread[8];
-    Worker            w[8];
-    pthread_barrier_init(&barrier, NULL, n);
-    args->barrier = n > 1 ? wait_for_all : NULL;
-    args->pool = &barrier;
-    for (uint32_t i = 0; i < n; i++) w[i] = (Worker){fn, args, i, n};
-    for (uint32_t i = 1; i < n; i++) pthread_create(&thread[i], NULL, work, &w[i]);
-    work(&w[0]);
-    for (uint32_t i = 1; i < n; i++) pthread_join(thread[i], NULL);
-    pthread_barrier_destroy(&barrier);
 }
 
 /* ---- a run --------------------------------------------------------------------------------------------------- */
@@ -243,7 +213,7 @@ char **compiled_run(Compiled *c, const RunHow *how, const char **why) {
                       .bound = {0, 1}};
     for (int i = 1; i < c->g->bounds.n; i++)
         args.bound[i] = env->bound[i] ? env->bound[i] : c->g->bounds.at[i].size;
-    call(c->fn, &args, how->threads);
+    call_threads(c->fn, &args, how->threads);
     *why = check_memory(&m);
     if (*why) return NULL;
     char **out = ARENA_ARRAY(c->a, char *, c->g->outs.n);

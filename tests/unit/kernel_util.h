@@ -9,7 +9,6 @@
 #define NETC_TESTS_KERNEL_UTIL_H
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/target.h"
@@ -17,6 +16,7 @@
 #include "passes/kernels.h"
 #include "passes/pass.h"
 #include "runtime/netc_rt.h"
+#include "tests/unit/client/call_threads.h"
 #include "tests/unit/client/target_file.h"
 #include "tests/unit/ir_util.h"
 
@@ -122,36 +122,6 @@ static inline char *kt_memory(Arena *a, int64_t size, int paint) {
     return p;
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------- */
-
-typedef struct {
-    netc_function    *fn;
-    const netc_args  *args;
-    uint32_t          tid, n;
-} KtThread;
-
-static inline void kt_barrier(void *pool) { pthread_barrier_wait(pool); }
-
-static inline void *kt_thread(void *p) {
-    KtThread *t = p;
-    t->fn(t->args, t->tid, t->n);
-    return NULL;
-}
-
-static inline void kt_call(netc_function *fn, netc_args *args, uint32_t n) {
-    pthread_barrier_t barrier;
-    pthread_t         thread[8];
-    KtThread          t[8];
-    pthread_barrier_init(&barrier, NULL, n);
-    args->barrier = n > 1 ? kt_barrier : NULL;
-    args->pool = &barrier;
-    for (uint32_t i = 0; i < n; i++) t[i] = (KtThread){fn, args, i, n};
-    for (uint32_t i = 1; i < n; i++) pthread_create(&thread[i], NULL, kt_thread, &t[i]);
-    kt_thread(&t[0]);
-    for (uint32_t i = 1; i < n; i++) pthread_join(thread[i], NULL);
-    pthread_barrier_destroy(&barrier);
-}
-
 /* ---- a run ------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -245,7 +215,7 @@ static inline void kt_execute(KtBuilt *b, uint32_t threads) {
                       .scalars = (float *)block[SPACE_SCALAR], .seed = b->r->seed, .step = b->r->step,
                       .bound = {0, 1}};
     for (int i = 1; i < b->g->bounds.n; i++) args.bound[i] = kt_bound(b->r, b->g, i);
-    kt_call(b->fn, &args, threads);
+    call_threads(b->fn, &args, threads);
     b->out = ARENA_ARRAY(a, char *, b->g->outs.n);
     for (int i = 0, v = 0; i < b->g->outs.n; i++) {
         const Output *o = &b->g->outs.at[i];

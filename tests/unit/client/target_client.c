@@ -3,12 +3,12 @@
  * ABI, so that it can be built for any machine; kernel_util.h writes the files. jobs.def names the tables of functions:
  * JOB(x) for x_functions. */
 #include <math.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/client/call_threads.h"
 #include "tests/unit/client/target_file.h"
 
 #define JOB(table) extern const netc_function_entry table##_functions[];
@@ -51,34 +51,6 @@ static void *load_block(FILE *f, int64_t size) {
 
 /* ---- runs ------------------------------------------------------------------------------------------ */
 
-typedef struct {
-    netc_function   *fn;
-    const netc_args *args;
-    uint32_t         tid, n;
-} Thread;
-
-static void barrier(void *pool) { pthread_barrier_wait(pool); }
-
-static void *work(void *p) {
-    Thread *t = p;
-    t->fn(t->args, t->tid, t->n);
-    return NULL;
-}
-
-static void call(netc_function *fn, netc_args *args, uint32_t n) {
-    pthread_barrier_t all;
-    pthread_t         thread[THREADS];
-    Thread            t[THREADS];
-    pthread_barrier_init(&all, NULL, n);
-    args->barrier = n > 1 ? barrier : NULL;
-    args->pool = &all;
-    for (uint32_t i = 0; i < n; i++) t[i] = (Thread){fn, args, i, n};
-    for (uint32_t i = 1; i < n; i++) pthread_create(&thread[i], NULL, work, &t[i]);
-    work(&t[0]);
-    for (uint32_t i = 1; i < n; i++) pthread_join(thread[i], NULL);
-    pthread_barrier_destroy(&all);
-}
-
 /* The blocks as a run leaves them; f is behind the inputs then. */
 static void **run(FILE *f, TargetFile *h, uint32_t threads) {
     rewind(f);
@@ -95,7 +67,7 @@ static void **run(FILE *f, TargetFile *h, uint32_t threads) {
     memcpy(args.bound, h->bound, sizeof args.bound);
     netc_function *fn = find(h->table, h->name);
     if (!fn) exit(6);
-    call(fn, &args, threads);
+    call_threads(fn, &args, threads);
     for (int64_t i = 0; i < h->nin; i++) free((void *)in[i]);
     free(in), free(arena), free(scalars), free(size);
     return b;
